@@ -1,0 +1,204 @@
+//! Messages between the control plane and its data planes and agents.
+
+use crate::policy::SignedSnapshot;
+use prost::{Enumeration, Message, Oneof};
+
+/// Data plane to control plane on `DataPlane/Sync`.
+#[derive(Clone, PartialEq, Message)]
+pub struct SyncRequest {
+    #[prost(oneof = "sync_request::Kind", tags = "1, 2, 3, 4")]
+    pub kind: Option<sync_request::Kind>,
+}
+
+pub mod sync_request {
+    //! The kinds of a sync request.
+    use super::{Ack, Hello, Nack, Presence};
+
+    #[derive(Clone, PartialEq, super::Oneof)]
+    pub enum Kind {
+        /// First message.
+        #[prost(message, tag = "1")]
+        Hello(Hello),
+        #[prost(message, tag = "2")]
+        Ack(Ack),
+        #[prost(message, tag = "3")]
+        Nack(Nack),
+        #[prost(message, tag = "4")]
+        Presence(Presence),
+    }
+}
+
+/// Who the data plane is and what it has.
+#[derive(Clone, PartialEq, Message)]
+pub struct Hello {
+    #[prost(uint32, tag = "1")]
+    pub protocol_version: u32,
+    #[prost(string, tag = "2")]
+    pub version: String,
+    #[prost(uint32, tag = "3")]
+    pub cores: u32,
+    /// Generation in force; 0: none.
+    #[prost(uint64, tag = "4")]
+    pub generation: u64,
+    #[prost(string, tag = "5")]
+    pub backend: String,
+}
+
+/// The snapshot is enforced on every core.
+#[derive(Clone, PartialEq, Message)]
+pub struct Ack {
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    /// Generation in force per core.
+    #[prost(uint64, repeated, tag = "2")]
+    pub cores: Vec<u64>,
+}
+
+/// The snapshot was refused.
+#[derive(Clone, PartialEq, Message)]
+pub struct Nack {
+    /// Generation that was refused; 0 when it could not be read.
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    /// Generation that stays in force.
+    #[prost(uint64, tag = "2")]
+    pub in_force: u64,
+    #[prost(string, tag = "3")]
+    pub reason: String,
+}
+
+/// Agents linked to this data plane, sent on change.
+#[derive(Clone, PartialEq, Message)]
+pub struct Presence {
+    #[prost(message, repeated, tag = "1")]
+    pub agents: Vec<AgentPresence>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct AgentPresence {
+    /// Identity from the certificate.
+    #[prost(string, tag = "1")]
+    pub agent_id: String,
+    #[prost(string, tag = "2")]
+    pub pool: String,
+    #[prost(string, tag = "3")]
+    pub name: String,
+    #[prost(string, tag = "4")]
+    pub version: String,
+    #[prost(uint32, tag = "5")]
+    pub links: u32,
+}
+
+/// Control plane to data plane on `DataPlane/Sync`.
+#[derive(Clone, PartialEq, Message)]
+pub struct SyncReply {
+    #[prost(oneof = "sync_reply::Kind", tags = "1, 2")]
+    pub kind: Option<sync_reply::Kind>,
+}
+
+pub mod sync_reply {
+    //! The kinds of a sync reply.
+    use super::{KillSession, SignedSnapshot};
+
+    #[derive(Clone, PartialEq, super::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "1")]
+        Snapshot(SignedSnapshot),
+        #[prost(message, tag = "2")]
+        Kill(KillSession),
+    }
+}
+
+/// End one session now.
+#[derive(Clone, PartialEq, Message)]
+pub struct KillSession {
+    #[prost(bytes = "vec", tag = "1")]
+    pub session_id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub reason: String,
+}
+
+/// Data plane to control plane on `DataPlane/Audit`: consecutive records of one segment.
+#[derive(Clone, PartialEq, Message)]
+pub struct AuditBatch {
+    /// Encoded segment header ([`crate::segment::Header`]), which names data plane, core and segment.
+    #[prost(bytes = "vec", tag = "1")]
+    pub header: Vec<u8>,
+    /// Sequence of the first record.
+    #[prost(uint64, tag = "2")]
+    pub first_sequence: u64,
+    /// Whole records exactly as they stand in the segment.
+    #[prost(bytes = "vec", tag = "3")]
+    pub records: Vec<u8>,
+}
+
+/// Control plane to data plane on `DataPlane/Audit`: these records are stored for good.
+#[derive(Clone, PartialEq, Message)]
+pub struct AuditAck {
+    #[prost(uint32, tag = "1")]
+    pub core: u32,
+    #[prost(uint64, tag = "2")]
+    pub segment: u64,
+    /// All records below this sequence are stored.
+    #[prost(uint64, tag = "3")]
+    pub next_sequence: u64,
+}
+
+/// What a new agent or data plane asks for.
+#[derive(Clone, PartialEq, Message)]
+pub struct EnrolRequest {
+    #[prost(uint32, tag = "1")]
+    pub protocol_version: u32,
+    /// One-time token of the credentials file.
+    #[prost(string, tag = "2")]
+    pub token: String,
+    /// PKCS #10 request, DER, signed by the new key.
+    #[prost(bytes = "vec", tag = "3")]
+    pub csr_der: Vec<u8>,
+    /// Name for people.
+    #[prost(string, tag = "4")]
+    pub name: String,
+    #[prost(string, tag = "5")]
+    pub version: String,
+    /// Data planes: Ed25519 public key that seals audit segments (32 bytes).
+    #[prost(bytes = "vec", tag = "6")]
+    pub audit_public_key: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum Role {
+    Agent = 0,
+    Dataplane = 1,
+}
+
+/// The identity that was issued.
+#[derive(Clone, PartialEq, Message)]
+pub struct EnrolReply {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(enumeration = "Role", tag = "2")]
+    pub role: i32,
+    /// Agents: the pool they belong to.
+    #[prost(string, tag = "3")]
+    pub pool: String,
+    /// Leaf certificate, DER.
+    #[prost(bytes = "vec", tag = "4")]
+    pub certificate_der: Vec<u8>,
+    /// Certificate of the authority, DER.
+    #[prost(bytes = "vec", tag = "5")]
+    pub ca_der: Vec<u8>,
+    /// Ed25519 public key that signs snapshots and grants (32 bytes).
+    #[prost(bytes = "vec", tag = "6")]
+    pub policy_public_key: Vec<u8>,
+    /// End of the certificate's validity (milliseconds since the Unix epoch).
+    #[prost(int64, tag = "7")]
+    pub expires_at_ms: i64,
+}
+
+/// Asks for the next certificate of the identity that the connection was authenticated with.
+#[derive(Clone, PartialEq, Message)]
+pub struct RenewRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub csr_der: Vec<u8>,
+}

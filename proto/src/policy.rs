@@ -1,0 +1,314 @@
+//! The policy snapshot: everything a data plane needs to serve sessions while the control plane is away.
+
+use prost::{Enumeration, Message};
+
+/// A snapshot as it travels: the exact bytes that were signed, and the Ed25519 signature over them.
+#[derive(Clone, PartialEq, Message)]
+pub struct SignedSnapshot {
+    /// Encoded [`Snapshot`].
+    #[prost(bytes = "vec", tag = "1")]
+    pub snapshot: Vec<u8>,
+    /// Ed25519 signature over `"sluice-snapshot-v1\0" ‖ snapshot` (64 bytes).
+    #[prost(bytes = "vec", tag = "2")]
+    pub signature: Vec<u8>,
+}
+
+/// The complete policy of one generation.
+#[derive(Clone, PartialEq, Message)]
+pub struct Snapshot {
+    /// Grows by at least one with every change; receivers refuse an older one.
+    #[prost(uint64, tag = "1")]
+    pub generation: u64,
+    /// Milliseconds since the Unix epoch.
+    #[prost(int64, tag = "2")]
+    pub issued_at_ms: i64,
+    /// After this moment no new session is opened by this snapshot (milliseconds since the Unix epoch).
+    #[prost(int64, tag = "3")]
+    pub expires_at_ms: i64,
+    #[prost(message, repeated, tag = "4")]
+    pub users: Vec<User>,
+    #[prost(message, repeated, tag = "5")]
+    pub connections: Vec<Connection>,
+    #[prost(message, repeated, tag = "6")]
+    pub redactions: Vec<Redaction>,
+    #[prost(message, repeated, tag = "7")]
+    pub guardrails: Vec<Guardrail>,
+    /// 32 random bytes, constant for an installation: salts shown to unknown users derive from it, and so do hash masks.
+    #[prost(bytes = "vec", tag = "8")]
+    pub installation_key: Vec<u8>,
+}
+
+/// A person or program that may log in.
+#[derive(Clone, PartialEq, Message)]
+pub struct User {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(string, repeated, tag = "3")]
+    pub groups: Vec<String>,
+    /// SCRAM salt shared by all tokens of the user, so that a login can be checked against each of them.
+    #[prost(bytes = "vec", tag = "4")]
+    pub salt: Vec<u8>,
+    #[prost(uint32, tag = "5")]
+    pub iterations: u32,
+    #[prost(message, repeated, tag = "6")]
+    pub tokens: Vec<Token>,
+}
+
+/// What can be checked about an access token; the token itself is in nobody's hands but its owner's.
+#[derive(Clone, PartialEq, Message)]
+pub struct Token {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// SCRAM-SHA-256 StoredKey (32 bytes, RFC 5802 section 3).
+    #[prost(bytes = "vec", tag = "2")]
+    pub stored_key: Vec<u8>,
+    /// SCRAM-SHA-256 ServerKey (32 bytes).
+    #[prost(bytes = "vec", tag = "3")]
+    pub server_key: Vec<u8>,
+    /// SHA-256 of the token's text, for protocols that send it.
+    #[prost(bytes = "vec", tag = "4")]
+    pub sha256: Vec<u8>,
+    /// 0: never.
+    #[prost(int64, tag = "5")]
+    pub expires_at_ms: i64,
+    /// Names of the connections that the token may open; empty: all that its user may.
+    #[prost(string, repeated, tag = "6")]
+    pub connections: Vec<String>,
+}
+
+/// A configured resource that users reach.
+#[derive(Clone, PartialEq, Message)]
+pub struct Connection {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// Protocol name as in the registry of codecs: `postgres`, …
+    #[prost(string, tag = "3")]
+    pub protocol: String,
+    /// Pool whose agents reach the target; empty: the data plane reaches it itself (`via = "direct"`).
+    #[prost(string, tag = "4")]
+    pub pool: String,
+    /// Address of a listener of its own, `HOST:PORT`; empty: none.
+    #[prost(string, tag = "5")]
+    pub listen: String,
+    /// Who may connect; empty: nobody.
+    #[prost(string, repeated, tag = "6")]
+    pub groups: Vec<String>,
+    /// Names of redaction rules, in order of rank.
+    #[prost(string, repeated, tag = "7")]
+    pub redact: Vec<String>,
+    /// Names of guardrails.
+    #[prost(string, repeated, tag = "8")]
+    pub guardrails: Vec<String>,
+    #[prost(enumeration = "Record", tag = "9")]
+    pub record: i32,
+    #[prost(enumeration = "AuditMode", tag = "10")]
+    pub audit: i32,
+    /// How the target is reached, signed on its own so that an agent can check it.
+    #[prost(message, optional, tag = "11")]
+    pub grant: Option<SignedGrant>,
+    /// Database on the target when the client names none; empty: the connection's name is no database either.
+    #[prost(string, tag = "12")]
+    pub database: String,
+}
+
+/// What is recorded of a connection's sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum Record {
+    Statements = 0,
+    /// Statements and the results as the client saw them, after masking.
+    Full = 1,
+    /// Start, end and counts.
+    Meta = 2,
+}
+
+/// When a record must be safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum AuditMode {
+    /// Written before the answer is released, synced within 50 ms.
+    Ordered = 0,
+    /// Durable before the statement is forwarded and before the answer is released.
+    Strict = 1,
+}
+
+/// A target grant as it travels: the exact bytes that were signed.
+#[derive(Clone, PartialEq, Message)]
+pub struct SignedGrant {
+    /// Encoded [`TargetGrant`].
+    #[prost(bytes = "vec", tag = "1")]
+    pub grant: Vec<u8>,
+    /// Ed25519 signature over `"sluice-grant-v1\0" ‖ grant` (64 bytes).
+    #[prost(bytes = "vec", tag = "2")]
+    pub signature: Vec<u8>,
+}
+
+/// Permission to reach one target, with everything needed to do so. Secrets are references, resolved where they are used.
+#[derive(Clone, PartialEq, Message)]
+pub struct TargetGrant {
+    #[prost(string, tag = "1")]
+    pub connection_id: String,
+    #[prost(string, tag = "2")]
+    pub connection: String,
+    #[prost(string, tag = "3")]
+    pub protocol: String,
+    /// Only agents of this pool may use it; empty: data planes only.
+    #[prost(string, tag = "4")]
+    pub pool: String,
+    #[prost(string, tag = "5")]
+    pub host: String,
+    #[prost(uint32, tag = "6")]
+    pub port: u32,
+    /// Default database on the target.
+    #[prost(string, tag = "7")]
+    pub database: String,
+    #[prost(enumeration = "TlsMode", tag = "8")]
+    pub tls: i32,
+    /// Secret reference (`env:NAME`, `file:PATH`, `literal:TEXT`) or empty.
+    #[prost(string, tag = "9")]
+    pub username: String,
+    /// Secret reference or empty.
+    #[prost(string, tag = "10")]
+    pub password: String,
+    /// Secret reference to the PEM certificate authority of the target, for `verify-full`; empty: the system's.
+    #[prost(string, tag = "11")]
+    pub tls_ca: String,
+    #[prost(uint64, tag = "12")]
+    pub generation: u64,
+    /// Milliseconds since the Unix epoch; an agent refuses the grant afterwards.
+    #[prost(int64, tag = "13")]
+    pub expires_at_ms: i64,
+}
+
+/// How the leg to the target is encrypted; the meanings are libpq's (`sslmode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum TlsMode {
+    Prefer = 0,
+    Disable = 1,
+    Require = 2,
+    VerifyFull = 3,
+}
+
+/// A redaction rule.
+#[derive(Clone, PartialEq, Message)]
+pub struct Redaction {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Detector names.
+    #[prost(string, repeated, tag = "2")]
+    pub detect: Vec<String>,
+    /// `schema.table.column`: whole cells, bound to the column's origin.
+    #[prost(string, repeated, tag = "3")]
+    pub columns: Vec<String>,
+    #[prost(message, repeated, tag = "4")]
+    pub custom: Vec<CustomDetector>,
+    #[prost(message, optional, tag = "5")]
+    pub mask: Option<Mask>,
+    #[prost(enumeration = "RedactionMode", tag = "6")]
+    pub mode: i32,
+    #[prost(enumeration = "OnError", tag = "7")]
+    pub on_error: i32,
+    /// Members of these groups see the values.
+    #[prost(string, repeated, tag = "8")]
+    pub except_groups: Vec<String>,
+    #[prost(enumeration = "Unattributed", tag = "9")]
+    pub unattributed: i32,
+}
+
+/// A detector written by the operator.
+#[derive(Clone, PartialEq, Message)]
+pub struct CustomDetector {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, tag = "2")]
+    pub regex: String,
+    /// Longest match in bytes where the expression itself has no bound; 0: not given.
+    #[prost(uint32, tag = "3")]
+    pub length_max: u32,
+}
+
+/// How a finding is replaced.
+#[derive(Clone, PartialEq, Message)]
+pub struct Mask {
+    #[prost(enumeration = "MaskKind", tag = "1")]
+    pub kind: i32,
+    /// `partial`: how many characters at the end stay.
+    #[prost(uint32, tag = "2")]
+    pub keep_last: u32,
+    /// `replace`: the new text.
+    #[prost(string, tag = "3")]
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum MaskKind {
+    /// `[EMAIL]` padded with `*` or cut to the same length.
+    Label = 0,
+    /// `*` for every byte.
+    Full = 1,
+    Partial = 2,
+    /// Keyed HMAC-SHA-256, truncated, in hexadecimal.
+    Hash = 3,
+    Null = 4,
+    Replace = 5,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum RedactionMode {
+    Enforce = 0,
+    /// Findings are recorded and nothing is changed.
+    Analyse = 1,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum OnError {
+    Close = 0,
+    BlankField = 1,
+    Pass = 2,
+}
+
+/// What happens to result columns that cannot be traced to a table, where a rule names columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum Unattributed {
+    /// The rule's detectors decide.
+    Scan = 0,
+    /// Text of unknown origin is masked as a whole.
+    Mask = 1,
+}
+
+/// A guardrail: rules judged in order, the most severe verdict wins.
+#[derive(Clone, PartialEq, Message)]
+pub struct Guardrail {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(message, repeated, tag = "2")]
+    pub rules: Vec<GuardrailRule>,
+}
+
+/// One rule; exactly one of `deny`, `deny_pattern` and `review` is given.
+#[derive(Clone, PartialEq, Message)]
+pub struct GuardrailRule {
+    /// Effect names: `drop`, `delete-without-where`, …
+    #[prost(string, repeated, tag = "1")]
+    pub deny: Vec<String>,
+    /// Regular expression on the statement's text.
+    #[prost(string, tag = "2")]
+    pub deny_pattern: String,
+    /// Effect names that need a person's decision.
+    #[prost(string, repeated, tag = "3")]
+    pub review: Vec<String>,
+    #[prost(string, repeated, tag = "4")]
+    pub reviewers: Vec<String>,
+    /// Shown to the user.
+    #[prost(string, tag = "5")]
+    pub message: String,
+}
