@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! segment  = header record*
-//! header   = magic(8) version:u16 flags:u16 core:u32 segment:u64 created_at_micros:u64
+//! header   = magic(8) version:u16 flags:u16 core:u32 (flag bit 0: first segment of a process)
+//!            segment:u64 created_at_micros:u64
 //!            dataplane_id_len:u16 dataplane_id previous_hash(32) crc32c:u32
 //! record   = payload_len:u32 kind:u8 sequence:u64 payload crc32c:u32          (integers little-endian)
 //! hash 0   = SHA-256(header)          hash n = SHA-256(hash n-1 ‖ record n)
@@ -57,6 +58,8 @@ pub struct Header {
     pub created_at_micros: u64,
     /// Last hash of the segment before; zeros for the first one.
     pub previous_hash: Hash,
+    /// The core's first segment since its process started: sessions of earlier segments without an end ended uncleanly.
+    pub first_of_run: bool,
 }
 
 /// Why bytes are not a segment, or not an unchanged one.
@@ -92,7 +95,7 @@ impl Header {
         let mut out = Vec::with_capacity(HEADER_FIXED_BYTES + id.len() + 32 + CRC_BYTES);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&0u16.to_le_bytes());
+        out.extend_from_slice(&u16::from(self.first_of_run).to_le_bytes());
         out.extend_from_slice(&self.core.to_le_bytes());
         out.extend_from_slice(&self.segment.to_le_bytes());
         out.extend_from_slice(&self.created_at_micros.to_le_bytes());
@@ -131,6 +134,7 @@ impl Header {
             segment: u64_at(fixed, 16),
             created_at_micros: u64_at(fixed, 24),
             previous_hash,
+            first_of_run: fixed[10] & 1 == 1,
         };
         Ok((header, total))
     }

@@ -11,6 +11,7 @@ fn header() -> Header {
         segment: 7,
         created_at_micros: 42,
         previous_hash: [3; 32],
+        first_of_run: true,
     }
 }
 
@@ -48,7 +49,9 @@ fn read_all(bytes: &[u8], public: &[u8]) -> Result<Vec<Vec<u8>>, SegmentError> {
 #[test]
 fn a_segment_reads_back() {
     let (key, _) = SigningKey::generate().unwrap();
-    let events = read_all(&segment(&key), &key.public()).unwrap();
+    let bytes = segment(&key);
+    assert_eq!(Header::decode(&bytes).unwrap().0, header());
+    let events = read_all(&bytes, &key.public()).unwrap();
     assert_eq!(
         events,
         [b"one".to_vec(), b"two".to_vec(), b"three".to_vec()]
