@@ -1,0 +1,4 @@
+//! Decisions: who may enter, what may be run, what may be seen.
+
+pub mod access;
+pub(crate) mod guard;

@@ -1,0 +1,32 @@
+//! Every bound of the session core, each with its reason.
+
+/// A frame up to this long is collected whole; longer rows and copy data are inspected as a stream (bytes with header).
+pub const FRAME_BUFFERED_BYTES_MAX: usize = 256 * 1024;
+/// Longest client message with a statement or parameters, bytes: it must be judged whole before any of it is forwarded.
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest server message of a kind that cannot be streamed (errors, notices, descriptions), bytes.
+pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest statement text in an audit event, bytes; the rest is cut and marked so.
+pub const EVENT_TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Longest parameter in an audit event, bytes; the rest is cut and marked so.
+pub const EVENT_PARAMETER_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of all parameters of one statement in its audit event; further ones are left out as cut.
+pub const EVENT_PARAMETERS_BYTES_MAX: usize = 64 * 1024;
+/// Different (detector, place) pairs counted for one statement; further ones share one pair named `more`.
+pub const FINDING_KINDS_MAX: usize = 256;
+/// Bytes of one recording event.
+pub const RECORDING_BYTES_MAX: usize = 64 * 1024;
+/// Text cells packed before they are scanned, bytes: stays in the second-level cache.
+pub const PACKED_BYTES_MAX: usize = 128 * 1024;
+/// Result plans kept per session: drivers repeat few statements.
+pub const PLANS_MAX: usize = 8;
+/// SQL-level PREPARE texts kept per session so that a new policy can judge them again.
+pub const SQL_PREPARED_MAX: usize = 256;
+/// Distinct literal-free statements whose effects are remembered per core.
+pub const ANALYSIS_CACHE_ENTRIES_MAX: usize = 4_096;
+/// Longest regular expression of a guardrail, bytes.
+pub const PATTERN_BYTES_MAX: usize = 4 * 1024;
+/// Largest compiled form of such an expression, bytes.
+pub const PATTERN_COMPILED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most group combinations whose redaction differs on one connection.
+pub const RULE_SETS_MAX: usize = 1_024;

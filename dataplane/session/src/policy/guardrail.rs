@@ -1,0 +1,131 @@
+//! Guardrails, compiled: effects and patterns that refuse a statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use codecs::wire::sql::Effects;
+use proto::policy as wire;
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+
+use super::compile::Errors;
+use crate::limits::{PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX};
+use crate::verdict::Refusal;
+
+/// SQLSTATE of a refusal: insufficient_privilege.
+const REFUSED: &str = "42501";
+
+/// All guardrails of a connection, flattened.
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    pub rules: Vec<GuardRule>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct GuardRule {
+    pub trigger: Trigger,
+    /// Message and hint; made complete once, here.
+    pub refusal: Arc<Refusal>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Trigger {
+    Effects(Effects),
+    Pattern(Regex),
+}
+
+impl Guard {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    pub(crate) fn has_patterns(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(rule.trigger, Trigger::Pattern(_)))
+    }
+}
+
+/// Checks one guardrail on its own.
+pub(super) fn rules(guardrail: &wire::Guardrail, errors: &mut Errors) -> Vec<GuardRule> {
+    let mut compiled = Vec::with_capacity(guardrail.rules.len());
+    for (index, rule) in guardrail.rules.iter().enumerate() {
+        let place = format!("guardrail {:?}, rule {}", guardrail.name, index + 1);
+        let given = [!rule.deny.is_empty(), !rule.deny_pattern.is_empty(), !rule.review.is_empty()];
+        if given.iter().filter(|given| **given).count() != 1 {
+            errors.add(place, "exactly one of deny, deny_pattern and review must be given".to_owned());
+            continue;
+        }
+        let trigger = match given {
+            [true, _, _] => effects(&rule.deny, &place, errors),
+            [_, true, _] => pattern(&rule.deny_pattern, &place, errors),
+            _ => effects(&rule.review, &place, errors),
+        };
+        let Some(trigger) = trigger else { continue };
+        compiled.push(GuardRule { trigger, refusal: Arc::new(refusal(guardrail, rule)) });
+    }
+    compiled
+}
+
+fn effects(names: &[String], place: &str, errors: &mut Errors) -> Option<Trigger> {
+    let mut all = Effects::NONE;
+    for name in names {
+        match Effects::from_rule_name(name) {
+            Some(effects) => all |= effects,
+            None => errors.add(place.to_owned(), format!("there is no effect {name:?}")),
+        }
+    }
+    (!all.is_empty()).then_some(Trigger::Effects(all))
+}
+
+fn pattern(text: &str, place: &str, errors: &mut Errors) -> Option<Trigger> {
+    if text.len() > PATTERN_BYTES_MAX {
+        errors.add(place.to_owned(), format!("deny_pattern is longer than {PATTERN_BYTES_MAX} bytes"));
+        return None;
+    }
+    let config = Regex::config().nfa_size_limit(Some(PATTERN_COMPILED_BYTES_MAX)).utf8_empty(false);
+    // Statements may be in any encoding, so a match is looked for in bytes.
+    let built = Regex::builder().configure(config).syntax(syntax::Config::new().utf8(false)).build(text);
+    match built {
+        Ok(regex) => Some(Trigger::Pattern(regex)),
+        Err(error) => {
+            errors.add(place.to_owned(), format!("deny_pattern: {error}"));
+            None
+        }
+    }
+}
+
+fn refusal(guardrail: &wire::Guardrail, rule: &wire::GuardrailRule) -> Refusal {
+    let what = if !rule.deny.is_empty() {
+        format!("{} not allowed here", rule.deny.join(", "))
+    } else if !rule.deny_pattern.is_empty() {
+        "the statement matches a pattern that is not allowed here".to_owned()
+    } else {
+        format!("{} needs a review, and reviews are not available in this version", rule.review.join(", "))
+    };
+    let own = if rule.message.is_empty() { String::new() } else { format!(": {}", rule.message) };
+    let reviewers = if rule.reviewers.is_empty() { String::new() } else { format!("Reviewers: {}.", rule.reviewers.join(", ")) };
+    Refusal {
+        code: REFUSED,
+        message: format!("refused by guardrail \"{}\": {what}{own}", guardrail.name),
+        hint: reviewers,
+        rule: guardrail.name.clone(),
+    }
+}
+
+/// Joins the guardrails that a connection names.
+pub(super) fn of_connection(
+    connection: &wire::Connection,
+    guardrails: &HashMap<String, Vec<GuardRule>>,
+    errors: &mut Errors,
+) -> Guard {
+    let mut guard = Guard::default();
+    for name in &connection.guardrails {
+        match guardrails.get(name) {
+            Some(rules) => guard.rules.extend(rules.iter().cloned()),
+            None => errors.add(
+                format!("connection {:?}, guardrails", connection.name),
+                format!("there is no guardrail {name:?}"),
+            ),
+        }
+    }
+    guard
+}

@@ -1,0 +1,311 @@
+//! Redaction rules, compiled: what is looked for, what becomes of it, and for whom.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use codecs::edit;
+use proto::policy as wire;
+use scan::{Detector, Scanner, Spec};
+
+use super::PolicyError;
+use super::compile::Errors;
+use crate::limits::RULE_SETS_MAX;
+
+pub use codecs::edit::Mask;
+
+/// `schema.table.column` as a rule names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ColumnName {
+    pub schema: String,
+    pub table: String,
+    pub column: String,
+}
+
+/// One rule.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub name: String,
+    pub detectors: Vec<Detector>,
+    pub custom: Vec<scan::Custom>,
+    pub columns: Vec<ColumnName>,
+    pub mask: Mask,
+    pub enforce: bool,
+    pub on_error: OnError,
+    pub except_groups: Vec<String>,
+    pub mask_unattributed: bool,
+}
+
+/// What happens to a value that cannot be inspected. In order of severity: of several rules the last one stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OnError {
+    Pass,
+    BlankField,
+    #[default]
+    Close,
+}
+
+/// What becomes of a finding.
+#[derive(Debug, Clone)]
+pub(crate) struct Action {
+    /// Detector's name, or `COLUMN`, for the record.
+    pub name: Box<str>,
+    /// Without brackets.
+    pub label: Box<str>,
+    pub mask: Mask,
+    /// False in analyse mode: counted, not changed.
+    pub enforce: bool,
+}
+
+/// The rules that apply to one group of users on one connection, merged.
+#[derive(Debug)]
+pub struct RuleSet {
+    /// `None` if no rule looks at content.
+    pub(crate) scanner: Option<Arc<Scanner>>,
+    /// By detector id.
+    pub(crate) actions: Vec<Option<Action>>,
+    /// By index into [`ConnectionPolicy::columns`](super::ConnectionPolicy::columns).
+    pub(crate) columns: HashMap<usize, Action>,
+    pub(crate) on_error: OnError,
+    /// Set if text of unknown origin is to be masked whole.
+    pub(crate) unattributed: Option<Action>,
+    /// Used where a value is blanked because it could not be inspected.
+    pub(crate) blank: Action,
+}
+
+impl RuleSet {
+    /// Whether nothing is looked for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.scanner.is_none() && self.columns.is_empty() && self.unattributed.is_none()
+    }
+
+    pub(crate) fn action(&self, detector: scan::DetectorId) -> &Action {
+        let action = self.actions.get(usize::from(detector.0)).and_then(Option::as_ref);
+        // A finding without an action cannot be: the table is made from the same list as the scanner.
+        debug_assert!(action.is_some());
+        action.unwrap_or(&self.blank)
+    }
+}
+
+/// Which of `rules` apply to a member of `groups`, as bits.
+pub(crate) fn applying(rules: &[Arc<Rule>], groups: &[String]) -> u64 {
+    let applies = |rule: &Rule| !rule.except_groups.iter().any(|except| groups.contains(except));
+    rules.iter().enumerate().filter(|(_, rule)| applies(rule)).fold(0, |bits, (i, _)| bits | 1 << i)
+}
+
+/// Checks one rule on its own.
+pub(super) fn rule(rule: &wire::Redaction, hash_key: &[u8], errors: &mut Errors) -> Rule {
+    let place = format!("redaction {:?}", rule.name);
+    let mut detectors = Vec::with_capacity(rule.detect.len());
+    for name in &rule.detect {
+        match Detector::from_name(name) {
+            Some(detector) => detectors.push(detector),
+            None => errors.add(format!("{place}, detect"), format!("there is no detector {name:?}")),
+        }
+    }
+    let columns = rule.columns.iter().filter_map(|name| column(name, &place, errors)).collect();
+    let custom = rule.custom.iter().map(|custom| scan::Custom {
+        name: custom.name.clone(),
+        regex: custom.regex.clone(),
+        max_len: (custom.length_max > 0).then_some(custom.length_max as usize),
+    });
+    let on_error = match wire::OnError::try_from(rule.on_error) {
+        Ok(wire::OnError::BlankField) => OnError::BlankField,
+        Ok(wire::OnError::Pass) => OnError::Pass,
+        Ok(wire::OnError::Close) | Err(_) => OnError::Close,
+    };
+    Rule {
+        name: rule.name.clone(),
+        detectors,
+        custom: custom.collect(),
+        columns,
+        mask: mask(rule.mask.as_ref(), hash_key, &place, errors),
+        enforce: rule.mode != wire::RedactionMode::Analyse as i32,
+        on_error,
+        except_groups: rule.except_groups.clone(),
+        mask_unattributed: rule.unattributed == wire::Unattributed::Mask as i32,
+    }
+}
+
+fn column(name: &str, place: &str, errors: &mut Errors) -> Option<ColumnName> {
+    let parts: Vec<&str> = name.split('.').collect();
+    match parts.as_slice() {
+        [schema, table, column] if parts.iter().all(|part| !part.is_empty()) => Some(ColumnName {
+            schema: (*schema).to_owned(),
+            table: (*table).to_owned(),
+            column: (*column).to_owned(),
+        }),
+        _ => {
+            errors.add(format!("{place}, columns"), format!("{name:?} is not of the form schema.table.column"));
+            None
+        }
+    }
+}
+
+fn mask(mask: Option<&wire::Mask>, hash_key: &[u8], place: &str, errors: &mut Errors) -> Mask {
+    let Some(mask) = mask else { return Mask::Label };
+    let place = format!("{place}, mask");
+    match wire::MaskKind::try_from(mask.kind) {
+        Ok(wire::MaskKind::Label) => Mask::Label,
+        Ok(wire::MaskKind::Full) => Mask::Full,
+        Ok(wire::MaskKind::Partial) => Mask::Partial { keep_last: mask.keep_last as usize },
+        Ok(wire::MaskKind::Null) => Mask::Null,
+        Ok(wire::MaskKind::Hash) => Mask::Hash(Box::new(hmac::Key::new(hmac::HMAC_SHA256, hash_key))),
+        Ok(wire::MaskKind::Replace) => {
+            if mask.text.contains('\0') {
+                errors.add(place, "the replacement holds a NUL byte".to_owned());
+            }
+            Mask::Replace(mask.text.as_bytes().into())
+        }
+        Err(_) => {
+            errors.add(place, format!("mask kind {} is not known here", mask.kind));
+            edit::Mask::Full
+        }
+    }
+}
+
+/// Builds the rule set of every combination of rules that a user of the snapshot has on a connection.
+/// Scanners are built once for each distinct list of detectors, whatever connection it is for.
+#[derive(Default)]
+pub(super) struct Sets {
+    scanners: HashMap<String, Arc<Scanner>>,
+}
+
+impl Sets {
+    /// The sets for `rules`, by the bits of the rules that apply; `columns` is the connection's list.
+    pub(super) fn build<'a>(
+        &mut self,
+        place: &str,
+        rules: &[Arc<Rule>],
+        columns: &[ColumnName],
+        users: impl Iterator<Item = &'a [String]>,
+        errors: &mut Errors,
+    ) -> HashMap<u64, Arc<RuleSet>> {
+        let mut sets = HashMap::new();
+        for groups in users {
+            let bits = applying(rules, groups);
+            if sets.contains_key(&bits) {
+                continue;
+            }
+            if sets.len() >= RULE_SETS_MAX {
+                errors.add(place.to_owned(), "too many different combinations of excepted groups".to_owned());
+                break;
+            }
+            let applying: Vec<&Rule> = rules.iter().enumerate()
+                .filter(|(i, _)| bits >> i & 1 == 1)
+                .map(|(_, rule)| &**rule)
+                .collect();
+            match self.set(&applying, columns) {
+                Ok(set) => drop(sets.insert(bits, Arc::new(set))),
+                Err(message) => errors.add(place.to_owned(), message),
+            }
+        }
+        sets
+    }
+
+    fn set(&mut self, rules: &[&Rule], columns: &[ColumnName]) -> Result<RuleSet, String> {
+        let mut spec = Spec::default();
+        for rule in rules {
+            spec.detectors.extend(rule.detectors.iter().filter(|d| !spec.detectors.contains(d)).copied().collect::<Vec<_>>());
+            for custom in &rule.custom {
+                match spec.custom.iter().find(|known| known.name == custom.name) {
+                    None => spec.custom.push(custom.clone()),
+                    Some(known) if known.regex == custom.regex && known.max_len == custom.max_len => {}
+                    Some(_) => return Err(format!("two custom detectors are named {:?} and differ", custom.name)),
+                }
+            }
+        }
+        let scanner = if spec.detectors.is_empty() && spec.custom.is_empty() { None } else { Some(self.scanner(&spec)?) };
+        let actions = scanner.as_deref().map(|scanner| actions(scanner, &spec, rules)).unwrap_or_default();
+        Ok(RuleSet {
+            scanner,
+            actions,
+            columns: column_actions(rules, columns),
+            on_error: rules.iter().map(|rule| rule.on_error).max().unwrap_or_default(),
+            unattributed: rules.iter()
+                .find(|rule| rule.mask_unattributed && !rule.columns.is_empty())
+                .map(|rule| action("UNATTRIBUTED", "HIDDEN", rule)),
+            blank: Action { name: "UNREADABLE".into(), label: "HIDDEN".into(), mask: Mask::Null, enforce: true },
+        })
+    }
+
+    fn scanner(&mut self, spec: &Spec) -> Result<Arc<Scanner>, String> {
+        let key = format!("{spec:?}");
+        if let Some(known) = self.scanners.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let scanner = Arc::new(Scanner::build(spec).map_err(|error| error.to_string())?);
+        self.scanners.insert(key, Arc::clone(&scanner));
+        Ok(scanner)
+    }
+}
+
+/// The action of every detector: that of the first rule that names it, an enforcing rule before one that only analyses.
+fn actions(scanner: &Scanner, spec: &Spec, rules: &[&Rule]) -> Vec<Option<Action>> {
+    let mut actions = Vec::new();
+    for id in scanner.detectors() {
+        let name = scanner.name(id).to_owned();
+        let names = |rule: &&&Rule| {
+            rule.detectors.iter().any(|d| d.name() == name) || rule.custom.iter().any(|c| c.name == name)
+        };
+        debug_assert!(spec.custom.len() + spec.detectors.len() > 0);
+        let rule = rules.iter().filter(names).max_by_key(|rule| rule.enforce as u8 * 2);
+        let first = rules.iter().filter(names).find(|r| rule.is_some_and(|rule| rule.enforce == r.enforce));
+        let at = usize::from(id.0);
+        if actions.len() <= at {
+            actions.resize(at + 1, None);
+        }
+        if let (Some(slot), Some(rule)) = (actions.get_mut(at), first) {
+            *slot = Some(action(&name, scanner.label(id), rule));
+        }
+    }
+    actions
+}
+
+fn column_actions(rules: &[&Rule], columns: &[ColumnName]) -> HashMap<usize, Action> {
+    let mut actions = HashMap::new();
+    for (index, name) in columns.iter().enumerate() {
+        let naming = || rules.iter().filter(|rule| rule.columns.contains(name));
+        if let Some(rule) = naming().find(|rule| rule.enforce).or_else(|| naming().next()) {
+            let label: String = name.column.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            actions.insert(index, action("COLUMN", &label.to_ascii_uppercase(), rule));
+        }
+    }
+    actions
+}
+
+fn action(name: &str, label: &str, rule: &Rule) -> Action {
+    Action { name: name.into(), label: label.into(), mask: rule.mask.clone(), enforce: rule.enforce }
+}
+
+/// All columns that `rules` name, each once, in their order.
+pub(super) fn columns(rules: &[Arc<Rule>]) -> Vec<ColumnName> {
+    let mut columns: Vec<ColumnName> = Vec::new();
+    for name in rules.iter().flat_map(|rule| &rule.columns) {
+        if !columns.contains(name) {
+            columns.push(name.clone());
+        }
+    }
+    columns
+}
+
+/// Finds the rules that a connection names.
+pub(super) fn of_connection(
+    connection: &wire::Connection,
+    rules: &HashMap<String, Arc<Rule>>,
+    errors: &mut Errors,
+) -> Vec<Arc<Rule>> {
+    let place = || format!("connection {:?}, redact", connection.name);
+    let mut found: Vec<Arc<Rule>> = Vec::with_capacity(connection.redact.len());
+    for name in &connection.redact {
+        match rules.get(name) {
+            Some(rule) => found.push(Arc::clone(rule)),
+            None => errors.push(PolicyError { place: place(), message: format!("there is no redaction {name:?}") }),
+        }
+    }
+    if found.len() > u64::BITS as usize {
+        errors.add(place(), format!("more than {} redaction rules", u64::BITS));
+        found.truncate(u64::BITS as usize);
+    }
+    found
+}

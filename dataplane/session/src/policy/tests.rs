@@ -1,0 +1,1 @@
+//! Snapshots with every kind of mistake.
