@@ -1,0 +1,1 @@
+//! Entry points that the fuzz targets and the replay of their corpora share; no part of the public interface.

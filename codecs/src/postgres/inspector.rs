@@ -1,0 +1,175 @@
+//! What a conversation means: which answer belongs to which request, and what the rows of a result are.
+//!
+//! The server answers in order, so requests wait in one queue. Names take effect twice: in the *front* view when the
+//! request passes (what the client believes), in the *back* view when the server confirms it. Results and the record
+//! go by the back view alone; the front view only decides what is asked of the server in advance.
+//!
+//! ```text
+//! client --> Parse Bind Execute Sync --> queue [Parse|Bind|Execute|Sync] --> server
+//! client <-- 1 2 D D C Z            <-- each answer is matched with the head of the queue
+//! ```
+//! PostgreSQL documentation, "Frontend/Backend Protocol", "Message Flow".
+
+mod answer;
+mod names;
+mod request;
+mod shape;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+pub use answer::{Answer, Failure, Missed};
+pub use names::{Described, Portal, Prepared, ResultFormats};
+pub use request::{Announced, Refused};
+pub use shape::{Column, Shape};
+
+use super::message::TransactionStatus;
+use crate::fact::Form;
+use names::{Name, Names};
+use shape::Shapes;
+
+/// Something the server still has to answer.
+#[derive(Debug)]
+struct Expected<T> {
+    step: Step<T>,
+    /// Asked by us: the client must not see the answer.
+    ours: bool,
+    /// Sent in a form that the server will reject; the statement that was refused.
+    refused: Option<T>,
+    /// When it was sent, in the caller's unit.
+    at: u64,
+    /// The client ended a COPY after this request and before the next.
+    copy_done: bool,
+}
+
+#[derive(Debug)]
+enum Step<T> {
+    Parse(Rc<Prepared<T>>),
+    Bind(Rc<Portal<T>>),
+    DescribeStatement(Name, Option<Rc<Prepared<T>>>),
+    DescribePortal(Name, Option<Rc<Portal<T>>>),
+    /// With the portal of the front view, and whether it may ask the client for COPY data.
+    Execute { portal: Name, front: Option<Rc<Portal<T>>>, copy_in: bool },
+    CloseStatement(Name),
+    ClosePortal(Name),
+    Query(T),
+    FunctionCall(T),
+    Sync,
+}
+
+/// The statement that the server is answering now.
+#[derive(Debug)]
+pub struct Current<T> {
+    pub form: Form,
+    /// What was attached to it; `None` if it was prepared where we could not see it.
+    pub statement: Option<T>,
+    /// Extended protocol: the portal that is run.
+    pub portal: Option<Rc<Portal<T>>>,
+    /// When it was sent.
+    pub at: u64,
+    /// How many statements of the same message were completed before.
+    pub index: usize,
+    /// Columns of its rows, once known; formats as they are on the wire.
+    pub result: Described,
+}
+
+/// Where a COPY stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copy {
+    None,
+    /// Client to server; `ended` once the client said so.
+    In { ended: bool },
+    Out,
+}
+
+/// Protocol state of one session. `T` is attached to each statement by the caller; cloning it must be cheap.
+#[derive(Debug)]
+pub struct Inspector<T> {
+    expected: VecDeque<Expected<T>>,
+    names: Names<T>,
+    shapes: Shapes,
+    current: Option<Current<T>>,
+    copy: Copy,
+    /// The server ignores everything up to the next Sync, which has not been sent yet.
+    skipping: bool,
+    status: TransactionStatus,
+}
+
+impl<T: Clone> Inspector<T> {
+    /// The state right after the first ReadyForQuery.
+    pub fn new() -> Self {
+        Inspector {
+            expected: VecDeque::new(),
+            names: Names::new(),
+            shapes: Shapes::default(),
+            current: None,
+            copy: Copy::None,
+            skipping: false,
+            status: TransactionStatus::Idle,
+        }
+    }
+
+    /// The statement that is being answered. Set by the first frame of its answer.
+    pub fn current(&self) -> Option<&Current<T>> {
+        self.current.as_ref()
+    }
+
+    /// Requests that wait for an answer.
+    pub fn backlog(&self) -> usize {
+        self.expected.len()
+    }
+
+    /// Transaction status as of the last ReadyForQuery.
+    pub fn status(&self) -> TransactionStatus {
+        self.status
+    }
+
+    /// Whether the server waits for COPY data.
+    pub fn is_copy_in(&self) -> bool {
+        matches!(self.copy, Copy::In { ended: false })
+    }
+
+    /// The statement was removed by SQL: what is known about this name no longer holds.
+    pub fn forget_statement(&mut self, name: &[u8]) {
+        self.names.forget_statement(name);
+    }
+
+    /// As [`Inspector::forget_statement`], for every named statement.
+    pub fn forget_statements(&mut self) {
+        self.names.forget_statements();
+    }
+
+    /// A cursor was declared or closed by SQL: portals of any name may be others now.
+    pub fn forget_portals(&mut self) {
+        self.names.forget_portals();
+    }
+
+    /// A statement was prepared by SQL; the protocol reaches it under the same name.
+    pub fn prepared_by_sql(&mut self, name: &[u8], statement: T) {
+        self.names.prepared_by_sql(name, statement);
+    }
+
+    /// Statements whose answer never came, in order, as if everything before them had succeeded. Empties the queue.
+    pub fn drain_unfinished(&mut self) -> Vec<Missed<T>> {
+        let mut missed = Vec::new();
+        if let Some(current) = self.current.take() {
+            missed.push(Missed { form: current.form, statement: current.statement, portal: current.portal, at: current.at, index: current.index });
+            self.expected.pop_front();
+        }
+        while let Some(expected) = self.expected.pop_front() {
+            if expected.refused.is_none() && !expected.ours {
+                missed.extend(answer::missed(expected));
+            }
+        }
+        missed
+    }
+}
+
+impl<T: Clone> Default for Inspector<T> {
+    fn default() -> Self {
+        Inspector::new()
+    }
+}

@@ -1,0 +1,1 @@
+//! Conversations of both faces, written as dialogues.

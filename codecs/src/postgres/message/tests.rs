@@ -1,0 +1,1 @@
+//! Every message there and back, and bodies that break their format.

@@ -1,0 +1,1 @@
+//! Edits to PostgreSQL messages with right lengths.
