@@ -461,3 +461,6 @@ pub fn put_headers(
         (kind, flags) = (Kind::Continuation, 0);
     }
 }
+
+#[cfg(test)]
+mod tests;

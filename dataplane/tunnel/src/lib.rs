@@ -10,13 +10,21 @@
 //!
 //! Steps 2 and 4 are repeated after every call of 1, 3 and 5. Times are `Duration`s since any fixed point of the caller's choice.
 
+mod drain;
 mod error;
+mod flood;
+mod flow;
 pub mod frame;
 pub mod grpc;
+mod headers;
+pub mod hello;
+pub mod hpack;
+mod keepalive;
 pub mod limits;
 mod mux;
 pub mod open;
 mod payload;
+mod sched;
 mod stream;
 
 pub use error::{LinkError, OpenError};

@@ -1,0 +1,183 @@
+//! What leaves a link: control frames first, then the DATA of the streams in their turns.
+
+use super::{Mux, Role};
+use crate::{
+    ErrorCode, Payload,
+    frame::{self, FLAG_END_STREAM, HEADER_BYTES, Header, Kind},
+    headers::{self, Trailers},
+    limits::FRAME_BYTES_DEFAULT,
+    stream::{Local, Outgoing, Stream},
+};
+
+/// Room for the frame headers of one small answer, so that the arena is allocated once.
+const ARENA_BYTES_START: usize = 512;
+
+impl<B: Payload> Mux<B> {
+    /// Gives what is to be written, in order, about `budget_bytes` of it (control frames always leave, the last DATA frame
+    /// may be cut to fit). Returns whether there was anything, so `while mux.poll_transmit(..) {}` gives all there is.
+    ///
+    /// Frame headers, control frames and payload of up to a few hundred bytes lie together in one block; larger payload
+    /// is handed on as it was given. The pieces of one call are meant for one gathered write.
+    pub fn poll_transmit(&mut self, out: &mut impl FnMut(B), budget_bytes: usize) -> bool {
+        let mut arena = std::mem::take(&mut self.control);
+        let mut cuts = std::mem::take(&mut self.cuts);
+        self.put_window_updates(&mut arena);
+        let mut budget = budget_bytes.saturating_sub(arena.len());
+        while budget > 0 {
+            let mut outgoing = Outgoing {
+                arena: &mut arena,
+                cuts: &mut cuts,
+            };
+            match self.send_frame(&mut outgoing, budget) {
+                Some(sent) => budget = budget.saturating_sub(sent),
+                None => break,
+            }
+        }
+        let any = !arena.is_empty();
+        if any {
+            emit(arena, &mut cuts, out);
+        }
+        self.cuts = cuts;
+        any
+    }
+
+    fn put_window_updates(&mut self, arena: &mut Vec<u8>) {
+        if self.closed.is_some() {
+            return;
+        }
+        if let Some(credit) = self.recv.take_credit() {
+            frame::put_window_update(arena, 0, credit);
+        }
+        for id in self.updates.drain(..) {
+            let Some(s) = self.streams.get_mut(&id) else {
+                continue;
+            };
+            s.update_due = false;
+            if let Some(credit) = s.recv.take_credit().filter(|_| !s.remote_done) {
+                frame::put_window_update(arena, id, credit);
+            }
+        }
+    }
+
+    /// Sends one DATA frame of the stream whose turn it is. `None` when there is nothing that may be sent.
+    fn send_frame(&mut self, out: &mut Outgoing<'_, B>, budget: usize) -> Option<usize> {
+        loop {
+            let id = self.sched.front()?;
+            let Some(s) = self.streams.get_mut(&id) else {
+                self.sched.leave(None);
+                continue;
+            };
+            let ready = s.queued().min(s.send.available());
+            if ready == 0 {
+                self.sched.leave(Some(&mut s.share));
+                continue;
+            }
+            let n = ready
+                .min(self.send.available())
+                .min(self.peer.frame_bytes_max as usize)
+                .min(budget.saturating_sub(HEADER_BYTES).max(1));
+            if n == 0 {
+                return None;
+            }
+            if out.arena.capacity() == 0 {
+                out.arena.reserve(ARENA_BYTES_START);
+            }
+            let last = n == s.queued();
+            let end = last && matches!(s.local, Local::Finishing(None));
+            let flags = if end { FLAG_END_STREAM } else { 0 };
+            let header = Header {
+                len: n as u32,
+                kind: Kind::Data,
+                flags,
+                stream: id,
+            };
+            out.arena.extend_from_slice(&header.encode());
+            s.take(n, out);
+            self.send.sent(n);
+            self.queued -= n;
+            self.sched.sent(n, &mut s.share);
+            if last {
+                self.queue_ran_empty(id, out.arena);
+            }
+            return Some(HEADER_BYTES + n);
+        }
+    }
+
+    /// The last queued byte of a stream went out: its end follows if it was asked for.
+    #[inline]
+    fn queue_ran_empty(&mut self, id: u32, arena: &mut Vec<u8>) {
+        let Some(s) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if let Local::Finishing(trailers) = &mut s.local {
+            let trailers = trailers.take();
+            s.local = Local::Done;
+            if let Some(trailers) = trailers {
+                self.end_answer(arena, id, false, &trailers);
+            }
+        }
+    }
+
+    /// Server role: the trailers, with the response headers if there were none before, and the end of the stream.
+    pub(super) fn end_answer(
+        &mut self,
+        arena: &mut Vec<u8>,
+        id: u32,
+        head: bool,
+        trailers: &Trailers,
+    ) {
+        debug_assert!(self.role == Role::Server);
+        let block = if head {
+            self.hpack_out
+                .encode(headers::response().into_iter().chain(trailers.fields()))
+        } else {
+            self.hpack_out.encode(trailers.fields())
+        };
+        frame::put_headers(arena, id, &block, true, FRAME_BYTES_DEFAULT as usize);
+        // RFC 9113, 8.1: a server that needs no more of the request says so with NO_ERROR after its whole answer.
+        if self
+            .streams
+            .get(&id)
+            .is_some_and(|s: &Stream<B>| !s.remote_done)
+        {
+            frame::put_rst_stream(arena, id, ErrorCode::NO_ERROR);
+        }
+        self.remove(id);
+    }
+}
+
+/// Appends an empty DATA frame that ends our side of a stream.
+pub(super) fn put_end(out: &mut Vec<u8>, stream: u32) {
+    out.extend_from_slice(
+        &Header {
+            len: 0,
+            kind: Kind::Data,
+            flags: FLAG_END_STREAM,
+            stream,
+        }
+        .encode(),
+    );
+}
+
+/// Hands the arena out in pieces, with the payload in between.
+#[inline]
+fn emit<B: Payload>(arena: Vec<u8>, cuts: &mut Vec<(usize, B)>, out: &mut impl FnMut(B)) {
+    let (len, mut at) = (arena.len(), 0);
+    let mut arena = B::from_vec(arena);
+    for (place, payload) in cuts.drain(..) {
+        if place == len {
+            // Nothing of the arena follows: it leaves whole. More payload at the same place may still come.
+            if at < len {
+                out(std::mem::replace(&mut arena, B::from_vec(Vec::new())));
+                at = len;
+            }
+        } else if place > at {
+            out(arena.split_to(place - at));
+            at = place;
+        }
+        out(payload);
+    }
+    if at < len {
+        out(arena);
+    }
+}
