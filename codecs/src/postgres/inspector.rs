@@ -41,8 +41,12 @@ struct Expected<T> {
     refused: Option<T>,
     /// When it was sent, in the caller's unit.
     at: u64,
+    /// Bytes kept for it until it is answered.
+    weight: usize,
     /// The client ended a COPY after this request and before the next.
     copy_done: bool,
+    /// It failed, and only the ReadyForQuery is to come.
+    failed: bool,
 }
 
 #[derive(Debug)]
@@ -89,6 +93,8 @@ enum Copy {
 #[derive(Debug)]
 pub struct Inspector<T> {
     expected: VecDeque<Expected<T>>,
+    /// Sum of the weights of the queue.
+    waiting_bytes: usize,
     names: Names<T>,
     shapes: Shapes,
     current: Option<Current<T>>,
@@ -103,6 +109,7 @@ impl<T: Clone> Inspector<T> {
     pub fn new() -> Self {
         Inspector {
             expected: VecDeque::new(),
+            waiting_bytes: 0,
             names: Names::new(),
             shapes: Shapes::default(),
             current: None,
@@ -142,7 +149,7 @@ impl<T: Clone> Inspector<T> {
         self.names.forget_statements();
     }
 
-    /// A cursor was declared or closed by SQL: portals of any name may be others now.
+    /// A cursor was declared or closed by SQL: named portals may be others now, and nothing is known about them.
     pub fn forget_portals(&mut self) {
         self.names.forget_portals();
     }
@@ -156,11 +163,12 @@ impl<T: Clone> Inspector<T> {
     pub fn drain_unfinished(&mut self) -> Vec<Missed<T>> {
         let mut missed = Vec::new();
         if let Some(current) = self.current.take() {
-            missed.push(Missed { form: current.form, statement: current.statement, portal: current.portal, at: current.at, index: current.index });
+            let Current { form, statement, portal, at, index, .. } = current;
+            missed.push(Missed { form, statement, portal, at, index });
             self.expected.pop_front();
         }
         while let Some(expected) = self.expected.pop_front() {
-            if expected.refused.is_none() && !expected.ours {
+            if expected.refused.is_none() && !expected.ours && !expected.failed {
                 missed.extend(answer::missed(expected));
             }
         }

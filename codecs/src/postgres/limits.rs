@@ -40,3 +40,21 @@ pub const RESOLVE_ROWS_MAX: usize = 262_144;
 pub const SERVER_ERROR_FIELD_BYTES_MAX: usize = 4_096;
 /// Longest text in an error or notice of our own, bytes.
 pub const REFUSAL_TEXT_BYTES_MAX: usize = 8_192;
+
+/// Requests without an answer that a session may have; the client waits beyond that. More than the server holds back
+/// in its 8 KiB output buffer, so that a Flush always gets the queue moving.
+pub const BACKLOG_MAX: usize = 8_192;
+/// Bytes kept for requests without an answer (texts, values for the record); the client waits beyond that.
+pub const BACKLOG_BYTES_MAX: usize = 4 << 20;
+/// Most prepared statements of a session.
+pub const STATEMENTS_MAX: usize = 8_192;
+/// Most bytes of text of a session's prepared statements.
+pub const STATEMENT_TEXT_BYTES_MAX: usize = 32 << 20;
+/// Most named portals of a session.
+pub const PORTALS_MAX: usize = 4_096;
+/// Longest name of a prepared statement or portal, bytes.
+pub const NAME_BYTES_MAX: usize = 4_096;
+/// Result descriptions that a session keeps to recognise them again.
+pub const SHAPES_KEPT_MAX: usize = 8;
+/// Longest description that is kept so, bytes.
+pub const SHAPE_KEPT_BYTES_MAX: usize = 16 * 1024;
