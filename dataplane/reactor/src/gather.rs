@@ -1,14 +1,17 @@
 //! `Gather`: a list of views that leaves in one send, in order.
 
-use std::collections::VecDeque;
+use smallvec::SmallVec;
 
 use crate::Buf;
+
+/// Pieces kept without an allocation: head, body and tail of a rewritten message fit.
+const PIECES_INLINE: usize = 4;
 
 /// Pieces to send in order. Empty pieces are dropped when they are pushed.
 #[derive(Debug, Default)]
 pub struct Gather {
-    pieces: VecDeque<Buf>,
-    bytes: usize,
+    pub(crate) pieces: SmallVec<[Buf; PIECES_INLINE]>,
+    pub(crate) bytes: usize,
 }
 
 impl Gather {
@@ -22,7 +25,7 @@ impl Gather {
     pub fn push(&mut self, piece: Buf) {
         if !piece.is_empty() {
             self.bytes += piece.len();
-            self.pieces.push_back(piece);
+            self.pieces.push(piece);
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -119,6 +119,31 @@ impl Buf {
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         self.deref().to_vec()
+    }
+
+    /// The memory behind an empty view of a whole pooled block, to be filled before `set_len`.
+    pub(crate) fn spare_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        let Some(block) = self.block else {
+            return &mut [];
+        };
+        // SAFETY: the view keeps the block alive; it is the block's only view (count 1, checked), so nothing else
+        // reads or writes the memory behind it.
+        unsafe {
+            let header = block.as_ref();
+            if header.refs.get() != 1 {
+                return &mut [];
+            }
+            let first = header.data.as_ptr().add(self.end as usize);
+            std::slice::from_raw_parts_mut(first.cast(), header.capacity - self.end as usize)
+        }
+    }
+
+    /// Extends the view over `n` bytes of `spare_mut`.
+    ///
+    /// # Safety
+    /// The first `n` bytes of `spare_mut` have been written.
+    pub(crate) unsafe fn extend(&mut self, n: usize) {
+        self.end += n as u32;
     }
 
     /// A second view of `[start, end)`, which the caller cuts out of its own range.
