@@ -1,0 +1,5 @@
+//! Agents and data planes as they come in: tokens, enrol keys, enrolling and renewing.
+
+pub mod bootstrap;
+pub mod enrol;
+pub mod token;

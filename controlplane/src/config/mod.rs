@@ -1,0 +1,226 @@
+//! Configuration: a TOML file, the same keys from the environment, all mistakes at once, resolved once.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use crate::domain::mistake::{Mistake, Mistakes};
+use crate::domain::read::Fields;
+
+/// Prefix of the variables.
+const PREFIX: &str = "SLUICE_CONTROLPLANE_";
+/// Every key, as it stands in the file.
+const KEYS: [&str; 9] = [
+    "data_dir",
+    "listen.api",
+    "listen.control",
+    "control_url",
+    "gateways",
+    "snapshot_max_age_seconds",
+    "certificate_days",
+    "log_level",
+    "log_format",
+];
+/// Seconds in a day.
+const DAY: u64 = 24 * 3600;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The configuration as it is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Database, keys and tokens.
+    pub data_dir: PathBuf,
+    /// REST API and page.
+    pub listen_api: SocketAddr,
+    /// Data planes and agents.
+    pub listen_control: SocketAddr,
+    /// What credentials files say; the bound address when absent.
+    pub control_url: Option<String>,
+    /// Addresses of data planes, as credentials files of agents say.
+    pub gateways: Vec<String>,
+    pub snapshot_max_age_seconds: u64,
+    pub certificate_days: u32,
+    /// A `tracing` filter.
+    pub log_level: String,
+    pub log_format: LogFormat,
+    /// Make pool `local` and credentials for one data plane and one agent.
+    pub bootstrap_local: bool,
+    /// Applied before anything is served.
+    pub policy_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// The defaults, with everything kept in `data_dir`.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Config {
+        Config {
+            data_dir: data_dir.into(),
+            listen_api: SocketAddr::from(([127, 0, 0, 1], 8009)),
+            listen_control: SocketAddr::from(([127, 0, 0, 1], 8011)),
+            control_url: None,
+            gateways: vec!["127.0.0.1:8010".to_owned()],
+            snapshot_max_age_seconds: DAY,
+            certificate_days: 30,
+            log_level: "info".to_owned(),
+            log_format: LogFormat::Text,
+            bootstrap_local: false,
+            policy_file: None,
+        }
+    }
+
+    /// Resolves the text of a file (empty for none) and the variables. A variable wins over the file.
+    pub fn resolve(
+        file: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+        data_dir: Option<PathBuf>,
+    ) -> Result<Config, Vec<Mistake>> {
+        let mut mistakes = Mistakes::default();
+        let mut table: Map<String, Value> = match toml::from_str(file) {
+            Ok(table) => table,
+            Err(error) => {
+                mistakes.add("", format!("the file is no TOML: {}", error.message()));
+                Map::new()
+            }
+        };
+        environment(variables, &mut table, &mut mistakes);
+        let config = read(table, data_dir, &mut mistakes);
+        match config {
+            Some(config) => mistakes.or(config),
+            None => Err(mistakes.into_list()),
+        }
+    }
+}
+
+/// Puts variables into the table, each at the place of its key.
+fn environment(variables: impl IntoIterator<Item = (String, String)>, table: &mut Map<String, Value>, mistakes: &mut Mistakes) {
+    let keys: BTreeMap<String, &str> = KEYS.iter().map(|key| (key.replace('.', "_").to_uppercase(), *key)).collect();
+    for (name, value) in variables {
+        let Some(short) = name.strip_prefix(PREFIX) else { continue };
+        let Some(key) = keys.get(short) else {
+            mistakes.add(name, "is no key");
+            continue;
+        };
+        let value = match *key {
+            "gateways" => Value::Array(value.split(',').map(|g| Value::String(g.trim().to_owned())).collect()),
+            "snapshot_max_age_seconds" | "certificate_days" => {
+                value.parse::<u64>().map_or(Value::String(value), Value::from)
+            }
+            _ => Value::String(value),
+        };
+        match key.split_once('.') {
+            None => {
+                table.insert((*key).to_owned(), value);
+            }
+            Some((outer, inner)) => {
+                let nested = table.entry(outer).or_insert_with(|| Value::Object(Map::new()));
+                if let Value::Object(nested) = nested {
+                    nested.insert(inner.to_owned(), value);
+                }
+            }
+        }
+    }
+}
+
+fn read(table: Map<String, Value>, data_dir: Option<PathBuf>, mistakes: &mut Mistakes) -> Option<Config> {
+    let mut fields = Fields::new("", table, mistakes);
+    let written = fields.text("data_dir").map(PathBuf::from);
+    let data_dir = data_dir.or(written);
+    if data_dir.is_none() {
+        fields.wrong("data_dir", "is missing");
+    }
+    let defaults = Config::new(data_dir.clone().unwrap_or_default());
+    let listen = fields.value("listen").unwrap_or_else(|| Value::Object(Map::new()));
+    let (mut listen_api, mut listen_control) = (defaults.listen_api, defaults.listen_control);
+    match listen {
+        Value::Object(nested) => {
+            let mut inner = Fields::new("listen", nested, fields.mistakes());
+            listen_api = address(&mut inner, "api").unwrap_or(listen_api);
+            listen_control = address(&mut inner, "control").unwrap_or(listen_control);
+            inner.finish();
+        }
+        _ => fields.wrong("listen", "must be a table"),
+    }
+    let control_url = fields.text("control_url");
+    if control_url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
+        fields.wrong("control_url", "must begin with https://");
+    }
+    let gateways = fields.texts("gateways");
+    let config = Config {
+        listen_api,
+        listen_control,
+        control_url,
+        gateways: if gateways.is_empty() { defaults.gateways.clone() } else { gateways },
+        snapshot_max_age_seconds: fields
+            .number("snapshot_max_age_seconds", 1, 365 * DAY)
+            .unwrap_or(defaults.snapshot_max_age_seconds),
+        certificate_days: fields.number("certificate_days", 1, 397).map_or(defaults.certificate_days, |n| n as u32),
+        log_level: fields.text("log_level").unwrap_or_else(|| defaults.log_level.clone()),
+        log_format: fields.choice("log_format", &["text", "json"]),
+        ..defaults
+    };
+    fields.finish();
+    data_dir.map(|_| config)
+}
+
+fn address(fields: &mut Fields<'_>, key: &'static str) -> Option<SocketAddr> {
+    let text = fields.text(key)?;
+    match text.parse() {
+        Ok(address) => Some(address),
+        Err(_) => {
+            fields.wrong(key, format!("\"{text}\" must be an IP address and a port"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn variables_win_over_the_file() {
+        let file = "data_dir = \"/a\"\ngateways = [\"g:1\"]\n[listen]\napi = \"127.0.0.1:1\"\ncontrol = \"127.0.0.1:2\"\n";
+        let variables = env(&[
+            ("SLUICE_CONTROLPLANE_LISTEN_API", "127.0.0.1:0"),
+            ("SLUICE_CONTROLPLANE_SNAPSHOT_MAX_AGE_SECONDS", "60"),
+            ("SLUICE_CONTROLPLANE_GATEWAYS", "a:1, b:2"),
+            ("PATH", "/bin"),
+        ]);
+        let config = Config::resolve(file, variables, None).unwrap();
+        assert_eq!(config.listen_api.port(), 0);
+        assert_eq!(config.listen_control.port(), 2);
+        assert_eq!(config.snapshot_max_age_seconds, 60);
+        assert_eq!(config.gateways, ["a:1", "b:2"]);
+        assert_eq!(config.data_dir, PathBuf::from("/a"));
+    }
+
+    #[test]
+    fn all_mistakes_are_listed_at_once() {
+        let file = "data_dirr = \"/a\"\ncertificate_days = 0\nlog_format = \"xml\"\n[listen]\napi = \"here\"\n";
+        let mistakes = Config::resolve(file, env(&[("SLUICE_CONTROLPLANE_LISTN_API", "x")]), None).unwrap_err();
+        let texts: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        for expected in [
+            "SLUICE_CONTROLPLANE_LISTN_API: is no key",
+            "data_dir: is missing",
+            "listen: api: \"here\" must be",
+            "certificate_days: must be",
+            "log_format: \"xml\" is none of",
+            "unknown key \"data_dirr\" (did you mean \"data_dir\"?)",
+        ] {
+            assert!(texts.iter().any(|t| t.starts_with(expected)), "{expected}: {texts:#?}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Checks that the objects of a catalog fit together: what one names, another must be.
+
+use std::collections::BTreeMap;
+
+use super::mistake::{Mistake, Mistakes};
+use super::model::{AuditMode, Catalog, Connection, Kind};
+
+/// Every reference must lead somewhere, and no two connections may want the same port.
+pub fn references(catalog: &Catalog) -> Result<(), Vec<Mistake>> {
+    let mut mistakes = Mistakes::default();
+    let mut listeners: BTreeMap<&str, &str> = BTreeMap::new();
+    for (_, connection) in catalog.connections() {
+        connection_references(catalog, connection, &mut mistakes);
+        let Some(listen) = connection.listen.as_deref().filter(|l| !l.ends_with(":0")) else {
+            continue;
+        };
+        if let Some(other) = listeners.insert(listen, &connection.name) {
+            let place = format!("connection \"{}\": listen", connection.name);
+            mistakes.add(place, format!("{listen} is taken by connection \"{other}\""));
+        }
+    }
+    mistakes.or(())
+}
+
+/// Things that are allowed and probably not meant.
+pub fn warnings(catalog: &Catalog) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (_, connection) in catalog.connections() {
+        let place = format!("connection \"{}\": groups", connection.name);
+        if connection.groups.is_empty() {
+            warnings.push(format!("{place}: empty, so nobody may connect"));
+        }
+        for group in &connection.groups {
+            if !catalog.users().any(|(_, user)| user.groups.contains(group)) {
+                warnings.push(format!("{place}: no user is in group \"{group}\""));
+            }
+        }
+    }
+    warnings.truncate(crate::limits::MISTAKES_MAX);
+    warnings
+}
+
+/// Names of all groups: declared ones and those that anything names.
+pub fn group_names(catalog: &Catalog) -> Vec<String> {
+    let mut names: Vec<String> = catalog.of(Kind::Group).map(|e| e.body.name().to_owned()).collect();
+    names.extend(catalog.users().flat_map(|(_, u)| u.groups.iter().cloned()));
+    names.extend(catalog.connections().flat_map(|(_, c)| c.groups.iter().cloned()));
+    names.extend(catalog.redactions().flat_map(|r| r.except_groups.iter().cloned()));
+    names.extend(catalog.guardrails().flat_map(|g| g.rules.iter().flat_map(|r| r.reviewers.iter().cloned())));
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn connection_references(catalog: &Catalog, connection: &Connection, mistakes: &mut Mistakes) {
+    let place = |field: &str| format!("connection \"{}\": {field}", connection.name);
+    if let Some(pool) = &connection.pool {
+        if !catalog.has(Kind::Pool, pool) {
+            mistakes.add(place("pool"), format!("unknown pool \"{pool}\""));
+        }
+    }
+    for rule in &connection.redact {
+        if !catalog.has(Kind::Redaction, rule) {
+            mistakes.add(place("redact"), format!("unknown rule \"{rule}\""));
+        }
+    }
+    for guardrail in &connection.guardrails {
+        if !catalog.has(Kind::Guardrail, guardrail) {
+            mistakes.add(place("guardrails"), format!("unknown guardrail \"{guardrail}\""));
+        }
+    }
+    if connection.audit == AuditMode::Strict {
+        mistakes.add(place("audit"), "mode strict is not built yet; use ordered");
+    }
+}

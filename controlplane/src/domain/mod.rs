@@ -1,0 +1,9 @@
+//! The pure rules of the control plane: what a policy is made of, how it is read, checked and compared.
+
+pub mod check;
+pub mod file;
+pub mod mistake;
+pub mod model;
+pub mod plan;
+pub mod read;
+pub mod secret;

@@ -1,0 +1,411 @@
+//! The objects a policy is made of, as users name them in the policy file and in the API.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    Pool,
+    Group,
+    User,
+    Redaction,
+    Guardrail,
+    Connection,
+}
+
+impl Kind {
+    /// Every kind, those that others refer to first.
+    pub const ALL: [Kind; 6] = [
+        Kind::Pool,
+        Kind::Group,
+        Kind::User,
+        Kind::Redaction,
+        Kind::Guardrail,
+        Kind::Connection,
+    ];
+
+    /// The kind's word in the policy file, in plans and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Pool => "pool",
+            Kind::Group => "group",
+            Kind::User => "user",
+            Kind::Redaction => "redaction",
+            Kind::Guardrail => "guardrail",
+            Kind::Connection => "connection",
+        }
+    }
+
+    /// The kind called `name`.
+    pub fn from_name(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A named set of interchangeable agents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// A named set of users, declared so that it can be described; names of groups need no declaration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// Whether a user may log in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserStatus {
+    #[default]
+    Active,
+    Inactive,
+}
+
+/// A person or program that uses connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    #[serde(default)]
+    pub groups: Vec<String>,
+    #[serde(default)]
+    pub status: UserStatus,
+}
+
+/// A detector that users bring themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomDetector {
+    pub name: String,
+    pub regex: String,
+    /// Longest match in bytes, needed where the regex has no bound of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_len: Option<u32>,
+}
+
+/// Whether a redaction rule masks or only counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RedactionMode {
+    #[default]
+    Enforce,
+    Analyse,
+}
+
+/// What happens to content that a rule cannot judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    #[default]
+    Close,
+    BlankField,
+    Pass,
+}
+
+/// What happens to result columns that cannot be traced to a table, where a rule names columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unattributed {
+    #[default]
+    Scan,
+    Mask,
+}
+
+/// A redaction rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redaction {
+    pub name: String,
+    #[serde(default)]
+    pub detect: Vec<String>,
+    #[serde(default)]
+    pub columns: Vec<String>,
+    #[serde(default)]
+    pub custom: Vec<CustomDetector>,
+    /// `label`, `full`, `partial:N`, `hash`, `null` or `replace:TEXT`.
+    pub mask: String,
+    #[serde(default)]
+    pub mode: RedactionMode,
+    #[serde(default)]
+    pub on_error: OnError,
+    #[serde(default)]
+    pub except_groups: Vec<String>,
+    #[serde(default)]
+    pub unattributed: Unattributed,
+}
+
+/// One rule of a guardrail; exactly one of `deny`, `review`, `deny_pattern` is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardrailRule {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub review: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deny_pattern: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviewers: Vec<String>,
+}
+
+/// A list of rules on what a user is about to do; the first that fits decides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guardrail {
+    pub name: String,
+    #[serde(default)]
+    pub rules: Vec<GuardrailRule>,
+}
+
+/// The protocol of a connection's target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConnectionType {
+    Postgres,
+}
+
+/// Whether TLS is used towards the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetTls {
+    Disable,
+    #[default]
+    Prefer,
+    Require,
+    VerifyFull,
+}
+
+/// How much of a session is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Record {
+    Meta,
+    #[default]
+    Statements,
+    Full,
+}
+
+/// When an audit event must be safe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditMode {
+    #[default]
+    Ordered,
+    Strict,
+}
+
+/// Who dials the target, when it is not a pool's agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    Direct,
+}
+
+/// A configured resource that users reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: ConnectionType,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
+    pub host: String,
+    pub port: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    #[serde(default)]
+    pub tls: TargetTls,
+    /// Secret reference to the PEM certificate authority of the target; absent: the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_ca: Option<String>,
+    pub username: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    #[serde(default)]
+    pub groups: Vec<String>,
+    #[serde(default)]
+    pub redact: Vec<String>,
+    #[serde(default)]
+    pub guardrails: Vec<String>,
+    #[serde(default)]
+    pub record: Record,
+    #[serde(default)]
+    pub audit: AuditMode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+}
+
+/// What an object says, whichever kind it is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Body {
+    Pool(Pool),
+    Group(Group),
+    User(User),
+    Redaction(Redaction),
+    Guardrail(Guardrail),
+    Connection(Connection),
+}
+
+impl Body {
+    /// The kind of this object.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Body::Pool(_) => Kind::Pool,
+            Body::Group(_) => Kind::Group,
+            Body::User(_) => Kind::User,
+            Body::Redaction(_) => Kind::Redaction,
+            Body::Guardrail(_) => Kind::Guardrail,
+            Body::Connection(_) => Kind::Connection,
+        }
+    }
+
+    /// The name, unique among its kind.
+    pub fn name(&self) -> &str {
+        match self {
+            Body::Pool(it) => &it.name,
+            Body::Group(it) => &it.name,
+            Body::User(it) => &it.name,
+            Body::Redaction(it) => &it.name,
+            Body::Guardrail(it) => &it.name,
+            Body::Connection(it) => &it.name,
+        }
+    }
+
+    /// The key in a [`Catalog`].
+    pub fn key(&self) -> Key {
+        (self.kind(), self.name().to_owned())
+    }
+
+    /// All fields as JSON, defaults included.
+    pub fn fields(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map,
+            _ => Map::new(),
+        }
+    }
+
+    /// Reads back what [`Body::fields`] wrote.
+    pub fn from_stored(kind: Kind, json: &str) -> Result<Body, serde_json::Error> {
+        Ok(match kind {
+            Kind::Pool => Body::Pool(serde_json::from_str(json)?),
+            Kind::Group => Body::Group(serde_json::from_str(json)?),
+            Kind::User => Body::User(serde_json::from_str(json)?),
+            Kind::Redaction => Body::Redaction(serde_json::from_str(json)?),
+            Kind::Guardrail => Body::Guardrail(serde_json::from_str(json)?),
+            Kind::Connection => Body::Connection(serde_json::from_str(json)?),
+        })
+    }
+}
+
+/// Names one object.
+pub type Key = (Kind, String);
+
+/// Who made an object and so may change it without being asked twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    Api,
+    Policy,
+    Bootstrap,
+}
+
+impl Owner {
+    /// The owner's word in answers and in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Owner::Api => "api",
+            Owner::Policy => "policy",
+            Owner::Bootstrap => "bootstrap",
+        }
+    }
+
+    /// The owner called `name`.
+    pub fn from_name(name: &str) -> Option<Owner> {
+        [Owner::Api, Owner::Policy, Owner::Bootstrap]
+            .into_iter()
+            .find(|owner| owner.name() == name)
+    }
+}
+
+/// An object with what the control plane itself knows about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Stable over changes (a UUID).
+    pub id: String,
+    pub body: Body,
+    pub managed_by: Owner,
+    /// Microseconds since 1970.
+    pub created_micros: i64,
+    /// Microseconds since 1970.
+    pub updated_micros: i64,
+}
+
+/// All objects, ordered by kind and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalog {
+    pub entries: BTreeMap<Key, Entry>,
+}
+
+impl Catalog {
+    /// The object of this kind and name.
+    pub fn find(&self, kind: Kind, name: &str) -> Option<&Entry> {
+        self.entries.get(&(kind, name.to_owned()))
+    }
+
+    /// True when there is such an object.
+    pub fn has(&self, kind: Kind, name: &str) -> bool {
+        self.find(kind, name).is_some()
+    }
+
+    /// All objects of a kind by name.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Entry> {
+        self.entries
+            .range((kind, String::new())..)
+            .take_while(move |((k, _), _)| *k == kind)
+            .map(|(_, entry)| entry)
+    }
+
+    /// All connections by name, with their entries.
+    pub fn connections(&self) -> impl Iterator<Item = (&Entry, &Connection)> {
+        self.of(Kind::Connection).filter_map(|e| match &e.body {
+            Body::Connection(c) => Some((e, c)),
+            _ => None,
+        })
+    }
+
+    /// All users by name, with their entries.
+    pub fn users(&self) -> impl Iterator<Item = (&Entry, &User)> {
+        self.of(Kind::User).filter_map(|e| match &e.body {
+            Body::User(u) => Some((e, u)),
+            _ => None,
+        })
+    }
+
+    /// All redaction rules by name.
+    pub fn redactions(&self) -> impl Iterator<Item = &Redaction> {
+        self.of(Kind::Redaction).filter_map(|e| match &e.body {
+            Body::Redaction(r) => Some(r),
+            _ => None,
+        })
+    }
+
+    /// All guardrails by name.
+    pub fn guardrails(&self) -> impl Iterator<Item = &Guardrail> {
+        self.of(Kind::Guardrail).filter_map(|e| match &e.body {
+            Body::Guardrail(g) => Some(g),
+            _ => None,
+        })
+    }
+}

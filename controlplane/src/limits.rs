@@ -1,0 +1,48 @@
+//! Every bound of the control plane in one place.
+
+/// Largest request body of the REST API in bytes (a policy file with thousands of objects fits).
+pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest gRPC message taken from a data plane or an agent, in bytes.
+pub const GRPC_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest certificate signing request taken, in bytes.
+pub const CSR_BYTES_MAX: usize = 16 * 1024;
+/// Longest time a peer may take for its TLS handshake, in seconds.
+pub const TLS_HANDSHAKE_SECONDS_MAX: u64 = 10;
+/// Connections served at once on the control listener.
+pub const CONTROL_CONNECTIONS_MAX: usize = 4096;
+/// Streams a data plane may have open on one connection.
+pub const CONTROL_STREAMS_MAX: u32 = 64;
+/// Seconds between keep-alive pings to data planes.
+pub const KEEP_ALIVE_SECONDS: u64 = 10;
+/// Seconds without an answer to a ping after which a connection is closed.
+pub const KEEP_ALIVE_ANSWER_SECONDS_MAX: u64 = 20;
+/// Items in a page of a list when the caller does not say.
+pub const PAGE_ITEMS_DEFAULT: usize = 100;
+/// Most items in a page of a list.
+pub const PAGE_ITEMS_MAX: usize = 1000;
+/// Statements shown of one session when the caller does not say.
+pub const STATEMENTS_SHOWN_DEFAULT: usize = 10_000;
+/// Most statements shown of one session.
+pub const STATEMENTS_SHOWN_MAX: usize = 1_000_000;
+/// Longest name of an object, in characters.
+pub const NAME_CHARS_MAX: usize = 63;
+/// Longest name of a group, in characters (identity providers make long ones).
+pub const GROUP_CHARS_MAX: usize = 128;
+/// Longest free text (descriptions, messages), in characters.
+pub const TEXT_CHARS_MAX: usize = 2048;
+/// Objects of one kind.
+pub const OBJECTS_PER_KIND_MAX: usize = 100_000;
+/// Unrevoked access tokens of one user.
+pub const TOKENS_PER_USER_MAX: usize = 100;
+/// Mistakes listed in one answer.
+pub const MISTAKES_MAX: usize = 200;
+/// Iterations of SCRAM-SHA-256: the least that RFC 7677 allows, because the secret is 256 random bits.
+pub const SCRAM_ITERATIONS: u32 = 4096;
+/// Life of an enrol key when the caller does not say, in seconds.
+pub const ENROL_KEY_SECONDS_DEFAULT: u64 = 24 * 3600;
+/// Longest life of an enrol key, in seconds.
+pub const ENROL_KEY_SECONDS_MAX: u64 = 365 * 24 * 3600;
+/// Longest wait for open requests at the end, in seconds.
+pub const DRAIN_SECONDS_MAX: u64 = 5;
+/// A snapshot is signed anew when this share of its life is over.
+pub const SNAPSHOT_RENEW_DIVISOR: u64 = 4;

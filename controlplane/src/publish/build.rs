@@ -1,0 +1,181 @@
+//! Builds a snapshot out of the policy's objects. Pure: the same state gives the same bytes.
+
+use proto::policy::{
+    AuditMode, Connection, CustomDetector, Guardrail, GuardrailRule, Mask, MaskKind, OnError,
+    Record, Redaction, RedactionMode, SignedGrant, Snapshot, TargetGrant, TlsMode, Token,
+    Unattributed, User,
+};
+use proto::sign::SigningKey;
+
+use crate::domain::file::Mask as MaskText;
+use crate::domain::model::{self, UserStatus};
+use crate::limits::SCRAM_ITERATIONS;
+use crate::store::objects::{self, PolicyState};
+
+/// When a snapshot begins and ends, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    pub issued_at_ms: i64,
+    pub expires_at_ms: i64,
+}
+
+/// The snapshot of a state. Inactive users and expired tokens are left out.
+pub fn snapshot(state: &PolicyState, installation_key: &[u8], life: Life, key: &SigningKey) -> Snapshot {
+    let catalog = &state.catalog;
+    Snapshot {
+        generation: state.generation,
+        issued_at_ms: life.issued_at_ms,
+        expires_at_ms: life.expires_at_ms,
+        users: catalog
+            .users()
+            .filter(|(_, user)| user.status == UserStatus::Active)
+            .map(|(entry, user)| user_of(state, &entry.id, user, life.issued_at_ms))
+            .collect(),
+        connections: catalog
+            .connections()
+            .map(|(entry, connection)| connection_of(&entry.id, connection, state.generation, life, key))
+            .collect(),
+        redactions: catalog.redactions().map(redaction_of).collect(),
+        guardrails: catalog.guardrails().map(guardrail_of).collect(),
+        installation_key: installation_key.to_vec(),
+    }
+}
+
+fn user_of(state: &PolicyState, id: &str, user: &model::User, now_ms: i64) -> User {
+    let live = |t: &&objects::Token| t.user_id == id && t.expires_micros.is_none_or(|e| e / 1000 > now_ms);
+    User {
+        id: id.to_owned(),
+        name: user.name.clone(),
+        groups: user.groups.clone(),
+        salt: state.salts.get(id).cloned().unwrap_or_default(),
+        iterations: SCRAM_ITERATIONS,
+        tokens: state.tokens.values().filter(live).map(token_of).collect(),
+    }
+}
+
+fn token_of(token: &objects::Token) -> Token {
+    Token {
+        id: token.id.clone(),
+        stored_key: token.stored_key.clone(),
+        server_key: token.server_key.clone(),
+        sha256: token.sha256.clone(),
+        expires_at_ms: token.expires_micros.map_or(0, |micros| micros / 1000),
+        connections: token.connections.clone(),
+    }
+}
+
+fn connection_of(id: &str, c: &model::Connection, generation: u64, life: Life, key: &SigningKey) -> Connection {
+    let record = match c.record {
+        model::Record::Meta => Record::Meta,
+        model::Record::Statements => Record::Statements,
+        model::Record::Full => Record::Full,
+    };
+    let audit = match c.audit {
+        model::AuditMode::Ordered => AuditMode::Ordered,
+        model::AuditMode::Strict => AuditMode::Strict,
+    };
+    Connection {
+        id: id.to_owned(),
+        name: c.name.clone(),
+        protocol: protocol(c.kind).to_owned(),
+        pool: c.pool.clone().unwrap_or_default(),
+        listen: c.listen.clone().unwrap_or_default(),
+        groups: c.groups.clone(),
+        redact: c.redact.clone(),
+        guardrails: c.guardrails.clone(),
+        record: record.into(),
+        audit: audit.into(),
+        grant: Some(grant_of(id, c, generation, life, key)),
+        database: c.database.clone().unwrap_or_default(),
+    }
+}
+
+/// The protocol's name in the registry of codecs.
+pub fn protocol(kind: model::ConnectionType) -> &'static str {
+    match kind {
+        model::ConnectionType::Postgres => "postgres",
+    }
+}
+
+fn grant_of(id: &str, c: &model::Connection, generation: u64, life: Life, key: &SigningKey) -> SignedGrant {
+    let tls = match c.tls {
+        model::TargetTls::Disable => TlsMode::Disable,
+        model::TargetTls::Prefer => TlsMode::Prefer,
+        model::TargetTls::Require => TlsMode::Require,
+        model::TargetTls::VerifyFull => TlsMode::VerifyFull,
+    };
+    key.sign_grant(&TargetGrant {
+        connection_id: id.to_owned(),
+        connection: c.name.clone(),
+        protocol: protocol(c.kind).to_owned(),
+        pool: c.pool.clone().unwrap_or_default(),
+        host: c.host.clone(),
+        port: u32::from(c.port),
+        database: c.database.clone().unwrap_or_default(),
+        tls: tls.into(),
+        username: c.username.clone(),
+        password: c.password.clone().unwrap_or_default(),
+        tls_ca: c.tls_ca.clone().unwrap_or_default(),
+        generation,
+        expires_at_ms: life.expires_at_ms,
+    })
+}
+
+fn redaction_of(r: &model::Redaction) -> Redaction {
+    let mode = match r.mode {
+        model::RedactionMode::Enforce => RedactionMode::Enforce,
+        model::RedactionMode::Analyse => RedactionMode::Analyse,
+    };
+    let on_error = match r.on_error {
+        model::OnError::Close => OnError::Close,
+        model::OnError::BlankField => OnError::BlankField,
+        model::OnError::Pass => OnError::Pass,
+    };
+    let unattributed = match r.unattributed {
+        model::Unattributed::Scan => Unattributed::Scan,
+        model::Unattributed::Mask => Unattributed::Mask,
+    };
+    Redaction {
+        name: r.name.clone(),
+        detect: r.detect.clone(),
+        columns: r.columns.clone(),
+        custom: r.custom.iter().map(custom_of).collect(),
+        mask: Some(mask_of(&r.mask)),
+        mode: mode.into(),
+        on_error: on_error.into(),
+        except_groups: r.except_groups.clone(),
+        unattributed: unattributed.into(),
+    }
+}
+
+fn custom_of(custom: &model::CustomDetector) -> CustomDetector {
+    CustomDetector {
+        name: custom.name.clone(),
+        regex: custom.regex.clone(),
+        length_max: custom.max_len.unwrap_or(0),
+    }
+}
+
+/// A mask's text was checked when it was read; one that cannot be read hides everything.
+fn mask_of(text: &str) -> Mask {
+    let (kind, keep_last, text) = match MaskText::parse(text).unwrap_or(MaskText::Full) {
+        MaskText::Label => (MaskKind::Label, 0, String::new()),
+        MaskText::Full => (MaskKind::Full, 0, String::new()),
+        MaskText::Partial(keep) => (MaskKind::Partial, keep, String::new()),
+        MaskText::Hash => (MaskKind::Hash, 0, String::new()),
+        MaskText::Null => (MaskKind::Null, 0, String::new()),
+        MaskText::Replace(with) => (MaskKind::Replace, 0, with),
+    };
+    Mask { kind: kind.into(), keep_last, text }
+}
+
+fn guardrail_of(g: &model::Guardrail) -> Guardrail {
+    let rule = |r: &model::GuardrailRule| GuardrailRule {
+        deny: r.deny.clone(),
+        deny_pattern: r.deny_pattern.clone().unwrap_or_default(),
+        review: r.review.clone(),
+        reviewers: r.reviewers.clone(),
+        message: r.message.clone().unwrap_or_default(),
+    };
+    Guardrail { name: g.name.clone(), rules: g.rules.iter().map(rule).collect() }
+}
