@@ -71,7 +71,7 @@ mod tests {
             burst: 2,
             per_second: 10,
         });
-        let at = |ms| Duration::from_millis(5000 + ms);
+        let at = |ms: u64| Duration::from_millis(5000 + ms);
         assert!(t.take(at(0)) && t.take(at(0)));
         assert!(!t.take(at(0)));
         assert!(!t.take(at(99)));

@@ -318,7 +318,8 @@ impl Decoder {
         *value |= u64::from(byte & 0x7f) << *shift;
         if byte & 0x80 != 0 {
             *shift += 7;
-            return if *shift > 28 { Err(bad) } else { Ok(()) };
+            let goes_on = *shift <= 28 && *message_left > 0;
+            return if goes_on { Ok(()) } else { Err(bad) };
         }
         if *value != u64::from(*message_left) {
             return Err(bad);

@@ -30,7 +30,7 @@ mod stream;
 pub use error::{LinkError, OpenError};
 pub use frame::ErrorCode;
 pub use grpc::GrpcStatus;
-pub use limits::Limits;
+pub use limits::{FloodLimits, Limits};
 pub use mux::{Event, Mux, Role};
 pub use payload::{Payload, VecPayload};
 pub use stream::StreamId;

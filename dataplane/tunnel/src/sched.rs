@@ -24,6 +24,14 @@ pub(crate) struct Share {
     deficit: i32,
 }
 
+impl Share {
+    /// What the stream may send before its turn is over; never 0, so that a turn always moves something.
+    #[inline]
+    pub(crate) fn turn_bytes(&self) -> usize {
+        usize::try_from(self.deficit).unwrap_or(1).max(1)
+    }
+}
+
 /// The two queues. Every stream is in one of them at most once, as its `place` says.
 #[derive(Debug, Default)]
 pub(crate) struct Scheduler {

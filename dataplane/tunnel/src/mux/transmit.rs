@@ -75,6 +75,7 @@ impl<B: Payload> Mux<B> {
             let n = ready
                 .min(self.send.available())
                 .min(self.peer.frame_bytes_max as usize)
+                .min(s.share.turn_bytes())
                 .min(budget.saturating_sub(HEADER_BYTES).max(1));
             if n == 0 {
                 return None;

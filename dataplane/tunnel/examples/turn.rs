@@ -1,0 +1,116 @@
+//! What a small query and its answer cost in both ends of a link: `cargo run -p tunnel --features bytes --example turn`.
+
+use bytes::{Bytes, BytesMut};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+use tunnel::{Event, Limits, Mux, StreamId, open::SESSION_PATH};
+
+const SESSIONS: usize = 50;
+
+fn main() {
+    for (up, down) in [(40, 120), (200, 2_000), (200, 16_000)] {
+        let mut pair = Pair::new();
+        pair.run(20_000, up, down);
+        let turns = 300_000;
+        let started = Instant::now();
+        pair.run(turns, up, down);
+        let ns = started.elapsed().as_nanos() as f64 / turns as f64;
+        println!(
+            "query {up:>5} B, answer {down:>6} B: {ns:>7.0} ns per turn, both ends, both directions"
+        );
+    }
+}
+
+struct Pair {
+    client: Mux<BytesMut>,
+    server: Mux<BytesMut>,
+    ids: Vec<StreamId>,
+    spare: Vec<BytesMut>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let mut pair = Self {
+            client: Mux::client(Limits::default()),
+            server: Mux::server(Limits::default()),
+            ids: Vec::new(),
+            spare: Vec::new(),
+        };
+        pair.ids = (0..SESSIONS)
+            .filter_map(|_| pair.client.open(SESSION_PATH, &[]).ok())
+            .collect();
+        for _ in 0..4 {
+            carry(&mut pair.client, &mut pair.server, &mut pair.spare);
+            carry(&mut pair.server, &mut pair.client, &mut pair.spare);
+        }
+        while pair.server.poll_event().is_some() {}
+        while pair.client.poll_event().is_some() {}
+        pair
+    }
+
+    fn run(&mut self, turns: usize, up: usize, down: usize) {
+        let (query, answer) = (Bytes::from(vec![1; up]), Bytes::from(vec![2; down]));
+        for turn in 0..turns {
+            let id = self.ids[turn % self.ids.len()];
+            one_way(
+                &mut self.client,
+                &mut self.server,
+                id,
+                &query,
+                &mut self.spare,
+            );
+            one_way(
+                &mut self.server,
+                &mut self.client,
+                id,
+                &answer,
+                &mut self.spare,
+            );
+        }
+    }
+}
+
+/// One message from one end to the other, and its credit.
+fn one_way(
+    from: &mut Mux<BytesMut>,
+    to: &mut Mux<BytesMut>,
+    id: StreamId,
+    message: &[u8],
+    spare: &mut Vec<BytesMut>,
+) {
+    // Stands for a buffer that a socket was read into.
+    from.send_data(id, BytesMut::from(message));
+    carry(from, to, spare);
+    let mut got = 0;
+    while let Some(event) = to.poll_event() {
+        if let Event::Data { stream, data } = event {
+            got += data.len();
+            to.release(stream, data.len());
+            black_box(&data);
+        }
+    }
+    assert_eq!(got, message.len());
+}
+
+/// Stands for the socket: gathers the pieces into one buffer and hands it over.
+fn carry(from: &mut Mux<BytesMut>, to: &mut Mux<BytesMut>, _spare: &mut Vec<BytesMut>) {
+    let mut wire = BytesMut::with_capacity(64);
+    let mut first = true;
+    while from.poll_transmit(
+        &mut |piece: BytesMut| {
+            if first {
+                wire = piece;
+                first = false;
+            } else {
+                wire.extend_from_slice(&piece);
+            }
+        },
+        64 * 1024,
+    ) {}
+    if !wire.is_empty() {
+        to.feed(wire, Duration::from_secs(1))
+            .expect("two ends of our own");
+    }
+}
