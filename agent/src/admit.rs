@@ -23,10 +23,14 @@ pub enum Denied {
     #[error("the agent refused the grant: {0}")]
     NotSigned(SignError),
     /// Too old.
-    #[error("the agent refused the grant: it ran out {0} s ago; is the control plane away, or a clock wrong?")]
+    #[error(
+        "the agent refused the grant: it ran out {0} s ago; is the control plane away, or a clock wrong?"
+    )]
     Expired(i64),
     /// For other agents.
-    #[error("the agent refused the grant: it is for pool \"{granted}\", and this agent is in \"{own}\"")]
+    #[error(
+        "the agent refused the grant: it is for pool \"{granted}\", and this agent is in \"{own}\""
+    )]
     OtherPool {
         /// Pool in the grant.
         granted: String,
@@ -72,15 +76,26 @@ pub struct Admitted {
 ///
 /// # Errors
 /// [`Denied`], the first reason in the order signature, expiry, pool, protocol, target.
-pub fn admit(open: &Open, policy_public_key: &[u8], pool: &str, now_ms: i64) -> Result<Admitted, Denied> {
-    let session_id = <[u8; 16]>::try_from(open.session_id.as_slice()).map_err(|_| Denied::SessionId)?;
+pub fn admit(
+    open: &Open,
+    policy_public_key: &[u8],
+    pool: &str,
+    now_ms: i64,
+) -> Result<Admitted, Denied> {
+    let session_id =
+        <[u8; 16]>::try_from(open.session_id.as_slice()).map_err(|_| Denied::SessionId)?;
     let signed = open.grant.as_ref().ok_or(Denied::NoGrant)?;
     let grant = open_grant(policy_public_key, signed).map_err(Denied::NotSigned)?;
     if grant.expires_at_ms <= now_ms {
-        return Err(Denied::Expired(now_ms.saturating_sub(grant.expires_at_ms) / 1000));
+        return Err(Denied::Expired(
+            now_ms.saturating_sub(grant.expires_at_ms) / 1000,
+        ));
     }
     if grant.pool != pool || pool.is_empty() {
-        return Err(Denied::OtherPool { granted: grant.pool, own: pool.to_owned() });
+        return Err(Denied::OtherPool {
+            granted: grant.pool,
+            own: pool.to_owned(),
+        });
     }
     if !PROTOCOLS.contains(&grant.protocol.as_str()) {
         return Err(Denied::Protocol(grant.protocol));
@@ -90,8 +105,14 @@ pub fn admit(open: &Open, policy_public_key: &[u8], pool: &str, now_ms: i64) -> 
     }
     let port = u16::try_from(grant.port).ok().filter(|port| *port != 0);
     let port = port.ok_or(Denied::Target("its port is not 1 to 65535"))?;
-    let tls = TlsMode::try_from(grant.tls).map_err(|_| Denied::Target("its TLS mode is unknown to this agent"))?;
-    Ok(Admitted { session_id, grant, tls, port })
+    let tls = TlsMode::try_from(grant.tls)
+        .map_err(|_| Denied::Target("its TLS mode is unknown to this agent"))?;
+    Ok(Admitted {
+        session_id,
+        grant,
+        tls,
+        port,
+    })
 }
 
 #[cfg(test)]
@@ -117,7 +138,11 @@ mod tests {
     }
 
     fn open(signed: SignedGrant) -> Open {
-        Open { session_id: vec![7; 16], grant: Some(signed), ..Open::default() }
+        Open {
+            session_id: vec![7; 16],
+            grant: Some(signed),
+            ..Open::default()
+        }
     }
 
     fn checked(change: impl FnOnce(&mut TargetGrant)) -> Result<Admitted, Denied> {
@@ -137,16 +162,40 @@ mod tests {
 
     #[test]
     fn what_is_not_right_is_refused_with_its_reason() {
-        assert_eq!(checked(|grant| grant.expires_at_ms = NOW).unwrap_err(), Denied::Expired(0));
-        assert_eq!(checked(|grant| grant.expires_at_ms = NOW - 5000).unwrap_err(), Denied::Expired(5));
-        assert!(matches!(checked(|grant| grant.pool = "home".into()), Err(Denied::OtherPool { .. })));
-        assert!(matches!(checked(|grant| grant.pool = String::new()), Err(Denied::OtherPool { .. })));
-        assert_eq!(checked(|grant| grant.protocol = "mysql".into()).unwrap_err(), Denied::Protocol("mysql".into()));
-        assert!(matches!(checked(|grant| grant.host = String::new()), Err(Denied::Target(_))));
+        assert_eq!(
+            checked(|grant| grant.expires_at_ms = NOW).unwrap_err(),
+            Denied::Expired(0)
+        );
+        assert_eq!(
+            checked(|grant| grant.expires_at_ms = NOW - 5000).unwrap_err(),
+            Denied::Expired(5)
+        );
+        assert!(matches!(
+            checked(|grant| grant.pool = "home".into()),
+            Err(Denied::OtherPool { .. })
+        ));
+        assert!(matches!(
+            checked(|grant| grant.pool = String::new()),
+            Err(Denied::OtherPool { .. })
+        ));
+        assert_eq!(
+            checked(|grant| grant.protocol = "mysql".into()).unwrap_err(),
+            Denied::Protocol("mysql".into())
+        );
+        assert!(matches!(
+            checked(|grant| grant.host = String::new()),
+            Err(Denied::Target(_))
+        ));
         for port in [0, 65_536, u32::MAX] {
-            assert!(matches!(checked(|grant| grant.port = port), Err(Denied::Target(_))), "{port}");
+            assert!(
+                matches!(checked(|grant| grant.port = port), Err(Denied::Target(_))),
+                "{port}"
+            );
         }
-        assert!(matches!(checked(|grant| grant.tls = 99), Err(Denied::Target(_))));
+        assert!(matches!(
+            checked(|grant| grant.tls = 99),
+            Err(Denied::Target(_))
+        ));
     }
 
     #[test]
@@ -166,8 +215,17 @@ mod tests {
 
     #[test]
     fn a_request_without_grant_or_identifier_is_refused() {
-        assert_eq!(admit(&Open::default(), &[], "office", NOW).unwrap_err(), Denied::SessionId);
-        let open = Open { session_id: vec![0; 16], ..Open::default() };
-        assert_eq!(admit(&open, &[], "office", NOW).unwrap_err(), Denied::NoGrant);
+        assert_eq!(
+            admit(&Open::default(), &[], "office", NOW).unwrap_err(),
+            Denied::SessionId
+        );
+        let open = Open {
+            session_id: vec![0; 16],
+            ..Open::default()
+        };
+        assert_eq!(
+            admit(&open, &[], "office", NOW).unwrap_err(),
+            Denied::NoGrant
+        );
     }
 }

@@ -17,14 +17,18 @@ use crate::limits::{HEALTH_REQUEST_BYTES_MAX, HEALTH_REQUEST_TIMEOUT, HEALTH_REQ
 /// # Errors
 /// What the operating system said, with the address.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
 }
 
 /// Answers for as long as the agent runs.
 pub async fn serve(listener: TcpListener, agent: Arc<Agent>) {
     let places = Arc::new(Semaphore::new(HEALTH_REQUESTS_MAX));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((socket, _)) => {
                 let agent = agent.clone();
@@ -64,10 +68,14 @@ fn respond(head: &[u8], agent: &Agent) -> (&'static str, String) {
         (Some(b"GET"), Some(b"/ready")) if links > 0 && !draining => {
             ("200 OK", format!(r#"{{"status":"ok","links":{links}}}"#))
         }
-        (Some(b"GET"), Some(b"/ready")) => {
-            ("503 Service Unavailable", format!(r#"{{"status":"unavailable","links":{links},"draining":{draining}}}"#))
-        }
+        (Some(b"GET"), Some(b"/ready")) => (
+            "503 Service Unavailable",
+            format!(r#"{{"status":"unavailable","links":{links},"draining":{draining}}}"#),
+        ),
         (Some(b"GET"), Some(_)) => ("404 Not Found", r#"{"status":"not found"}"#.to_owned()),
-        _ => ("405 Method Not Allowed", r#"{"status":"method not allowed"}"#.to_owned()),
+        _ => (
+            "405 Method Not Allowed",
+            r#"{"status":"method not allowed"}"#.to_owned(),
+        ),
     }
 }

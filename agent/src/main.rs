@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 #[command(name = "sluice-agent", version)]
 struct Arguments {
     /// Configuration file (TOML).
-    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG_AGENT")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where key and certificate are kept.
     #[arg(long, value_name = "DIR")]
@@ -35,11 +35,15 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let overrides: Vec<(&str, &str)> = [("data_dir", &arguments.data_dir), ("cred_file", &arguments.cred_file)]
-        .into_iter()
-        .filter_map(|(key, value)| value.as_deref().map(|value| (key, value)))
-        .collect();
-    let environment = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    let overrides: Vec<(&str, &str)> = [
+        ("data_dir", &arguments.data_dir),
+        ("cred_file", &arguments.cred_file),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| value.as_deref().map(|value| (key, value)))
+    .collect();
+    let environment = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     let config = match Config::load(arguments.config.as_deref(), environment, &overrides) {
         Ok(config) => config,
         Err(error) => {
@@ -65,8 +69,11 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let result = runtime.block_on(async {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let local = tokio::task::LocalSet::new();
+    let result = local.block_on(&runtime, async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let orphaned = watch_parent(parent_stdin);
@@ -74,7 +81,7 @@ fn serve(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
-                _ = orphaned => tracing::info!("standard input ended: whoever started this program is gone"),
+                () = orphaned => tracing::info!("standard input ended: whoever started this program is gone"),
             }
         };
         anyhow::Ok(run(config, stop).await?)
@@ -85,27 +92,25 @@ fn serve(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
 }
 
 /// Resolves at the end of standard input; never, when it is not to be watched.
-fn watch_parent(watched: bool) -> impl Future<Output = ()> {
+async fn watch_parent(watched: bool) {
+    if !watched {
+        return std::future::pending().await;
+    }
     let (gone, told) = oneshot::channel::<()>();
-    if watched {
-        std::thread::spawn(move || {
-            let mut input = std::io::stdin().lock();
-            let mut bytes = [0_u8; 64];
-            while !matches!(input.read(&mut bytes), Ok(0) | Err(_)) {}
-            drop(gone);
-        });
-    } else {
-        // Kept for as long as the program runs: the receiver must not resolve.
-        std::mem::forget(gone);
-    }
-    async move {
-        let _ = told.await;
-    }
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        let mut bytes = [0_u8; 64];
+        while !matches!(input.read(&mut bytes), Ok(0) | Err(_)) {}
+        drop(gone);
+    });
+    let _ = told.await;
 }
 
 fn start_log(config: &Config) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::builder().parse(&config.log_level)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().init(),

@@ -13,7 +13,9 @@ use codecs::postgres::login;
 use prost::Message as _;
 use proto::policy::TlsMode;
 use proto::tunnel::session_frame::Kind;
-use proto::tunnel::{Accept, Cancel, End, EndCause, Open, Param, Refuse, ResolvedColumn, SessionFrame};
+use proto::tunnel::{
+    Accept, Cancel, End, EndCause, Open, Param, Refuse, ResolvedColumn, SessionFrame,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 use tunnel::GrpcStatus;
@@ -25,14 +27,19 @@ use crate::identity::now_ms;
 use crate::limits;
 use crate::link::{Incoming, Stream, StreamGone};
 use crate::secrets::{self, Secret};
-use crate::upstream::{CancelHandle, Established, Place, TargetSocket, UpstreamError, dial, establish};
+use crate::upstream::{
+    CancelHandle, Established, Place, TargetSocket, UpstreamError, dial, establish,
+};
 
 /// Serves one stream that the gateway opened for a session, from its first message to its end.
 pub async fn serve(agent: Arc<Agent>, stream: Stream) {
     match timeout(limits::OPEN_TIMEOUT, first_message(&stream)).await {
         Ok(Some(Kind::Open(open))) => serve_open(&agent, &stream, open).await,
         Ok(Some(Kind::Cancel(cancel))) => serve_cancel(&agent, &stream, &cancel).await,
-        Ok(Some(_)) => stream.finish(GrpcStatus::InvalidArgument, "a session starts with open or cancel"),
+        Ok(Some(_)) => stream.finish(
+            GrpcStatus::InvalidArgument,
+            "a session starts with open or cancel",
+        ),
         Ok(None) => {}
         Err(_) => stream.finish(GrpcStatus::DeadlineExceeded, "no open came"),
     }
@@ -41,14 +48,22 @@ pub async fn serve(agent: Arc<Agent>, stream: Stream) {
 async fn first_message(stream: &Stream) -> Option<Kind> {
     match stream.next().await {
         Incoming::Message(message) => {
-            let kind = SessionFrame::decode(message.as_slice()).ok().and_then(|frame| frame.kind);
+            let kind = SessionFrame::decode(message.as_slice())
+                .ok()
+                .and_then(|frame| frame.kind);
             if kind.is_none() {
-                stream.finish(GrpcStatus::InvalidArgument, "the first message cannot be read");
+                stream.finish(
+                    GrpcStatus::InvalidArgument,
+                    "the first message cannot be read",
+                );
             }
             kind
         }
         Incoming::Data(_) | Incoming::Half => {
-            stream.finish(GrpcStatus::InvalidArgument, "a session starts with open or cancel");
+            stream.finish(
+                GrpcStatus::InvalidArgument,
+                "a session starts with open or cancel",
+            );
             None
         }
         Incoming::Closed { .. } => None,
@@ -83,7 +98,12 @@ async fn serve_open(agent: &Arc<Agent>, stream: &Stream, open: Open) {
     let _registered = cancel.map(|handle| agent.sessions.register(admitted.session_id, handle));
     stream.send(Kind::Accept(accept(&established.facts)));
     tracing::debug!(session = %hex_id(&open.session_id), connection = %admitted.grant.connection, "session opened");
-    let end = relay(stream, established, reached(agent.phase.clone(), Phase::Ending)).await;
+    let end = relay(
+        stream,
+        established,
+        reached(agent.phase.clone(), Phase::Ending),
+    )
+    .await;
     tracing::debug!(session = %hex_id(&open.session_id), end = ?end, "session ended");
     if let Some(end) = end.told() {
         stream.send(Kind::End(end));
@@ -100,12 +120,17 @@ type OpenedTarget = (Admitted, Established, Option<CancelHandle>);
 
 async fn open_target(agent: &Agent, open: &Open) -> Result<OpenedTarget, Refuse> {
     let identity = agent.identity.borrow().clone();
-    let admitted = admit(open, &identity.policy_public_key, &identity.pool, now_ms()).map_err(|denied| Refuse {
-        fault: denied.fault() as i32,
-        sqlstate: denied.sqlstate().to_owned(),
-        message: denied.to_string(),
-    })?;
-    let (established, cancel) = log_in(agent, &admitted, open).await.map_err(|error| error.refusal())?;
+    let admitted =
+        admit(open, &identity.policy_public_key, &identity.pool, now_ms()).map_err(|denied| {
+            Refuse {
+                fault: denied.fault() as i32,
+                sqlstate: denied.sqlstate().to_owned(),
+                message: denied.to_string(),
+            }
+        })?;
+    let (established, cancel) = log_in(agent, &admitted, open)
+        .await
+        .map_err(|error| error.refusal())?;
     Ok((admitted, established, cancel))
 }
 
@@ -115,12 +140,18 @@ async fn log_in(
     open: &Open,
 ) -> Result<(Established, Option<CancelHandle>), UpstreamError> {
     let grant = &admitted.grant;
-    let user = resolve("user name", secrets::resolve_user_name(&grant.username).await)?;
+    let user = resolve(
+        "user name",
+        secrets::resolve_user_name(&grant.username).await,
+    )?;
     let password = match grant.password.as_str() {
         "" => Secret::default(),
         reference => resolve("password", secrets::resolve(reference).await)?,
     };
-    let place = Place { host: grant.host.clone(), port: admitted.port };
+    let place = Place {
+        host: grant.host.clone(),
+        port: admitted.port,
+    };
     // A Unix socket needs no encryption and cannot have it, whatever the connection says short of demanding it.
     let mode = match admitted.tls {
         TlsMode::Prefer if place.host.starts_with('/') => TlsMode::Disable,
@@ -131,8 +162,16 @@ async fn log_in(
         user: String::from_utf8(user.to_vec())
             .map_err(|_| UpstreamError::Protocol("the user name is not UTF-8".to_owned()))?,
         password: Zeroizing::new(password.to_vec()),
-        database: if open.database.is_empty() { grant.database.clone() } else { open.database.clone() },
-        params: open.params.iter().map(|param| (param.name.clone(), param.value.clone())).collect(),
+        database: if open.database.is_empty() {
+            grant.database.clone()
+        } else {
+            open.database.clone()
+        },
+        params: open
+            .params
+            .iter()
+            .map(|param| (param.name.clone(), param.value.clone()))
+            .collect(),
         tls: login_mode(mode),
         resolve_columns: open.resolve_columns.iter().map(column_name).collect(),
     };
@@ -147,7 +186,10 @@ async fn log_in(
     Ok((established, cancel))
 }
 
-fn resolve(what: &'static str, resolved: Result<Secret, secrets::SecretError>) -> Result<Secret, UpstreamError> {
+fn resolve(
+    what: &'static str,
+    resolved: Result<Secret, secrets::SecretError>,
+) -> Result<Secret, UpstreamError> {
     resolved.map_err(|error| UpstreamError::Secret { what, error })
 }
 
@@ -161,10 +203,17 @@ async fn tls_config(
     }
     let authority = match authority {
         "" => None,
-        reference => Some(resolve("certificate authority", secrets::resolve(reference).await)?),
+        reference => Some(resolve(
+            "certificate authority",
+            secrets::resolve(reference).await,
+        )?),
     };
-    let config = agent.target_tls.config(mode, authority.as_ref().map(|pem| pem.as_slice()));
-    config.map(Some).map_err(|error| UpstreamError::Tls(error.to_string()))
+    let config = agent
+        .target_tls
+        .config(mode, authority.as_ref().map(|pem| pem.as_slice()));
+    config
+        .map(Some)
+        .map_err(|error| UpstreamError::Tls(error.to_string()))
 }
 
 fn login_mode(mode: TlsMode) -> login::TlsMode {
@@ -177,7 +226,11 @@ fn login_mode(mode: TlsMode) -> login::TlsMode {
 }
 
 fn column_name(name: &proto::tunnel::ColumnName) -> login::ColumnName {
-    login::ColumnName { schema: name.schema.clone(), table: name.table.clone(), column: name.column.clone() }
+    login::ColumnName {
+        schema: name.schema.clone(),
+        table: name.table.clone(),
+        column: name.column.clone(),
+    }
 }
 
 fn accept(facts: &login::Established) -> Accept {
@@ -187,7 +240,14 @@ fn accept(facts: &login::Established) -> Accept {
         attribute: i32::from(column.attribute),
     };
     Accept {
-        params: facts.params.iter().map(|(name, value)| Param { name: name.clone(), value: value.clone() }).collect(),
+        params: facts
+            .params
+            .iter()
+            .map(|(name, value)| Param {
+                name: name.clone(),
+                value: value.clone(),
+            })
+            .collect(),
         columns: facts.columns.iter().map(column).collect(),
         relation_oid_max: facts.relation_oid_max,
         cancelable: facts.cancel.is_some(),
@@ -219,11 +279,23 @@ impl Over {
         let (cause, message) = match self {
             Self::Gateway => return None,
             Self::Closed => (EndCause::Closed, String::new()),
-            Self::TargetClosed => (EndCause::UpstreamLost, "the target closed the connection".to_owned()),
-            Self::TargetLost(error) => (EndCause::UpstreamLost, format!("the connection to the target was lost: {error}")),
-            Self::Draining => (EndCause::AgentDraining, "the agent is shutting down".to_owned()),
+            Self::TargetClosed => (
+                EndCause::UpstreamLost,
+                "the target closed the connection".to_owned(),
+            ),
+            Self::TargetLost(error) => (
+                EndCause::UpstreamLost,
+                format!("the connection to the target was lost: {error}"),
+            ),
+            Self::Draining => (
+                EndCause::AgentDraining,
+                "the agent is shutting down".to_owned(),
+            ),
         };
-        Some(End { cause: cause as i32, message })
+        Some(End {
+            cause: cause as i32,
+            message,
+        })
     }
 }
 
@@ -234,7 +306,11 @@ struct Sides {
     target_takes_nothing: Cell<bool>,
 }
 
-async fn relay(stream: &Stream, established: Established, ending: impl Future<Output = ()>) -> Over {
+async fn relay(
+    stream: &Stream,
+    established: Established,
+    ending: impl Future<Output = ()>,
+) -> Over {
     let sides = Sides::default();
     let (reading, writing) = tokio::io::split(established.socket);
     tokio::select! {
@@ -273,7 +349,11 @@ impl From<StreamGone> for Pumped {
 }
 
 /// Reads grow while they come back full and shrink when they do not, so that an idle session holds little.
-async fn pump<R: AsyncRead + Unpin>(stream: &Stream, reading: &mut R, leftover: BytesMut) -> Pumped {
+async fn pump<R: AsyncRead + Unpin>(
+    stream: &Stream,
+    reading: &mut R,
+    leftover: BytesMut,
+) -> Pumped {
     if !leftover.is_empty()
         && let Err(gone) = stream.send_data(leftover)
     {
@@ -326,7 +406,9 @@ async fn to_target(stream: &Stream, mut writing: WriteHalf<TargetSocket>, sides:
             }
             Incoming::Closed { .. } => return,
             Incoming::Message(message) => {
-                let kind = SessionFrame::decode(message.as_slice()).ok().and_then(|frame| frame.kind);
+                let kind = SessionFrame::decode(message.as_slice())
+                    .ok()
+                    .and_then(|frame| frame.kind);
                 if !matches!(kind, Some(Kind::End(_))) {
                     tracing::warn!("the gateway sent an unexpected message within a session");
                 }
@@ -350,8 +432,12 @@ async fn deliver(writing: &mut WriteHalf<TargetSocket>, pieces: &mut Vec<BytesMu
     pieces.clear();
 }
 
-async fn write_all<W: AsyncWrite + Unpin>(writing: &mut W, pieces: &mut [BytesMut]) -> io::Result<()> {
-    let mut slices: Vec<io::IoSlice<'_>> = pieces.iter().map(|piece| io::IoSlice::new(piece)).collect();
+async fn write_all<W: AsyncWrite + Unpin>(
+    writing: &mut W,
+    pieces: &mut [BytesMut],
+) -> io::Result<()> {
+    let mut slices: Vec<io::IoSlice<'_>> =
+        pieces.iter().map(|piece| io::IoSlice::new(piece)).collect();
     let mut rest = slices.as_mut_slice();
     while !rest.is_empty() {
         let written = writing.write_vectored(rest).await?;

@@ -37,7 +37,7 @@ struct Job {
     wanted: watch::Sender<usize>,
 }
 
-/// Runs until `stop` resolves and everything has drained.
+/// Runs until `stop` resolves and everything has drained. Needs a `LocalSet`.
 ///
 /// # Errors
 /// [`RunError`] when the agent cannot start; once it runs, it goes on until it is stopped.
@@ -57,21 +57,30 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
         return Err(RunError::NoGateways);
     }
     let mut instance = [0_u8; 16];
-    aws_lc_rs::rand::fill(&mut instance)
-        .map_err(|_| RunError::Host { what: "randomness", error: std::io::ErrorKind::Other.into() })?;
+    aws_lc_rs::rand::fill(&mut instance).map_err(|_| RunError::Host {
+        what: "randomness",
+        error: std::io::ErrorKind::Other.into(),
+    })?;
     let (life, phase) = watch::channel(Phase::Running);
     let current = Arc::new(watch::channel(identity).0);
     let agent = Agent::new(config, name, instance, current.subscribe(), phase);
     if let Some(address) = agent.config.http_port {
         let what = "cannot listen for /liveness and /ready";
-        let listener = crate::health::bind(address).await.map_err(|error| RunError::Host { what, error })?;
+        let listener = crate::health::bind(address)
+            .await
+            .map_err(|error| RunError::Host { what, error })?;
         tokio::spawn(crate::health::serve(listener, agent.clone()));
     }
-    tokio::spawn(keep_fresh(current, store, agent.config.control_url.clone(), agent.name.clone()));
+    tokio::task::spawn_local(keep_fresh(
+        current,
+        store,
+        agent.config.control_url.clone(),
+        agent.name.clone(),
+    ));
     let threads = Threads::start(&agent)?;
     for gateway in gateways {
         let start = threads.starter(gateway);
-        tokio::spawn(keep_gateway(agent.clone(), start));
+        tokio::task::spawn_local(keep_gateway(agent.clone(), start));
     }
     stop.await;
     drain(&agent, &life, threads).await;
@@ -82,7 +91,10 @@ async fn drain(agent: &Agent, life: &watch::Sender<Phase>, threads: Threads) {
     tracing::info!(timeout_s = agent.config.drain_timeout.as_secs(), "draining");
     life.send_replace(Phase::Draining);
     let mut ended = threads.ended();
-    if tokio::time::timeout(agent.config.drain_timeout, ended.recv()).await.is_err() {
+    if tokio::time::timeout(agent.config.drain_timeout, ended.recv())
+        .await
+        .is_err()
+    {
         life.send_replace(Phase::Ending);
         let _ = tokio::time::timeout(limits::DRAIN_GRACE, ended.recv()).await;
     }
@@ -108,9 +120,15 @@ struct Threads {
 
 impl Threads {
     fn start(agent: &Arc<Agent>) -> Result<Self, RunError> {
-        let count = std::thread::available_parallelism().map_or(1, usize::from).min(limits::LINKS_MAX);
+        let count = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(limits::LINKS_MAX);
         let (holder, alive) = mpsc::channel(1);
-        let mut threads = Self { queues: Vec::new(), handles: Vec::new(), alive };
+        let mut threads = Self {
+            queues: Vec::new(),
+            handles: Vec::new(),
+            alive,
+        };
         for index in 0..count {
             let (queue, jobs) = mpsc::unbounded_channel();
             let (agent, holder) = (agent.clone(), holder.clone());
@@ -120,7 +138,10 @@ impl Threads {
                     run_thread(agent, jobs);
                     drop(holder);
                 })
-                .map_err(|error| RunError::Host { what: "cannot start a thread", error })?;
+                .map_err(|error| RunError::Host {
+                    what: "cannot start a thread",
+                    error,
+                })?;
             threads.queues.push(queue);
             threads.handles.push(handle);
         }
@@ -131,7 +152,11 @@ impl Threads {
     fn starter(&self, gateway: String) -> impl Fn(usize, watch::Sender<usize>) + use<> {
         let queues = self.queues.clone();
         move |index, wanted| {
-            let job = Job { gateway: gateway.clone(), index, wanted };
+            let job = Job {
+                gateway: gateway.clone(),
+                index,
+                wanted,
+            };
             if let Some(queue) = queues.get(index % queues.len().max(1)) {
                 // A thread that is gone is draining, and wants no more links.
                 let _ = queue.send(job);
@@ -145,7 +170,10 @@ impl Threads {
 }
 
 fn run_thread(agent: Arc<Agent>, mut jobs: mpsc::UnboundedReceiver<Job>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "a link thread cannot start"),
     };

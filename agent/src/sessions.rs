@@ -23,7 +23,10 @@ impl Sessions {
     #[must_use]
     pub fn register(&self, id: SessionId, handle: CancelHandle) -> Registered {
         self.lock().insert(id, Arc::new(handle));
-        Registered { sessions: self.clone(), id }
+        Registered {
+            sessions: self.clone(),
+            id,
+        }
     }
 
     /// What it takes to cancel the session, when it runs here and its target gave a key.

@@ -100,7 +100,10 @@ impl Config {
             Some(path) => read_file(path).map_err(|mistake| ConfigError(vec![mistake]))?,
             None => String::new(),
         };
-        let place = file.map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
+        let place = file.map_or_else(
+            || "configuration".to_owned(),
+            |path| path.display().to_string(),
+        );
         Self::from_text(&place, &text, env, overrides)
     }
 
@@ -124,12 +127,17 @@ impl Config {
     fn from_reader(reader: &mut Reader) -> Option<Self> {
         let data_dir = reader.path("data_dir");
         if data_dir.is_none() {
-            reader.mistake("data_dir", "is missing: the agent keeps its key and certificate there");
+            reader.mistake(
+                "data_dir",
+                "is missing: the agent keeps its key and certificate there",
+            );
         }
         Some(Self {
             cred_file: reader.path("cred_file"),
             resource_name: reader.text("resource_name"),
-            log_level: reader.text("log_level").unwrap_or_else(|| "info".to_owned()),
+            log_level: reader
+                .text("log_level")
+                .unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(reader),
             use_hostname: reader.boolean("use_hostname").unwrap_or(false),
             metadata: metadata(reader),
@@ -149,7 +157,11 @@ pub(crate) fn read_file(path: &Path) -> Result<String, String> {
     let named = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     let length = std::fs::metadata(path).map_err(named)?.len();
     if length > limits::CONFIG_FILE_BYTES_MAX {
-        return Err(format!("{} is larger than {} bytes", path.display(), limits::CONFIG_FILE_BYTES_MAX));
+        return Err(format!(
+            "{} is larger than {} bytes",
+            path.display(),
+            limits::CONFIG_FILE_BYTES_MAX
+        ));
     }
     std::fs::read_to_string(path).map_err(named)
 }
@@ -190,13 +202,22 @@ fn log_format(reader: &mut Reader) -> LogFormat {
 fn metadata(reader: &mut Reader) -> BTreeMap<String, String> {
     let pairs = reader.pairs("metadata");
     if pairs.len() > limits::METADATA_ENTRIES_MAX {
-        reader.mistake("metadata", &format!("has more than {} entries", limits::METADATA_ENTRIES_MAX));
-    }
-    let too_long = |text: &String| text.len() > limits::METADATA_TEXT_BYTES_MAX;
-    if pairs.iter().any(|(key, value)| too_long(key) || too_long(value)) {
         reader.mistake(
             "metadata",
-            &format!("has a key or value longer than {} bytes", limits::METADATA_TEXT_BYTES_MAX),
+            &format!("has more than {} entries", limits::METADATA_ENTRIES_MAX),
+        );
+    }
+    let too_long = |text: &String| text.len() > limits::METADATA_TEXT_BYTES_MAX;
+    if pairs
+        .iter()
+        .any(|(key, value)| too_long(key) || too_long(value))
+    {
+        reader.mistake(
+            "metadata",
+            &format!(
+                "has a key or value longer than {} bytes",
+                limits::METADATA_TEXT_BYTES_MAX
+            ),
         );
     }
     pairs
@@ -205,7 +226,10 @@ fn metadata(reader: &mut Reader) -> BTreeMap<String, String> {
 fn gateways(reader: &mut Reader) -> Vec<String> {
     let list = reader.list("gateways");
     if list.len() > limits::GATEWAYS_MAX {
-        reader.mistake("gateways", &format!("names more than {} gateways", limits::GATEWAYS_MAX));
+        reader.mistake(
+            "gateways",
+            &format!("names more than {} gateways", limits::GATEWAYS_MAX),
+        );
     }
     for gateway in list.iter().filter(|gateway| !is_host_port(gateway)) {
         reader.mistake("gateways", &format!("\"{gateway}\" is not host:port"));
@@ -219,7 +243,10 @@ fn links(reader: &mut Reader) -> Links {
         Some(text) => match text.parse::<usize>() {
             Ok(count) if (1..=limits::LINKS_MAX).contains(&count) => Links::Fixed(count),
             _ => {
-                reader.mistake("links", &format!("must be \"auto\" or 1 to {}", limits::LINKS_MAX));
+                reader.mistake(
+                    "links",
+                    &format!("must be \"auto\" or 1 to {}", limits::LINKS_MAX),
+                );
                 Links::Auto
             }
         },
@@ -233,7 +260,10 @@ fn drain_timeout(reader: &mut Reader) -> Duration {
     match parse_duration(&text) {
         Some(duration) if duration <= limits::DRAIN_TIMEOUT_MAX => duration,
         _ => {
-            reader.mistake("drain_timeout", "must be a time such as \"30s\", \"5m\" or \"500ms\", at most 24h");
+            reader.mistake(
+                "drain_timeout",
+                "must be a time such as \"30s\", \"5m\" or \"500ms\", at most 24h",
+            );
             limits::DRAIN_TIMEOUT_DEFAULT
         }
     }

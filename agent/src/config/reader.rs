@@ -25,20 +25,38 @@ impl Reader {
             Table::new()
         });
         for key in table.keys().filter(|key| !known.contains(&key.as_str())) {
-            mistakes.push(format!("{place}: unknown key \"{key}\"{}", suggestion(key, known)));
+            mistakes.push(format!(
+                "{place}: unknown key \"{key}\"{}",
+                suggestion(key, known)
+            ));
         }
-        Self { place: place.to_owned(), known, table, overlaid: BTreeMap::new(), mistakes }
+        Self {
+            place: place.to_owned(),
+            known,
+            table,
+            overlaid: BTreeMap::new(),
+            mistakes,
+        }
     }
 
     /// Lays variables that start with `prefix` over the table.
-    pub(super) fn lay_environment(&mut self, prefix: &str, env: impl IntoIterator<Item = (String, String)>) {
+    pub(super) fn lay_environment(
+        &mut self,
+        prefix: &str,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) {
         for (name, value) in env {
-            let Some(key) = name.strip_prefix(prefix) else { continue };
+            let Some(key) = name.strip_prefix(prefix) else {
+                continue;
+            };
             let key = key.to_ascii_lowercase();
             if self.known.contains(&key.as_str()) {
                 self.lay(&key, &name, value);
             } else {
-                self.mistakes.push(format!("environment: unknown key {name}{}", suggestion(&key, self.known)));
+                self.mistakes.push(format!(
+                    "environment: unknown key {name}{}",
+                    suggestion(&key, self.known)
+                ));
             }
         }
     }
@@ -46,7 +64,11 @@ impl Reader {
     /// Lays options of the command line over everything else.
     pub(super) fn lay_overrides(&mut self, overrides: &[(&str, &str)]) {
         for (key, value) in overrides {
-            self.lay(key, &format!("--{}", key.replace('_', "-")), (*value).to_owned());
+            self.lay(
+                key,
+                &format!("--{}", key.replace('_', "-")),
+                (*value).to_owned(),
+            );
         }
     }
 
@@ -121,7 +143,10 @@ impl Reader {
         let list = match self.table.get(key) {
             None => return Vec::new(),
             Some(Value::String(text)) if overlaid => Some(split_list(text)),
-            Some(Value::Array(items)) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+            Some(Value::Array(items)) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect(),
             Some(_) => None,
         };
         list.unwrap_or_else(|| {
@@ -137,7 +162,10 @@ impl Reader {
             None => return BTreeMap::new(),
             Some(Value::String(text)) if overlaid => split_list(text)
                 .iter()
-                .map(|pair| pair.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())))
+                .map(|pair| {
+                    pair.split_once('=')
+                        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+                })
                 .collect(),
             Some(Value::Table(table)) => table
                 .iter()
@@ -146,7 +174,10 @@ impl Reader {
             Some(_) => None,
         };
         pairs.unwrap_or_else(|| {
-            self.mistake(key, "must be a table of strings (key=value,… in the environment)");
+            self.mistake(
+                key,
+                "must be a table of strings (key=value,… in the environment)",
+            );
             BTreeMap::new()
         })
     }
@@ -154,7 +185,9 @@ impl Reader {
     /// `host:port`, or a port alone, which means every address of this host.
     pub(super) fn listen_address(&mut self, key: &str) -> Option<SocketAddr> {
         let text = self.text_or_integer(key)?;
-        let port = text.parse::<u16>().map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+        let port = text
+            .parse::<u16>()
+            .map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
         match port.ok().or_else(|| text.parse::<SocketAddr>().ok()) {
             Some(address) => Some(address),
             None => {
@@ -166,14 +199,22 @@ impl Reader {
 }
 
 fn split_list(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Names the known key that is closest, when one is close.
 fn suggestion(key: &str, known: &[&str]) -> String {
     let close = known.iter().find(|candidate| {
         let squeezed = |text: &str| text.replace(['_', '-'], "").to_ascii_lowercase();
-        squeezed(candidate) == squeezed(key) || candidate.starts_with(key) || key.starts_with(*candidate)
+        squeezed(candidate) == squeezed(key)
+            || candidate.starts_with(key)
+            || key.starts_with(*candidate)
     });
-    close.map_or_else(String::new, |candidate| format!(" (did you mean \"{candidate}\"?)"))
+    close.map_or_else(String::new, |candidate| {
+        format!(" (did you mean \"{candidate}\"?)")
+    })
 }

@@ -62,7 +62,8 @@ impl Credentials {
         if ca_sha256.is_none() {
             mistakes.push("ca_sha256 must be 64 hexadecimal digits");
         }
-        if written.gateways.len() > limits::GATEWAYS_MAX || !written.gateways.iter().all(|gateway| is_host_port(gateway))
+        if written.gateways.len() > limits::GATEWAYS_MAX
+            || !written.gateways.iter().all(|gateway| is_host_port(gateway))
         {
             mistakes.push("gateways must be a list of host:port");
         }
@@ -86,5 +87,8 @@ pub fn fingerprint(bytes: &[u8]) -> String {
 }
 
 fn mistake(path: &Path, what: String) -> IdentityError {
-    IdentityError::Credentials { path: path.display().to_string(), what }
+    IdentityError::Credentials {
+        path: path.display().to_string(),
+        what,
+    }
 }

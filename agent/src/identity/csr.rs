@@ -24,6 +24,9 @@ impl KeyAndRequest {
         let mut params = CertificateParams::new(Vec::<String>::new()).map_err(failed)?;
         params.distinguished_name.push(DnType::CommonName, name);
         let request = params.serialize_request(&key).map_err(failed)?;
-        Ok(Self { key_pem: Zeroizing::new(key.serialize_pem()), csr_der: request.der().to_vec() })
+        Ok(Self {
+            key_pem: Zeroizing::new(key.serialize_pem()),
+            csr_der: request.der().to_vec(),
+        })
     }
 }

@@ -9,7 +9,8 @@ use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
 use super::{
-    CONTROL_PLANE_NAME, Credentials, Identity, IdentityError, KeyAndRequest, Store, fingerprint, now_ms, tls,
+    CONTROL_PLANE_NAME, Credentials, Identity, IdentityError, KeyAndRequest, Store, fingerprint,
+    now_ms, tls,
 };
 use crate::config::control_address;
 use crate::limits;
@@ -24,8 +25,14 @@ use crate::link::dial::dial;
 ///
 /// # Errors
 /// [`IdentityError`] when no identity can be had without someone changing something.
-pub async fn obtain(store: &Store, cred_file: Option<&Path>, name: &str) -> Result<Identity, IdentityError> {
-    let stored = store.load()?.filter(|identity| identity.is_valid_at(now_ms()));
+pub async fn obtain(
+    store: &Store,
+    cred_file: Option<&Path>,
+    name: &str,
+) -> Result<Identity, IdentityError> {
+    let stored = store
+        .load()?
+        .filter(|identity| identity.is_valid_at(now_ms()));
     let credentials = match cred_file {
         // A stored identity outlives its credentials file, which may be removed after use.
         Some(path) if stored.is_some() && !path.exists() => None,
@@ -95,7 +102,9 @@ pub async fn enrol(credentials: &Credentials, name: &str) -> Result<Identity, Id
     let answer = call(&credentials.url, config, proto::path::ENROL, &request).await?;
     let identity = accept(&answer, made.key_pem, &credentials.url)?;
     if fingerprint(&identity.ca) != super::hex(&credentials.ca_sha256) {
-        return Err(IdentityError::Answer("its authority is not the one of the credentials file"));
+        return Err(IdentityError::Answer(
+            "its authority is not the one of the credentials file",
+        ));
     }
     Ok(Identity {
         gateways: credentials.gateways.clone(),
@@ -111,20 +120,33 @@ pub(super) async fn call(
     path: &str,
     request: &[u8],
 ) -> Result<Vec<u8>, IdentityError> {
-    let failed =
-        |what: String, transient| IdentityError::ControlPlane { url: url.to_owned(), what, transient };
-    let address = control_address(url).ok_or_else(|| failed("is not https://host:port".to_owned(), false))?;
+    let failed = |what: String, transient| IdentityError::ControlPlane {
+        url: url.to_owned(),
+        what,
+        transient,
+    };
+    let address =
+        control_address(url).ok_or_else(|| failed("is not https://host:port".to_owned(), false))?;
     let socket = dial(address, config, CONTROL_PLANE_NAME)
         .await
         .map_err(|error| failed(error.to_string(), error.is_transient()))?;
-    unary(socket, path, request).await.map_err(|error| failed(error.to_string(), error.is_transient()))
+    unary(socket, path, request)
+        .await
+        .map_err(|error| failed(error.to_string(), error.is_transient()))
 }
 
 /// Checks an issued identity: right role, readable certificate for our own key, usable policy key.
-pub(super) fn accept(answer: &[u8], key_pem: Zeroizing<String>, url: &str) -> Result<Identity, IdentityError> {
-    let reply = EnrolReply::decode(answer).map_err(|_| IdentityError::Answer("it cannot be read"))?;
+pub(super) fn accept(
+    answer: &[u8],
+    key_pem: Zeroizing<String>,
+    url: &str,
+) -> Result<Identity, IdentityError> {
+    let reply =
+        EnrolReply::decode(answer).map_err(|_| IdentityError::Answer("it cannot be read"))?;
     if reply.role != Role::Agent as i32 {
-        return Err(IdentityError::Answer("the token is not for an agent but for a data plane"));
+        return Err(IdentityError::Answer(
+            "the token is not for an agent but for a data plane",
+        ));
     }
     if reply.policy_public_key.len() != 32 {
         return Err(IdentityError::Answer("its policy key has not 32 bytes"));
@@ -134,13 +156,16 @@ pub(super) fn accept(answer: &[u8], key_pem: Zeroizing<String>, url: &str) -> Re
     }
     let (_, certificate) = parse_x509_certificate(&reply.certificate_der)
         .map_err(|_| IdentityError::Answer("its certificate cannot be read"))?;
-    let key = rcgen::KeyPair::from_pem(&key_pem).map_err(|error| IdentityError::Key(error.to_string()))?;
+    let key = rcgen::KeyPair::from_pem(&key_pem)
+        .map_err(|error| IdentityError::Key(error.to_string()))?;
     if certificate.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
         return Err(IdentityError::Answer("its certificate is for another key"));
     }
     let validity = certificate.validity();
-    let (valid_from_ms, expires_at_ms) =
-        (validity.not_before.timestamp().saturating_mul(1000), validity.not_after.timestamp().saturating_mul(1000));
+    let (valid_from_ms, expires_at_ms) = (
+        validity.not_before.timestamp().saturating_mul(1000),
+        validity.not_after.timestamp().saturating_mul(1000),
+    );
     Ok(Identity {
         id: reply.id,
         pool: reply.pool,

@@ -73,9 +73,16 @@ impl Identity {
     /// How long to wait from `now_ms` until two thirds of the certificate's lifetime are over.
     #[must_use]
     pub fn renew_in(&self, now_ms: i64) -> Duration {
-        let lifetime = self.expires_at_ms.saturating_sub(self.valid_from_ms).max(0).unsigned_abs();
+        let lifetime = self
+            .expires_at_ms
+            .saturating_sub(self.valid_from_ms)
+            .max(0)
+            .unsigned_abs();
         let (share, whole) = limits::RENEW_AFTER;
-        let age = now_ms.saturating_sub(self.valid_from_ms).max(0).unsigned_abs();
+        let age = now_ms
+            .saturating_sub(self.valid_from_ms)
+            .max(0)
+            .unsigned_abs();
         Duration::from_millis((lifetime / whole * share).saturating_sub(age))
     }
 }
@@ -89,7 +96,9 @@ pub enum IdentityError {
     )]
     NotEnrolled,
     /// The stored certificate ran out and there is no new token.
-    #[error("this agent's certificate ran out; make a new credentials file with `sluice pools keys create POOL`")]
+    #[error(
+        "this agent's certificate ran out; make a new credentials file with `sluice pools keys create POOL`"
+    )]
     Expired,
     /// The credentials file is wrong.
     #[error("credentials file {path}: {what}")]
@@ -124,14 +133,22 @@ impl IdentityError {
     /// Whether trying again later can help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::ControlPlane { transient: true, .. })
+        matches!(
+            self,
+            Self::ControlPlane {
+                transient: true,
+                ..
+            }
+        )
     }
 }
 
 /// The host's clock, in milliseconds since the Unix epoch.
 #[must_use]
 pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -139,10 +156,12 @@ pub fn now_ms() -> i64 {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// The bytes behind hexadecimal digits.
@@ -151,7 +170,10 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
+        .collect()
 }
 
 #[cfg(test)]

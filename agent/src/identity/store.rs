@@ -42,7 +42,10 @@ impl Store {
     /// A store in `dir`; a copy of the certificate also goes to `cert_path` when one is given.
     #[must_use]
     pub fn new(dir: &Path, cert_path: Option<&Path>) -> Self {
-        Self { dir: dir.to_owned(), cert_path: cert_path.map(Path::to_owned) }
+        Self {
+            dir: dir.to_owned(),
+            cert_path: cert_path.map(Path::to_owned),
+        }
     }
 
     /// The stored identity; `None` when there is none yet.
@@ -64,7 +67,10 @@ impl Store {
         }
         let text = Zeroizing::new(read_file(&path).map_err(IdentityError::Store)?);
         let written: Written = toml::from_str(&text).map_err(|_| damaged(&path))?;
-        written.into_identity().map(Some).ok_or_else(|| damaged(&path))
+        written
+            .into_identity()
+            .map(Some)
+            .ok_or_else(|| damaged(&path))
     }
 
     /// Writes the identity: temporary file, sync, rename, sync of the directory.
@@ -74,13 +80,26 @@ impl Store {
     pub fn save(&self, identity: &Identity) -> Result<(), IdentityError> {
         if !self.dir.is_dir() {
             let mut builder = fs::DirBuilder::new();
-            builder.recursive(true).mode(0o700).create(&self.dir).map_err(|error| failed(&self.dir, &error))?;
+            builder
+                .recursive(true)
+                .mode(0o700)
+                .create(&self.dir)
+                .map_err(|error| failed(&self.dir, &error))?;
         }
         let written = Written::from_identity(identity);
-        let text = toml::to_string(&written).map_err(|error| IdentityError::Store(error.to_string()))?;
-        replace(&self.dir.join(FILE_NAME), Zeroizing::new(text).as_bytes(), 0o600)?;
+        let text =
+            toml::to_string(&written).map_err(|error| IdentityError::Store(error.to_string()))?;
+        replace(
+            &self.dir.join(FILE_NAME),
+            Zeroizing::new(text).as_bytes(),
+            0o600,
+        )?;
         if let Some(path) = &self.cert_path {
-            replace(path, pem("CERTIFICATE", &identity.certificate).as_bytes(), 0o644)?;
+            replace(
+                path,
+                pem("CERTIFICATE", &identity.certificate).as_bytes(),
+                0o644,
+            )?;
         }
         Ok(())
     }
@@ -127,7 +146,11 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), IdentityError> {
     let beside = path.with_file_name(name);
     let write = || -> std::io::Result<()> {
         let _ = fs::remove_file(&beside);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
@@ -141,8 +164,15 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), IdentityError> {
 
 fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> IdentityError {
@@ -150,5 +180,8 @@ fn failed(path: &Path, error: &std::io::Error) -> IdentityError {
 }
 
 fn damaged(path: &Path) -> IdentityError {
-    IdentityError::Store(format!("{} is damaged; remove it and enrol again", path.display()))
+    IdentityError::Store(format!(
+        "{} is damaged; remove it and enrol again",
+        path.display()
+    ))
 }

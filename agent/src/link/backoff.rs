@@ -14,7 +14,11 @@ impl Backoff {
     /// Pauses up to `min` at first, doubling up to `max`.
     #[must_use]
     pub const fn new(min: Duration, max: Duration) -> Self {
-        Self { min, max, failures: 0 }
+        Self {
+            min,
+            max,
+            failures: 0,
+        }
     }
 
     /// Notes a success: the next pause is small again.
@@ -32,7 +36,9 @@ impl Backoff {
 
     fn ceiling(&self) -> Duration {
         let doubled = 1_u32.checked_shl(self.failures.min(20)).unwrap_or(u32::MAX);
-        self.min.checked_mul(doubled).map_or(self.max, |ceiling| ceiling.min(self.max))
+        self.min
+            .checked_mul(doubled)
+            .map_or(self.max, |ceiling| ceiling.min(self.max))
     }
 }
 

@@ -37,7 +37,10 @@ impl CallError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Refused { status, .. } => {
-                matches!(status, GrpcStatus::Unavailable | GrpcStatus::ResourceExhausted | GrpcStatus::Internal)
+                matches!(
+                    status,
+                    GrpcStatus::Unavailable | GrpcStatus::ResourceExhausted | GrpcStatus::Internal
+                )
             }
             Self::Lost(_) | Self::TimedOut => true,
             Self::Empty => false,
@@ -49,11 +52,20 @@ impl CallError {
 ///
 /// # Errors
 /// [`CallError`].
-pub async fn unary<S: AsyncRead + AsyncWrite>(socket: S, path: &str, request: &[u8]) -> Result<Vec<u8>, CallError> {
-    let limits = Limits { message_bytes_max: CALL_ANSWER_BYTES_MAX, ..Limits::default() };
+pub async fn unary<S: AsyncRead + AsyncWrite>(
+    socket: S,
+    path: &str,
+    request: &[u8],
+) -> Result<Vec<u8>, CallError> {
+    let limits = Limits {
+        message_bytes_max: CALL_ANSWER_BYTES_MAX,
+        ..Limits::default()
+    };
     let link = Link::new(Mux::<BytesMut>::client(limits));
     let asking = async {
-        let stream = link.open(path).map_err(|error| CallError::Lost(error.to_string()))?;
+        let stream = link
+            .open(path)
+            .map_err(|error| CallError::Lost(error.to_string()))?;
         stream.send_message(request);
         stream.finish(GrpcStatus::Ok, "");
         answer(&stream).await
@@ -64,7 +76,9 @@ pub async fn unary<S: AsyncRead + AsyncWrite>(socket: S, path: &str, request: &[
             end = drive(socket, &link, |_| ()) => Err(CallError::Lost(end.to_string())),
         }
     };
-    timeout(CONTROL_CALL_TIMEOUT, both).await.map_err(|_| CallError::TimedOut)?
+    timeout(CONTROL_CALL_TIMEOUT, both)
+        .await
+        .map_err(|_| CallError::TimedOut)?
 }
 
 async fn answer(stream: &Stream) -> Result<Vec<u8>, CallError> {
@@ -74,8 +88,13 @@ async fn answer(stream: &Stream) -> Result<Vec<u8>, CallError> {
             Incoming::Message(message) => answer = Some(message),
             Incoming::Data(data) => stream.release(data.len()),
             Incoming::Half => {}
-            Incoming::Closed { status: GrpcStatus::Ok, .. } => return answer.ok_or(CallError::Empty),
-            Incoming::Closed { status, message } => return Err(CallError::Refused { status, message }),
+            Incoming::Closed {
+                status: GrpcStatus::Ok,
+                ..
+            } => return answer.ok_or(CallError::Empty),
+            Incoming::Closed { status, message } => {
+                return Err(CallError::Refused { status, message });
+            }
         }
     }
 }

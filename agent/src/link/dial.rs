@@ -46,7 +46,9 @@ pub async fn dial(
     tls: Arc<ClientConfig>,
     name: &'static str,
 ) -> Result<TlsStream<TcpStream>, DialError> {
-    timeout(limits::LINK_DIAL_TIMEOUT, connect(address, tls, name)).await.map_err(|_| DialError::TimedOut)?
+    timeout(limits::LINK_DIAL_TIMEOUT, connect(address, tls, name))
+        .await
+        .map_err(|_| DialError::TimedOut)?
 }
 
 async fn connect(
@@ -54,10 +56,16 @@ async fn connect(
     tls: Arc<ClientConfig>,
     name: &'static str,
 ) -> Result<TlsStream<TcpStream>, DialError> {
-    let socket = TcpStream::connect(address).await.map_err(DialError::NotReachable)?;
+    let socket = TcpStream::connect(address)
+        .await
+        .map_err(DialError::NotReachable)?;
     socket.set_nodelay(true).map_err(DialError::NotReachable)?;
-    let name = ServerName::try_from(name).map_err(|error| DialError::Tls(std::io::Error::other(error)))?;
-    let stream = TlsConnector::from(tls).connect(name, socket).await.map_err(DialError::Tls)?;
+    let name =
+        ServerName::try_from(name).map_err(|error| DialError::Tls(std::io::Error::other(error)))?;
+    let stream = TlsConnector::from(tls)
+        .connect(name, socket)
+        .await
+        .map_err(DialError::Tls)?;
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         return Err(DialError::NotHttp2);
     }

@@ -122,11 +122,20 @@ impl Link {
         loop {
             let event = self.mux.borrow_mut().poll_event();
             match event? {
-                Event::Opened { stream, path, .. } => opened(Opened { path, stream: self.adopt(stream) }),
-                Event::Message { stream, message } => self.deliver(stream, Incoming::Message(message)),
+                Event::Opened { stream, path, .. } => opened(Opened {
+                    path,
+                    stream: self.adopt(stream),
+                }),
+                Event::Message { stream, message } => {
+                    self.deliver(stream, Incoming::Message(message))
+                }
                 Event::Data { stream, data } => self.deliver(stream, Incoming::Data(data)),
                 Event::Half { stream } => self.deliver(stream, Incoming::Half),
-                Event::Closed { stream, status, message } => {
+                Event::Closed {
+                    stream,
+                    status,
+                    message,
+                } => {
                     self.deliver(stream, Incoming::Closed { status, message });
                 }
                 Event::Writable { stream } => {
@@ -144,7 +153,10 @@ impl Link {
         let inboxes: Vec<_> = self.inboxes.borrow().values().cloned().collect();
         for inbox in inboxes {
             let message = "the link was lost".to_owned();
-            inbox.push(Incoming::Closed { status: GrpcStatus::Unavailable, message });
+            inbox.push(Incoming::Closed {
+                status: GrpcStatus::Unavailable,
+                message,
+            });
         }
     }
 }
@@ -158,8 +170,15 @@ pub async fn drive<S: AsyncRead + AsyncWrite>(
     mut opened: impl FnMut(Opened),
 ) -> LinkEnd {
     let (reading, writing) = tokio::io::split(socket);
-    let mut input = Input { reading, room: BytesMut::new() };
-    let mut output = Output { writing, pieces: VecDeque::new(), dirty: false };
+    let mut input = Input {
+        reading,
+        room: BytesMut::new(),
+    };
+    let mut output = Output {
+        writing,
+        pieces: VecDeque::new(),
+        dirty: false,
+    };
     let end = run(&mut input, &mut output, link, &mut opened).await;
     link.close_streams();
     // A polite end where the socket still takes one; it must not hold anything up.
@@ -247,15 +266,21 @@ impl<W: AsyncWrite + Unpin> Output<W> {
     fn collect(&mut self, link: &Link) {
         if self.pieces.is_empty() {
             let pieces = &mut self.pieces;
-            link.mux.borrow_mut().poll_transmit(&mut |piece| pieces.push_back(piece), LINK_WRITE_BYTES);
+            link.mux
+                .borrow_mut()
+                .poll_transmit(&mut |piece| pieces.push_back(piece), LINK_WRITE_BYTES);
         }
     }
 
     /// Writes some of the pieces in one gathered write, then flushes. Dropping the future loses nothing.
     async fn write(&mut self) -> std::io::Result<()> {
         while !self.pieces.is_empty() {
-            let slices: Vec<IoSlice<'_>> =
-                self.pieces.iter().take(WRITE_PIECES_MAX).map(|piece| IoSlice::new(piece)).collect();
+            let slices: Vec<IoSlice<'_>> = self
+                .pieces
+                .iter()
+                .take(WRITE_PIECES_MAX)
+                .map(|piece| IoSlice::new(piece))
+                .collect();
             let written = self.writing.write_vectored(&slices).await?;
             if written == 0 {
                 return Err(std::io::ErrorKind::WriteZero.into());

@@ -28,8 +28,15 @@ pub(super) async fn answer(agent: &Arc<Agent>, stream: &Stream) -> Option<HelloR
     };
     if request.protocol_version != proto::PROTOCOL_VERSION {
         let ours = proto::PROTOCOL_VERSION;
-        tracing::error!(theirs = request.protocol_version, ours, "the gateway speaks another version of the protocol");
-        stream.finish(GrpcStatus::FailedPrecondition, &format!("this agent speaks version {ours} of the protocol"));
+        tracing::error!(
+            theirs = request.protocol_version,
+            ours,
+            "the gateway speaks another version of the protocol"
+        );
+        stream.finish(
+            GrpcStatus::FailedPrecondition,
+            &format!("this agent speaks version {ours} of the protocol"),
+        );
         return None;
     }
     let reply = HelloReply {
@@ -46,7 +53,17 @@ pub(super) async fn answer(agent: &Arc<Agent>, stream: &Stream) -> Option<HelloR
 }
 
 fn metadata(agent: &Agent) -> Vec<Param> {
-    let configured = agent.config.metadata.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let hostname = agent.config.use_hostname.then(|| (HOSTNAME.to_owned(), crate::host_name()));
-    configured.chain(hostname).map(|(name, value)| Param { name, value }).collect()
+    let configured = agent
+        .config
+        .metadata
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
+    let hostname = agent
+        .config
+        .use_hostname
+        .then(|| (HOSTNAME.to_owned(), crate::host_name()));
+    configured
+        .chain(hostname)
+        .map(|(name, value)| Param { name, value })
+        .collect()
 }

@@ -44,7 +44,12 @@ pub async fn keep_gateway(agent: Arc<Agent>, start: impl Fn(usize, watch::Sender
 
 /// Keeps one link until the agent drains. `wanted` is how many links this gateway should have: hellos set it, and a link
 /// beyond it rests.
-pub async fn keep_link(agent: Arc<Agent>, gateway: String, index: usize, wanted: watch::Sender<usize>) {
+pub async fn keep_link(
+    agent: Arc<Agent>,
+    gateway: String,
+    index: usize,
+    wanted: watch::Sender<usize>,
+) {
     let mut backoff = Backoff::new(limits::RECONNECT_BACKOFF_MIN, limits::RECONNECT_BACKOFF_MAX);
     let stopped = reached(agent.phase.clone(), Phase::Draining);
     tokio::pin!(stopped);
@@ -79,7 +84,9 @@ pub async fn keep_link(agent: Arc<Agent>, gateway: String, index: usize, wanted:
 async fn connect(agent: &Agent, gateway: &str) -> Result<TlsStream<TcpStream>, String> {
     // The identity is looked at anew for every dial, so that a renewed certificate is used.
     let config = tls::mutual(&agent.identity.borrow()).map_err(|error| error.to_string())?;
-    dial(gateway, config, DATA_PLANE_NAME).await.map_err(|error| error.to_string())
+    dial(gateway, config, DATA_PLANE_NAME)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 /// How a link ended, and whether its gateway ever greeted.
@@ -89,7 +96,12 @@ struct Served {
 }
 
 /// Serves one link on `socket` until it is over; a link without a hello in time is given up.
-async fn serve<S>(agent: &Arc<Agent>, socket: S, index: usize, wanted: &watch::Sender<usize>) -> Served
+async fn serve<S>(
+    agent: &Arc<Agent>,
+    socket: S,
+    index: usize,
+    wanted: &watch::Sender<usize>,
+) -> Served
 where
     S: AsyncRead + AsyncWrite,
 {
@@ -102,17 +114,26 @@ where
     let on_opened = |opened: Opened| match opened.path.as_str() {
         proto::path::AGENT_HELLO => {
             let (agent, greeting, wanted) = (agent.clone(), greeting.clone(), wanted.clone());
-            tokio::task::spawn_local(async move { greet(&agent, &opened.stream, &greeting, index, &wanted).await });
+            tokio::task::spawn_local(async move {
+                greet(&agent, &opened.stream, &greeting, index, &wanted).await
+            });
         }
         proto::path::AGENT_SESSION if greeting.done.borrow().is_some() => {
             tokio::task::spawn_local(relay::serve(agent.clone(), opened.stream));
         }
-        proto::path::AGENT_SESSION => opened.stream.finish(GrpcStatus::FailedPrecondition, "no hello yet"),
-        _ => opened.stream.finish(GrpcStatus::Unimplemented, "an agent has no such method"),
+        proto::path::AGENT_SESSION => opened
+            .stream
+            .finish(GrpcStatus::FailedPrecondition, "no hello yet"),
+        _ => opened
+            .stream
+            .finish(GrpcStatus::Unimplemented, "an agent has no such method"),
     };
     let mut driving = std::pin::pin!(drive(socket, &link, on_opened));
     let give_up = async {
-        if tokio::time::timeout(limits::HELLO_TIMEOUT, greeting.changed.notified()).await.is_ok() {
+        if tokio::time::timeout(limits::HELLO_TIMEOUT, greeting.changed.notified())
+            .await
+            .is_ok()
+        {
             std::future::pending::<()>().await;
         }
     };
@@ -144,12 +165,16 @@ async fn greet(
     index: usize,
     wanted: &watch::Sender<usize>,
 ) {
-    let Some(hello) = hello::answer(agent, stream).await else { return };
+    let Some(hello) = hello::answer(agent, stream).await else {
+        return;
+    };
     tracing::info!(dataplane = %hello.dataplane_id, core = hello.core, cores = hello.cores, link = index, "linked");
     greeting.done.replace(Some(agent.link_ready()));
     greeting.changed.notify_one();
     if agent.config.links == Links::Auto {
-        let cores = usize::try_from(hello.cores).unwrap_or(limits::LINKS_MAX).clamp(1, limits::LINKS_MAX);
+        let cores = usize::try_from(hello.cores)
+            .unwrap_or(limits::LINKS_MAX)
+            .clamp(1, limits::LINKS_MAX);
         wanted.send_if_modified(|count| std::mem::replace(count, cores) != cores);
     }
 }
@@ -157,7 +182,9 @@ async fn greet(
 fn log_end(served: &Served, gateway: &str, index: usize) {
     match &served.end {
         Some(LinkEnd::Drained) => tracing::info!(gateway, link = index, "link drained"),
-        Some(end) if served.greeted => tracing::warn!(gateway, link = index, reason = %end, "link ended"),
+        Some(end) if served.greeted => {
+            tracing::warn!(gateway, link = index, reason = %end, "link ended")
+        }
         Some(end) => tracing::warn!(
             gateway,
             link = index,

@@ -80,7 +80,12 @@ pub struct Stream {
 
 impl Stream {
     pub(super) fn new(link: Rc<Link>, id: StreamId, inbox: Rc<Inbox>) -> Self {
-        Self { link, id, inbox, finished: Cell::new(false) }
+        Self {
+            link,
+            id,
+            inbox,
+            finished: Cell::new(false),
+        }
     }
 
     /// The next thing that arrived; after `Closed` nothing more comes and this never returns.
@@ -88,7 +93,9 @@ impl Stream {
         loop {
             if let Some(incoming) = self.inbox.queue.borrow_mut().pop_front() {
                 if matches!(incoming, Incoming::Message(_)) {
-                    self.inbox.messages.set(self.inbox.messages.get().saturating_sub(1));
+                    self.inbox
+                        .messages
+                        .set(self.inbox.messages.get().saturating_sub(1));
                 }
                 return incoming;
             }

@@ -18,7 +18,10 @@ pub(super) async fn resolve(path: &str) -> Result<Secret, SecretError> {
     let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     // The whole capacity is reserved at once: a growing vector would leave copies of the secret behind.
     let mut value = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX + 64));
-    file.take(SECRET_BYTES_MAX as u64 + 3).read_to_end(&mut value).await.map_err(unreadable)?;
+    file.take(SECRET_BYTES_MAX as u64 + 3)
+        .read_to_end(&mut value)
+        .await
+        .map_err(unreadable)?;
     if value.ends_with(b"\n") {
         value.pop();
         if value.ends_with(b"\r") {

@@ -3,7 +3,11 @@
 use super::*;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 fn resolved(reference: &str) -> Result<Vec<u8>, SecretError> {
@@ -31,9 +35,13 @@ fn an_environment_variable_is_read_and_a_missing_one_is_named() {
 fn a_file_loses_one_line_end_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("secret");
-    for (content, expected) in
-        [("x y \n", "x y "), ("x\n\n", "x\n"), ("x\r\n", "x"), ("x", "x"), ("", "")]
-    {
+    for (content, expected) in [
+        ("x y \n", "x y "),
+        ("x\n\n", "x\n"),
+        ("x\r\n", "x"),
+        ("x", "x"),
+        ("", ""),
+    ] {
         std::fs::write(&path, content).unwrap();
         let reference = format!("file:{}", path.display());
         assert_eq!(resolved(&reference).unwrap(), expected.as_bytes());
@@ -44,9 +52,15 @@ fn a_file_loses_one_line_end_and_nothing_else() {
 fn a_file_that_is_missing_relative_or_too_large_is_refused() {
     assert!(matches!(
         resolved("file:/no/such/file").unwrap_err(),
-        SecretError::FileUnreadable { kind: std::io::ErrorKind::NotFound, .. }
+        SecretError::FileUnreadable {
+            kind: std::io::ErrorKind::NotFound,
+            ..
+        }
     ));
-    assert_eq!(resolved("file:secret").unwrap_err(), SecretError::FileRelative);
+    assert_eq!(
+        resolved("file:secret").unwrap_err(),
+        SecretError::FileRelative
+    );
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("large");
     std::fs::write(&path, vec![b'x'; limits::SECRET_BYTES_MAX + 10]).unwrap();
@@ -60,7 +74,10 @@ fn an_unknown_scheme_is_refused_without_repeating_the_text() {
     assert_eq!(error, SecretError::SchemeUnknown);
     assert!(!error.to_string().contains("hunter2"));
     assert!(!error.to_string().contains("my-password"));
-    assert_eq!(resolved("no-scheme").unwrap_err(), SecretError::SchemeUnknown);
+    assert_eq!(
+        resolved("no-scheme").unwrap_err(),
+        SecretError::SchemeUnknown
+    );
     assert_eq!(resolved("").unwrap_err(), SecretError::Empty);
 }
 

@@ -28,21 +28,34 @@ impl CancelHandle {
     /// [`UpstreamError`] when the request could not be delivered.
     pub async fn cancel(&self) -> Result<(), UpstreamError> {
         let limit = TARGET_CANCEL_TIMEOUT;
-        timeout(limit, self.deliver()).await.map_err(|_| UpstreamError::TimedOut(limit.as_secs()))?
+        timeout(limit, self.deliver())
+            .await
+            .map_err(|_| UpstreamError::TimedOut(limit.as_secs()))?
     }
 
     async fn deliver(&self) -> Result<(), UpstreamError> {
         let mut socket = dial(&self.place).await?;
         if let Some(config) = &self.tls {
             let mut answer = [0_u8; 1];
-            socket.write_all(&SSL_REQUEST).await.map_err(|_| UpstreamError::Closed)?;
-            socket.read_exact(&mut answer).await.map_err(|_| UpstreamError::Closed)?;
+            socket
+                .write_all(&SSL_REQUEST)
+                .await
+                .map_err(|_| UpstreamError::Closed)?;
+            socket
+                .read_exact(&mut answer)
+                .await
+                .map_err(|_| UpstreamError::Closed)?;
             if answer != *b"S" {
-                return Err(UpstreamError::Tls("the target no longer offers it".to_owned()));
+                return Err(UpstreamError::Tls(
+                    "the target no longer offers it".to_owned(),
+                ));
             }
             socket = encrypt(socket, &self.place, config.clone()).await?;
         }
-        socket.write_all(&cancel_request(&self.key)).await.map_err(|_| UpstreamError::Closed)?;
+        socket
+            .write_all(&cancel_request(&self.key))
+            .await
+            .map_err(|_| UpstreamError::Closed)?;
         socket.flush().await.map_err(|_| UpstreamError::Closed)?;
         // The end of the target's side says that the postmaster has handled it; a reset says the same.
         let _ = socket.read(&mut [0_u8; 1]).await;

@@ -37,7 +37,14 @@ pub async fn establish(
     let mut nonce = Nonce::default();
     aws_lc_rs::rand::fill(&mut nonce)
         .map_err(|_| UpstreamError::Protocol("the agent's host has no randomness".to_owned()))?;
-    let talk = Talk { socket, place, tls, login: Upstream::new(config, nonce), input: BytesMut::new(), received: 0 };
+    let talk = Talk {
+        socket,
+        place,
+        tls,
+        login: Upstream::new(config, nonce),
+        input: BytesMut::new(),
+        received: 0,
+    };
     timed(TARGET_LOGIN_TIMEOUT, talk.run()).await
 }
 
@@ -45,7 +52,9 @@ async fn timed<T>(
     limit: Duration,
     future: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<T, UpstreamError> {
-    timeout(limit, future).await.map_err(|_| UpstreamError::TimedOut(limit.as_secs()))?
+    timeout(limit, future)
+        .await
+        .map_err(|_| UpstreamError::TimedOut(limit.as_secs()))?
 }
 
 /// One login in progress.
@@ -66,7 +75,11 @@ impl Talk<'_> {
                 UpstreamStep::Send(bytes) => self.socket.write_all(&bytes).await.map_err(lost)?,
                 UpstreamStep::StartTls => self.start_tls().await?,
                 UpstreamStep::Ready(facts) => {
-                    return Ok(Established { socket: self.socket, facts, leftover: self.input });
+                    return Ok(Established {
+                        socket: self.socket,
+                        facts,
+                        leftover: self.input,
+                    });
                 }
                 UpstreamStep::Failed { error } => return Err(refused(error)),
             }
@@ -83,7 +96,9 @@ impl Talk<'_> {
                 return Err(UpstreamError::Closed);
             }
             if self.received > TARGET_LOGIN_BYTES_MAX {
-                return Err(UpstreamError::Protocol("it sent too much before it was ready".to_owned()));
+                return Err(UpstreamError::Protocol(
+                    "it sent too much before it was ready".to_owned(),
+                ));
             }
         }
         let taken = self.login.feed(&self.input);
@@ -94,9 +109,14 @@ impl Talk<'_> {
     async fn start_tls(&mut self) -> Result<(), UpstreamError> {
         // Bytes in clear behind the answer to SSLRequest would be taken for encrypted ones (CVE-2021-23222).
         if !self.input.is_empty() {
-            return Err(UpstreamError::Protocol("it sent bytes before the TLS handshake".to_owned()));
+            return Err(UpstreamError::Protocol(
+                "it sent bytes before the TLS handshake".to_owned(),
+            ));
         }
-        let config = self.tls.clone().ok_or_else(|| UpstreamError::Tls("not set up".to_owned()))?;
+        let config = self
+            .tls
+            .clone()
+            .ok_or_else(|| UpstreamError::Tls("not set up".to_owned()))?;
         let socket = std::mem::replace(&mut self.socket, TargetSocket::Gone);
         self.socket = encrypt(socket, self.place, config).await?;
         self.login.tls_started();
@@ -111,10 +131,13 @@ pub(super) async fn encrypt(
     config: Arc<ClientConfig>,
 ) -> Result<TargetSocket, UpstreamError> {
     let TargetSocket::Tcp(socket) = socket else {
-        return Err(UpstreamError::Tls("only a TCP socket can be encrypted".to_owned()));
+        return Err(UpstreamError::Tls(
+            "only a TCP socket can be encrypted".to_owned(),
+        ));
     };
-    let name = ServerName::try_from(place.host.clone())
-        .map_err(|_| UpstreamError::Tls("the target's host is no name that a certificate can have".to_owned()))?;
+    let name = ServerName::try_from(place.host.clone()).map_err(|_| {
+        UpstreamError::Tls("the target's host is no name that a certificate can have".to_owned())
+    })?;
     let stream = TlsConnector::from(config).connect(name, socket).await;
     let stream = stream.map_err(|error| UpstreamError::Tls(error.to_string()))?;
     Ok(TargetSocket::Tls(Box::new(stream)))
@@ -139,7 +162,13 @@ fn refused(error: login::UpstreamError) -> UpstreamError {
 /// credentials, and its text names the target's user; everything else (unknown database, too many connections) helps.
 fn client_text(error: &ServerError) -> String {
     if error.sqlstate.starts_with("28") {
-        return format!("the target refused the credentials configured for this connection ({})", error.sqlstate);
+        return format!(
+            "the target refused the credentials configured for this connection ({})",
+            error.sqlstate
+        );
     }
-    format!("the target refused the login: {} ({})", error.message, error.sqlstate)
+    format!(
+        "the target refused the login: {} ({})",
+        error.message, error.sqlstate
+    )
 }

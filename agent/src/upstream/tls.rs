@@ -10,7 +10,9 @@ use proto::policy::TlsMode;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -24,7 +26,9 @@ pub enum TlsError {
     #[error("the connection's certificate authority is no PEM certificate")]
     Authority,
     /// This host trusts nobody.
-    #[error("verify-full needs an authority, and this host has none; set the connection's certificate authority")]
+    #[error(
+        "verify-full needs an authority, and this host has none; set the connection's certificate authority"
+    )]
     NoSystemAuthorities,
     /// The library refused.
     #[error("{0}")]
@@ -40,7 +44,11 @@ impl TargetTls {
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn config(&self, mode: TlsMode, authority_pem: Option<&[u8]>) -> Result<Arc<ClientConfig>, TlsError> {
+    pub fn config(
+        &self,
+        mode: TlsMode,
+        authority_pem: Option<&[u8]>,
+    ) -> Result<Arc<ClientConfig>, TlsError> {
         let full = mode == TlsMode::VerifyFull;
         let key = (full, authority_pem.map(fingerprint).unwrap_or_default());
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,8 +66,9 @@ impl TargetTls {
 
 fn build(full: bool, authority_pem: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
     let setup = |error: rustls::Error| TlsError::Setup(error.to_string());
-    let builder =
-        ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(setup)?;
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(setup)?;
     let roots = match authority_pem {
         Some(pem) => Some(authorities(pem)?),
         None if full => Some(system_authorities()?),
@@ -67,7 +76,9 @@ fn build(full: bool, authority_pem: Option<&[u8]>) -> Result<ClientConfig, TlsEr
     };
     let builder = match roots {
         Some(roots) if full => builder.with_root_certificates(roots),
-        other => builder.dangerous().with_custom_certificate_verifier(Arc::new(ChainOnly::new(other)?)),
+        other => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(ChainOnly::new(other)?)),
     };
     Ok(builder.with_no_client_auth())
 }
@@ -75,15 +86,25 @@ fn build(full: bool, authority_pem: Option<&[u8]>) -> Result<ClientConfig, TlsEr
 fn authorities(pem: &[u8]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.map_err(|_| TlsError::Authority)?).map_err(|_| TlsError::Authority)?;
+        roots
+            .add(certificate.map_err(|_| TlsError::Authority)?)
+            .map_err(|_| TlsError::Authority)?;
     }
-    if roots.is_empty() { Err(TlsError::Authority) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(TlsError::Authority)
+    } else {
+        Ok(roots)
+    }
 }
 
 fn system_authorities() -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(TlsError::NoSystemAuthorities) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(TlsError::NoSystemAuthorities)
+    } else {
+        Ok(roots)
+    }
 }
 
 /// Checks the chain when there is an authority, nothing when there is none; never the name.
@@ -95,9 +116,17 @@ struct ChainOnly {
 
 impl ChainOnly {
     fn new(roots: Option<RootCertStore>) -> Result<Self, TlsError> {
-        let build = |roots| WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-        let chain = roots.map(build).transpose().map_err(|error| TlsError::Setup(error.to_string()))?;
-        Ok(Self { chain, provider: provider() })
+        let build = |roots| {
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build()
+        };
+        let chain = roots
+            .map(build)
+            .transpose()
+            .map_err(|error| TlsError::Setup(error.to_string()))?;
+        Ok(Self {
+            chain,
+            provider: provider(),
+        })
     }
 }
 
@@ -143,6 +172,8 @@ impl ServerCertVerifier for ChainOnly {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
