@@ -5,8 +5,13 @@
 /// The data plane implements it for its pool-backed buffers (a newtype of its own, because both the trait and the buffer
 /// are foreign to it); with the feature `bytes` it is implemented for `bytes::BytesMut`.
 pub trait Payload: Sized + AsRef<[u8]> + AsMut<[u8]> {
-    /// A buffer from bytes that are already on the heap. Frame headers and control frames are made with it.
+    /// A buffer from bytes that are already on the heap. An empty one is asked for often and must not allocate.
     fn from_vec(bytes: Vec<u8>) -> Self;
+
+    /// A buffer with a copy of a few bytes: frame headers and small messages are handed out with it, once per piece.
+    fn from_slice(bytes: &[u8]) -> Self {
+        Self::from_vec(bytes.to_vec())
+    }
 
     /// Cuts off the first `n` bytes and returns them; `self` keeps the rest. The mux never asks for more than there are.
     fn split_to(&mut self, n: usize) -> Self;
@@ -55,8 +60,15 @@ impl Payload for VecPayload {
 #[cfg(feature = "bytes")]
 impl Payload for bytes::BytesMut {
     fn from_vec(bytes: Vec<u8>) -> Self {
+        if bytes.is_empty() {
+            return bytes::BytesMut::new();
+        }
         // Takes the vector over when nobody else holds it, which is so here.
         bytes::BytesMut::from(bytes::Bytes::from(bytes))
+    }
+
+    fn from_slice(bytes: &[u8]) -> Self {
+        bytes::BytesMut::from(bytes)
     }
 
     fn split_to(&mut self, n: usize) -> Self {

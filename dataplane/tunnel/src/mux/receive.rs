@@ -263,8 +263,8 @@ impl<B: Payload> Mux<B> {
     /// Whether the peer, or we, ever opened this stream.
     fn is_idle(&self, id: u32) -> bool {
         match self.role {
-            Role::Client => id % 2 == 0 || id >= self.stream_id,
-            Role::Server => id % 2 == 0 || id > self.stream_id,
+            Role::Client => id.is_multiple_of(2) || id >= self.stream_id,
+            Role::Server => id.is_multiple_of(2) || id > self.stream_id,
         }
     }
 

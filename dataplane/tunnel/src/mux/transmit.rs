@@ -9,8 +9,8 @@ use crate::{
     stream::{Local, Outgoing, Stream},
 };
 
-/// Room for the frame headers of one small answer, so that the arena is allocated once.
-const ARENA_BYTES_START: usize = 512;
+/// An idle link keeps an arena of at most this capacity.
+const ARENA_BYTES_KEPT: usize = 4096;
 
 impl<B: Payload> Mux<B> {
     /// Gives what is to be written, in order, about `budget_bytes` of it (control frames always leave, the last DATA frame
@@ -34,11 +34,19 @@ impl<B: Payload> Mux<B> {
             }
         }
         let any = !arena.is_empty();
-        if any {
-            emit(arena, &mut cuts, out);
-        }
+        emit(&arena, &mut cuts, out);
         self.cuts = cuts;
+        self.reuse(arena);
         any
+    }
+
+    /// The arena becomes the queue of control frames again, unless it has grown beyond what is usual.
+    #[inline]
+    fn reuse(&mut self, mut arena: Vec<u8>) {
+        if arena.capacity() <= ARENA_BYTES_KEPT && self.control.is_empty() {
+            arena.clear();
+            self.control = arena;
+        }
     }
 
     fn put_window_updates(&mut self, arena: &mut Vec<u8>) {
@@ -79,9 +87,6 @@ impl<B: Payload> Mux<B> {
                 .min(budget.saturating_sub(HEADER_BYTES).max(1));
             if n == 0 {
                 return None;
-            }
-            if out.arena.capacity() == 0 {
-                out.arena.reserve(ARENA_BYTES_START);
             }
             let last = n == s.queued();
             let end = last && matches!(s.local, Local::Finishing(None));
@@ -162,23 +167,16 @@ pub(super) fn put_end(out: &mut Vec<u8>, stream: u32) {
 
 /// Hands the arena out in pieces, with the payload in between.
 #[inline]
-fn emit<B: Payload>(arena: Vec<u8>, cuts: &mut Vec<(usize, B)>, out: &mut impl FnMut(B)) {
-    let (len, mut at) = (arena.len(), 0);
-    let mut arena = B::from_vec(arena);
+fn emit<B: Payload>(arena: &[u8], cuts: &mut Vec<(usize, B)>, out: &mut impl FnMut(B)) {
+    let mut at = 0;
     for (place, payload) in cuts.drain(..) {
-        if place == len {
-            // Nothing of the arena follows: it leaves whole. More payload at the same place may still come.
-            if at < len {
-                out(std::mem::replace(&mut arena, B::from_vec(Vec::new())));
-                at = len;
-            }
-        } else if place > at {
-            out(arena.split_to(place - at));
+        if place > at {
+            out(B::from_slice(arena.get(at..place).unwrap_or_default()));
             at = place;
         }
         out(payload);
     }
-    if at < len {
-        out(arena);
+    if at < arena.len() {
+        out(B::from_slice(arena.get(at..).unwrap_or_default()));
     }
 }

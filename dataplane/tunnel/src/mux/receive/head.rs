@@ -74,7 +74,7 @@ impl<B: Payload> Mux<B> {
             }
             return self.remote_end(id);
         }
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             return Err(LinkError::protocol("client opened an even stream"));
         }
         if id <= self.stream_id {
