@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod edit;
 pub mod fact;
+#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod malformed;

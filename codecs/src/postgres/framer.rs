@@ -182,3 +182,95 @@ fn backend_bound(tag: u8) -> Option<(&'static str, usize)> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn next(speaker: Speaker, bytes: &[u8]) -> Result<Framed, Malformed> {
+        Framer::new(speaker).next(bytes)
+    }
+
+    #[test]
+    fn a_frame_needs_its_header_then_its_body() {
+        assert_eq!(next(Speaker::Frontend, b""), Ok(Framed::Need(5)));
+        assert_eq!(next(Speaker::Frontend, b"Q\0\0"), Ok(Framed::Need(5)));
+        assert_eq!(
+            next(Speaker::Frontend, b"Q\0\0\0\x09abcd"),
+            Ok(Framed::Need(10))
+        );
+        let frame = Framed::Frame { tag: b'Q', len: 10 };
+        assert_eq!(next(Speaker::Frontend, b"Q\0\0\0\x09abcd\0Q"), Ok(frame));
+    }
+
+    #[test]
+    fn hostile_lengths_are_refused_on_the_header() {
+        for length in [0u32, 3, 0x8000_0000, 0xffff_ffff, 0x7fff_ffff, 1 << 30] {
+            let header = [b"Q".as_slice(), &length.to_be_bytes()].concat();
+            assert!(
+                matches!(
+                    next(Speaker::Frontend, &header),
+                    Err(Malformed::Length { .. })
+                ),
+                "{length:#x}"
+            );
+            let header = [b"D".as_slice(), &length.to_be_bytes()].concat();
+            assert!(
+                matches!(
+                    next(Speaker::Backend, &header),
+                    Err(Malformed::Length { .. })
+                ),
+                "{length:#x}"
+            );
+        }
+        assert_eq!(
+            next(Speaker::Frontend, b"Q\x3f\xff\xff\xfe"),
+            Ok(Framed::Need(LARGE_FRAME_BYTES_MAX))
+        );
+        assert!(next(Speaker::Frontend, b"Q\x3f\xff\xff\xff").is_err());
+        assert!(
+            next(Speaker::Frontend, b"S\0\0\xff\xff").is_err(),
+            "Sync is small"
+        );
+    }
+
+    #[test]
+    fn tags_belong_to_their_speaker() {
+        assert!(next(Speaker::Frontend, b"T").is_err());
+        assert!(next(Speaker::Backend, b"Q").is_err());
+        assert!(
+            next(Speaker::Frontend, b"p").is_err(),
+            "no passwords after the login"
+        );
+        assert!(
+            next(Speaker::FrontendLogin, b"Q").is_err(),
+            "no statements before it"
+        );
+        assert_eq!(next(Speaker::FrontendLogin, b"p"), Ok(Framed::Need(5)));
+        assert!(
+            next(Speaker::FrontendLogin, b"p\0\0\x27\x10").is_err(),
+            "10,001 bytes"
+        );
+        assert!(next(Speaker::BackendLogin, b"E\0\x01\0\0").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn need_is_never_too_much_nor_wrong(bytes: Vec<u8>, frontend: bool) {
+            let speaker = if frontend { Speaker::Frontend } else { Speaker::Backend };
+            match next(speaker, &bytes) {
+                Ok(Framed::Frame { len, .. }) => {
+                    prop_assert!(len >= HEADER_BYTES && len <= bytes.len());
+                    for cut in 0..len {
+                        let need = matches!(next(speaker, &bytes[..cut]), Ok(Framed::Need(n)) if n > cut && n <= len);
+                        prop_assert!(need);
+                    }
+                }
+                Ok(Framed::Need(n)) => prop_assert!(n > bytes.len() && n <= LARGE_FRAME_BYTES_MAX),
+                Err(_) => {}
+            }
+        }
+    }
+}

@@ -1,1 +1,4 @@
 //! Conversations of both faces, written as dialogues.
+
+mod downstream;
+mod upstream;

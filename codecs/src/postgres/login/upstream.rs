@@ -245,7 +245,9 @@ impl Upstream {
                 State::Answered
             }
             (State::Scram(_), Authentication::Ok) => return Err(UpstreamFault::UnprovenServer),
-            (State::Asked, request) => return Err(UpstreamFault::Method(request.method_name())),
+            (State::Asked, request @ Authentication::Other { .. }) => {
+                return Err(UpstreamFault::Method(request.method_name()));
+            }
             _ => return Err(unexpected(b'R')),
         };
         Ok(())

@@ -1,0 +1,4 @@
+//! Fuzzes PostgreSQL's login towards a target.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| codecs::fuzzing::pg_login_upstream(data));
