@@ -1,0 +1,123 @@
+//! Types by OID, sorted by how their values are looked at and masked.
+
+use super::escape::Escaping;
+use crate::postgres::message::Format;
+
+/// What a value is. OIDs below 10,000 are fixed by the server's catalogue (`pg_type.dat`); everything else is
+/// [`Kind::Other`]: an enum, a domain's base, a composite, or a type of an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Bool,
+    Int,
+    Float,
+    Numeric,
+    Money,
+    Text,
+    Json,
+    Jsonb,
+    Xml,
+    Bytea,
+    Uuid,
+    Date,
+    Time,
+    TimeTz,
+    Timestamp,
+    TimestampTz,
+    Interval,
+    Inet,
+    Mac,
+    Bit,
+    /// Points, lines and their like: numbers and punctuation.
+    Geometry,
+    /// Array of text-like elements or of elements that are not known.
+    Array,
+    /// Array of integers or numerics.
+    NumberArray,
+    /// Array of elements that are never looked at (booleans, floats, times, UUIDs).
+    PlainArray,
+    Composite,
+    Range,
+    Other,
+}
+
+impl Kind {
+    /// The kind of a type.
+    pub fn of(type_oid: u32) -> Kind {
+        match type_oid {
+            16 => Kind::Bool,
+            20 | 21 | 23 | 24 | 26..=29 | 2202..=2206 | 4096 | 4089 | 3734 | 3769 | 5069 => Kind::Int,
+            700 | 701 => Kind::Float,
+            1700 => Kind::Numeric,
+            790 => Kind::Money,
+            18 | 19 | 25 | 705 | 1042 | 1043 | 2275 => Kind::Text,
+            114 => Kind::Json,
+            3802 => Kind::Jsonb,
+            142 => Kind::Xml,
+            17 => Kind::Bytea,
+            2950 => Kind::Uuid,
+            1082 => Kind::Date,
+            1083 => Kind::Time,
+            1266 => Kind::TimeTz,
+            1114 => Kind::Timestamp,
+            1184 => Kind::TimestampTz,
+            1186 => Kind::Interval,
+            650 | 869 => Kind::Inet,
+            829 | 774 => Kind::Mac,
+            1560 | 1562 => Kind::Bit,
+            600..=604 | 628 | 718 => Kind::Geometry,
+            1005 | 1007 | 1016 | 1028 | 1231 => Kind::NumberArray,
+            1000 | 1021 | 1022 | 1115 | 1182 | 1183 | 1185 | 1187 | 1270 | 2951 => Kind::PlainArray,
+            143 | 199 | 1001..=1003 | 1009 | 1014 | 1015 | 1041 | 651 | 1040 | 1263 | 2287 | 3807 => Kind::Array,
+            2249 => Kind::Composite,
+            3904 | 3906 | 3908 | 3910 | 3912 | 3926 => Kind::Range,
+            _ => Kind::Other,
+        }
+    }
+
+    /// Whether no value of this kind can hold what a detector looks for. `bytes` is the value's length: one that does not
+    /// fit the kind is looked at whatever the kind says.
+    #[inline]
+    pub fn is_never_scanned(self, bytes: usize) -> bool {
+        /// No text form of these kinds is longer (an interval with all its fields takes 60).
+        const PLAIN_BYTES_MAX: usize = 80;
+        match self {
+            Kind::Bool | Kind::Float | Kind::Uuid | Kind::Date | Kind::Time | Kind::TimeTz => bytes <= PLAIN_BYTES_MAX,
+            Kind::Timestamp | Kind::TimestampTz | Kind::Interval | Kind::Money => bytes <= PLAIN_BYTES_MAX,
+            Kind::Geometry | Kind::Bit | Kind::PlainArray => true,
+            _ => false,
+        }
+    }
+
+    /// Whether its values are numbers that some detectors look for.
+    pub fn is_number(self) -> bool {
+        matches!(self, Kind::Int | Kind::Numeric)
+    }
+
+    /// Whether a value in this format is the characters themselves, so that any text is a valid value.
+    pub fn is_free_text(self) -> bool {
+        matches!(self, Kind::Text | Kind::Xml)
+    }
+
+    /// What characters mean something else than themselves in a value that begins with `first`.
+    pub fn escaping(self, format: Format, first: Option<u8>) -> Escaping {
+        match (self, format) {
+            (Kind::Json, _) | (Kind::Jsonb, _) => Escaping::Json,
+            (Kind::Bytea, Format::Text) => Escaping::Bytea,
+            (_, Format::Binary) => match self {
+                Kind::Xml => Escaping::Xml,
+                _ => Escaping::None,
+            },
+            (Kind::Xml, _) => Escaping::Xml,
+            (Kind::Array | Kind::NumberArray, _) => Escaping::Array,
+            (Kind::Composite | Kind::Range, _) => Escaping::Composite,
+            // A type of the database or of an extension: the first character tells its family.
+            (Kind::Other, _) => match first {
+                Some(b'{' | b'"') => Escaping::Array,
+                Some(b'(' | b'[') => Escaping::Composite,
+                _ => Escaping::Bytea,
+            },
+            (Kind::Text, _) => Escaping::Bytea,
+            _ => Escaping::None,
+        }
+    }
+}
