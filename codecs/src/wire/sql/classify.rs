@@ -35,11 +35,20 @@ pub(super) struct Context<'n> {
 /// Result of [`classify`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Classified {
-    /// What was found.
+    /// What the tokens of the statement itself do.
     pub(super) effects: Effects,
+    /// What the texts do that it runs.
+    pub(super) code: Effects,
     /// How many `DELETE` and `UPDATE` statements.
     pub(super) deletes: usize,
     pub(super) updates: usize,
+}
+
+impl Classified {
+    /// Everything that was found.
+    pub(super) fn all(&self) -> Effects {
+        self.effects | self.code
+    }
 }
 
 struct Classifier<'l, 'f, 'c, 'n> {
@@ -134,7 +143,7 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
     fn visit_word(&mut self, at: usize, word: &str) {
         match word {
             "select" | "perform" => self.select(word),
-            "delete" if self.word(at + 1) == "from" => self.delete(at),
+            "delete" if at == 0 || self.word(at + 1) == "from" => self.delete(at),
             "insert" if self.word(at + 1) == "into" => self.found.effects |= Effects::INSERT,
             "merge" if self.word(at + 1) == "into" => self.merge(at),
             "update" => self.update(at),
@@ -305,8 +314,18 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
             Lexeme::LeftParen | Lexeme::Operator(">>") => true,
             Lexeme::Word(word) => matches!(
                 word,
-                "begin" | "then" | "else" | "loop" | "declare" | "query" | "as" | "is" | "for"
-                    | "in" | "exception" | "explain"
+                "begin"
+                    | "then"
+                    | "else"
+                    | "loop"
+                    | "declare"
+                    | "query"
+                    | "as"
+                    | "is"
+                    | "for"
+                    | "in"
+                    | "exception"
+                    | "explain"
             ),
             _ => false,
         }
@@ -315,6 +334,7 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
     fn command(&mut self, at: usize, word: &str) {
         let verb = Verb::from_keyword(word);
         let rest = self.lexemes.get(at + 1..).unwrap_or_default();
+        let next = self.word(at + 1);
         self.found.effects |= match verb {
             Verb::Set | Verb::Reset => {
                 let role = if names_role(rest) {
@@ -327,7 +347,11 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
             Verb::Create | Verb::Alter | Verb::Drop => verb.effects() | remote_object(rest),
             // Pairs of words decide these; alone they may be names.
             Verb::Insert | Verb::Update | Verb::Delete | Verb::Merge if at > 0 => Effects::NONE,
-            Verb::Unknown if self.mode == Mode::Code || at > 0 => Effects::NONE,
+            Verb::Unknown if self.mode == Mode::Code || at > 0 || word == "with" => Effects::NONE,
+            Verb::Commit if word == "end" && at > 0 => Effects::NONE,
+            Verb::Prepare if next == "transaction" => Effects::TRANSACTION,
+            Verb::Import if next != "foreign" => Effects::NONE,
+            Verb::Security if next != "label" => Effects::NONE,
             _ if self.mode == Mode::Code => return self.command_in_code(at, verb),
             _ => verb.effects(),
         };
@@ -337,7 +361,6 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
         match verb {
             // Words of PL/pgSQL itself.
             Verb::Begin | Verb::Declare => {}
-            Verb::Commit if self.word(at) == "end" => {}
             Verb::Execute => self.execute_text(at),
             Verb::Copy => self.copy_in_code(at),
             Verb::Do => {
@@ -347,7 +370,8 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
                     _ => None,
                 });
                 for text in text.collect::<Vec<_>>() {
-                    self.found.effects |= Effects::DO | code::effects(text, self.context);
+                    self.found.effects |= Effects::DO;
+                    self.found.code |= code::effects(text, self.context);
                 }
             }
             _ => self.found.effects |= verb.effects(),
@@ -393,7 +417,8 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
                 _ => constant = false,
             }
         }
-        self.found.effects |= Effects::EXECUTE | code::effects(&joined, self.context);
+        self.found.effects |= Effects::EXECUTE;
+        self.found.code |= code::effects(&joined, self.context);
         if !constant || joined.is_empty() {
             self.found.effects |= Effects::DYNAMIC | Effects::UNKNOWN;
             self.dynamic = true;
@@ -404,7 +429,7 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
     fn every_string(&mut self) {
         for lexeme in self.lexemes {
             if let Lexeme::Code(text) = lexeme {
-                self.found.effects |= code::effects(text, self.context);
+                self.found.code |= code::effects(text, self.context);
             }
         }
     }
@@ -417,8 +442,7 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
         let arguments = self.group(at + 2);
         if name == "set_config" {
             self.found.effects |= Effects::SET;
-            let first_is_constant =
-                matches!(arguments, [Lexeme::Code(_), Lexeme::Comma, ..]);
+            let first_is_constant = matches!(arguments, [Lexeme::Code(_), Lexeme::Comma, ..]);
             let names_role = arguments
                 .iter()
                 .any(|lexeme| matches!(lexeme, Lexeme::Code(text) if is_role_setting(text)));
@@ -429,7 +453,7 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
         }
         self.found.effects |= Effects::DYNAMIC;
         for lexeme in arguments {
-            self.found.effects |= match lexeme {
+            self.found.code |= match lexeme {
                 Lexeme::Code(text) => code::effects(text, self.context),
                 Lexeme::Comma | Lexeme::Number | Lexeme::Word("true" | "false" | "null") => {
                     Effects::NONE

@@ -28,7 +28,7 @@ pub(super) fn effects(text: &str, context: &mut Context<'_>) -> Effects {
         functions: context.functions,
     };
     let found = classify::classify(&lexemes, Mode::Code, &mut inner);
-    found.effects | names::functions(&lexemes, inner.functions)
+    found.all() | names::functions(&lexemes, inner.functions)
 }
 
 /// The code of a `DO` or `CREATE FUNCTION` statement.

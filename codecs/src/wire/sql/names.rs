@@ -46,14 +46,31 @@ impl Names {
 pub(super) fn function_effects(name: &str) -> Effects {
     match name {
         "set_config" => Effects::SET,
-        "pg_read_file" | "pg_read_binary_file" | "pg_ls_dir" | "pg_stat_file" | "lo_import"
-        | "lo_export" | "pg_ls_logdir" | "pg_ls_waldir" | "pg_ls_tmpdir"
-        | "pg_ls_archive_statusdir" | "pg_file_write" | "pg_file_read" | "pg_file_unlink"
-        | "pg_file_rename" | "pg_logfile_rotate" | "pg_current_logfile" | "pg_logdir_ls" => {
-            Effects::SERVER_FILE
-        }
-        "dblink" | "dblink_connect" | "dblink_connect_u" | "dblink_exec" | "dblink_open"
-        | "dblink_fetch" | "dblink_send_query" | "postgres_fdw_get_connections" => Effects::REMOTE,
+        "pg_read_file"
+        | "pg_read_binary_file"
+        | "pg_ls_dir"
+        | "pg_stat_file"
+        | "lo_import"
+        | "lo_export"
+        | "pg_ls_logdir"
+        | "pg_ls_waldir"
+        | "pg_ls_tmpdir"
+        | "pg_ls_archive_statusdir"
+        | "pg_file_write"
+        | "pg_file_read"
+        | "pg_file_unlink"
+        | "pg_file_rename"
+        | "pg_logfile_rotate"
+        | "pg_current_logfile"
+        | "pg_logdir_ls" => Effects::SERVER_FILE,
+        "dblink"
+        | "dblink_connect"
+        | "dblink_connect_u"
+        | "dblink_exec"
+        | "dblink_open"
+        | "dblink_fetch"
+        | "dblink_send_query"
+        | "postgres_fdw_get_connections" => Effects::REMOTE,
         _ => Effects::NONE,
     }
 }
@@ -169,8 +186,21 @@ pub(super) fn tables(lexemes: &[Lexeme<'_>], out: &mut Names) {
         at += 1;
         let introduces = matches!(
             lexeme.word(),
-            "from" | "join" | "into" | "update" | "table" | "using" | "truncate" | "view" | "on"
-                | "only" | "copy" | "references" | "lock" | "vacuum" | "analyze"
+            "from"
+                | "join"
+                | "into"
+                | "update"
+                | "table"
+                | "using"
+                | "truncate"
+                | "view"
+                | "on"
+                | "only"
+                | "copy"
+                | "references"
+                | "lock"
+                | "vacuum"
+                | "analyze"
         );
         if introduces {
             at = name_list(lexemes, at, out);

@@ -27,7 +27,9 @@ pub(super) struct Shape {
 
 /// Reads a fingerprint.
 pub(super) fn shape(fingerprint: &[u8]) -> Shape {
-    let conforming = fingerprint.first().is_some_and(|flags| flags & CONFORMING != 0);
+    let conforming = fingerprint
+        .first()
+        .is_some_and(|flags| flags & CONFORMING != 0);
     let lexemes = lexemes(fingerprint);
     let mut functions = Names::default();
     let mut context = Context {
@@ -74,7 +76,9 @@ impl Reading {
         match verb {
             _ if first == "with" || first.is_empty() => self.whole(lexemes, context),
             Verb::Explain => self.explain(lexemes, context),
-            Verb::Prepare => self.behind(lexemes, "as", Verb::Prepare, context),
+            Verb::Prepare if !prepares_transaction(lexemes) => {
+                self.behind(lexemes, "as", Verb::Prepare, context)
+            }
             Verb::Declare => self.declare(lexemes, context),
             Verb::Copy => self.copy(lexemes, context),
             Verb::Do => {
@@ -82,7 +86,7 @@ impl Reading {
                 self.body(lexemes, "plpgsql", context);
             }
             Verb::Create if defines_function(lexemes) => {
-                self.effects |= classify::classify(lexemes, Mode::Statement, context).effects;
+                self.effects |= classify::classify(lexemes, Mode::Statement, context).all();
                 self.body(lexemes, "sql", context);
             }
             _ => self.whole(lexemes, context),
@@ -93,18 +97,24 @@ impl Reading {
     /// A statement that is understood as a whole, by the parser or by its leading keyword.
     fn whole(&mut self, lexemes: &[Lexeme<'_>], context: &mut Context<'_>) {
         let tokens = classify::classify(lexemes, Mode::Statement, context);
-        self.effects |= tokens.effects;
+        self.effects |= tokens.all();
+        let verb = Verb::from_keyword(lexemes.first().map_or("", |lexeme| lexeme.word()));
         if let Some(tree) = self.tree(lexemes, &tokens) {
-            self.effects = self.effects - tree::DECIDED | tree.effects;
+            self.effects = self.effects - tree::DECIDED | tree.effects | tokens.code;
             self.parsed = true;
             for table in tree.tables {
                 self.tables.add(table);
             }
+            if !verb.tells_all() {
+                return;
+            }
+        }
+        // The parser does not tell which of the objects of DROP, GRANT and their like are tables.
+        names::tables(lexemes, &mut self.tables);
+        if self.parsed {
             return;
         }
-        names::tables(lexemes, &mut self.tables);
-        let verb = Verb::from_keyword(lexemes.first().map_or("", |lexeme| lexeme.word()));
-        self.parsed = verb.tells_all();
+        self.parsed = verb.tells_all() || prepares_transaction(lexemes);
         if leading_verb(lexemes) == Verb::Unknown {
             self.effects |= Effects::UNKNOWN;
         }
@@ -113,7 +123,7 @@ impl Reading {
     /// The parser's reading. It has to agree with the tokens on how many statements change rows; where the
     /// two differ, the tokens are believed.
     fn tree(&self, lexemes: &[Lexeme<'_>], tokens: &Classified) -> Option<tree::Tree> {
-        if !self.parsable || tokens.effects.contains(Effects::UNKNOWN) {
+        if !self.parsable || tokens.all().contains(Effects::UNKNOWN) {
             return None;
         }
         let tree = tree::parse(lexemes)?;
@@ -139,10 +149,7 @@ impl Reading {
     /// A nested statement: its effects are added.
     fn inner(&mut self, lexemes: &[Lexeme<'_>], context: &mut Context<'_>) {
         let outer = std::mem::replace(&mut self.effects, Effects::NONE);
-        match lexemes.first() {
-            Some(Lexeme::Word("declare")) => self.declare(lexemes, context),
-            _ => self.whole(lexemes, context),
-        }
+        self.whole(lexemes, context);
         self.effects |= outer;
     }
 
@@ -157,7 +164,11 @@ impl Reading {
     /// `EXPLAIN`: what is explained runs only with `ANALYZE`, whatever value that option is given here.
     fn explain(&mut self, lexemes: &[Lexeme<'_>], context: &mut Context<'_>) {
         let (inner, analyze) = explained(lexemes);
-        self.inner(lexemes.get(inner..).unwrap_or_default(), context);
+        let rest = lexemes.get(inner..).unwrap_or_default();
+        match rest.first() {
+            Some(Lexeme::Word("declare")) => self.declare(rest, context),
+            _ => self.inner(rest, context),
+        }
         if !analyze {
             self.effects = self.effects & Effects::UNKNOWN;
         }
@@ -166,7 +177,7 @@ impl Reading {
 
     fn copy(&mut self, lexemes: &[Lexeme<'_>], context: &mut Context<'_>) {
         let Some(copy) = copy::parse(lexemes) else {
-            self.effects |= classify::classify(lexemes, Mode::Statement, context).effects;
+            self.effects |= classify::classify(lexemes, Mode::Statement, context).all();
             self.effects |= Effects::COPY_IN | Effects::COPY_OUT | Effects::UNKNOWN;
             self.effects |= copy_words(lexemes);
             names::tables(lexemes, &mut self.tables);
@@ -193,7 +204,9 @@ impl Reading {
 /// What a `COPY` that was not understood may do beyond moving data.
 fn copy_words(lexemes: &[Lexeme<'_>]) -> Effects {
     let program = lexemes.iter().any(|lexeme| lexeme.word() == "program");
-    let file = lexemes.iter().any(|lexeme| matches!(lexeme, Lexeme::Code(_)));
+    let file = lexemes
+        .iter()
+        .any(|lexeme| matches!(lexeme, Lexeme::Code(_)));
     let mut effects = Effects::NONE;
     if program {
         effects |= Effects::COPY_PROGRAM;
@@ -206,7 +219,9 @@ fn copy_words(lexemes: &[Lexeme<'_>]) -> Effects {
 
 /// The verb of a statement; for `WITH` and parentheses the one behind them.
 fn leading_verb(lexemes: &[Lexeme<'_>]) -> Verb {
-    let open = lexemes.iter().take_while(|lexeme| **lexeme == Lexeme::LeftParen);
+    let open = lexemes
+        .iter()
+        .take_while(|lexeme| **lexeme == Lexeme::LeftParen);
     let rest = lexemes.get(open.count()..).unwrap_or_default();
     let word = rest.first().map_or("", |lexeme| lexeme.word());
     if word != "with" {
@@ -222,8 +237,13 @@ fn leading_verb(lexemes: &[Lexeme<'_>]) -> Verb {
                 let verb = Verb::from_keyword(word);
                 if matches!(
                     verb,
-                    Verb::Select | Verb::Values | Verb::Table | Verb::Insert | Verb::Update
-                        | Verb::Delete | Verb::Merge
+                    Verb::Select
+                        | Verb::Values
+                        | Verb::Table
+                        | Verb::Insert
+                        | Verb::Update
+                        | Verb::Delete
+                        | Verb::Merge
                 ) {
                     return verb;
                 }
@@ -233,6 +253,18 @@ fn leading_verb(lexemes: &[Lexeme<'_>]) -> Verb {
         closed = *lexeme == Lexeme::RightParen || (closed && depth > 0);
     }
     Verb::Unknown
+}
+
+/// `PREPARE TRANSACTION 'id'`, which prepares no statement.
+fn prepares_transaction(lexemes: &[Lexeme<'_>]) -> bool {
+    matches!(
+        lexemes,
+        [
+            Lexeme::Word("prepare"),
+            Lexeme::Word("transaction"),
+            Lexeme::String
+        ]
+    )
 }
 
 fn defines_function(lexemes: &[Lexeme<'_>]) -> bool {

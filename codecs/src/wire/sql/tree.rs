@@ -108,7 +108,7 @@ impl Visitor for Walk {
                 self.local_names.push(folded(&table.alias.name));
             }
         }
-        if matches!(*query.body, SetExpr::Values(_) | SetExpr::Table(_)) {
+        if matches!(*query.body, SetExpr::Table(_)) {
             self.effects |= Effects::SELECT;
         }
         ControlFlow::Continue(())
