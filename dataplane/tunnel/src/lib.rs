@@ -15,6 +15,9 @@ mod error;
 mod flood;
 mod flow;
 pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod grpc;
 mod headers;
 pub mod hello;

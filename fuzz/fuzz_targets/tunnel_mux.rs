@@ -1,0 +1,4 @@
+//! Arbitrary bytes from the peer of a link, see `tunnel::fuzzing::mux`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tunnel::fuzzing::mux(data));
