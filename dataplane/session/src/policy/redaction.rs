@@ -36,6 +36,12 @@ pub(crate) struct Rule {
     pub mask_unattributed: bool,
 }
 
+impl Rule {
+    fn names(&self, detector: &str) -> bool {
+        self.detectors.iter().any(|d| d.name() == detector) || self.custom.iter().any(|c| c.name == detector)
+    }
+}
+
 /// What happens to a value that cannot be inspected. In order of severity: of several rules the last one stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OnError {
@@ -71,7 +77,22 @@ pub struct RuleSet {
     pub(crate) unattributed: Option<Action>,
     /// Used where a value is blanked because it could not be inspected.
     pub(crate) blank: Action,
+    /// Whether bare digits can be a finding, so that integers have to be looked at.
+    pub(crate) finds_digits: bool,
+    /// Values shorter than this cannot hold a finding, bytes.
+    pub(crate) finding_bytes_min: usize,
 }
+
+/// Detectors whose findings always hold a letter or a sign: an integer column has nothing for them.
+const NEVER_DIGITS: &[Detector] = &[
+    Detector::EmailAddress, Detector::IbanCode, Detector::AwsCredentials, Detector::JsonWebToken,
+    Detector::EncryptionKey, Detector::GithubToken, Detector::GitlabToken, Detector::SlackToken,
+    Detector::StripeToken, Detector::GoogleToken, Detector::NpmToken, Detector::BasicAuthHeader,
+    Detector::AuthToken, Detector::Password, Detector::UrlWithCredentials, Detector::IpAddress,
+    Detector::MacAddress, Detector::Url, Detector::DomainName, Detector::SwiftCode, Detector::CryptoAddress,
+];
+/// The shortest finding of a built-in detector, bytes: `a@b.co`. Custom detectors may find a single byte.
+const FINDING_BYTES_MIN: usize = 6;
 
 impl RuleSet {
     /// Whether nothing is looked for.
@@ -104,10 +125,12 @@ pub(super) fn rule(rule: &wire::Redaction, hash_key: &[u8], errors: &mut Errors)
         }
     }
     let columns = rule.columns.iter().filter_map(|name| column(name, &place, errors)).collect();
-    let custom = rule.custom.iter().map(|custom| scan::Custom {
-        name: custom.name.clone(),
-        regex: custom.regex.clone(),
-        max_len: (custom.length_max > 0).then_some(custom.length_max as usize),
+    if rule.detect.is_empty() && rule.custom.is_empty() && rule.columns.is_empty() {
+        // A rule that names nothing at all means the detectors that are on by default.
+        detectors.extend_from_slice(Detector::DEFAULT_ON);
+    }
+    let custom = rule.custom.iter().map(|custom| {
+        scan::Custom::new(&custom.name, &custom.regex, (custom.length_max > 0).then_some(custom.length_max as usize))
     });
     let on_error = match wire::OnError::try_from(rule.on_error) {
         Ok(wire::OnError::BlankField) => OnError::BlankField,
@@ -204,9 +227,13 @@ impl Sets {
     }
 
     fn set(&mut self, rules: &[&Rule], columns: &[ColumnName]) -> Result<RuleSet, String> {
-        let mut spec = Spec::default();
+        let mut spec = Spec::of(&[]);
         for rule in rules {
-            spec.detectors.extend(rule.detectors.iter().filter(|d| !spec.detectors.contains(d)).copied().collect::<Vec<_>>());
+            for detector in &rule.detectors {
+                if !spec.detectors.contains(detector) {
+                    spec.detectors.push(*detector);
+                }
+            }
             for custom in &rule.custom {
                 match spec.custom.iter().find(|known| known.name == custom.name) {
                     None => spec.custom.push(custom.clone()),
@@ -221,6 +248,8 @@ impl Sets {
             scanner,
             actions,
             columns: column_actions(rules, columns),
+            finds_digits: !spec.custom.is_empty() || spec.detectors.iter().any(|d| !NEVER_DIGITS.contains(d)),
+            finding_bytes_min: if spec.custom.is_empty() { FINDING_BYTES_MIN } else { 1 },
             on_error: rules.iter().map(|rule| rule.on_error).max().unwrap_or_default(),
             unattributed: rules.iter()
                 .find(|rule| rule.mask_unattributed && !rule.columns.is_empty())
@@ -242,21 +271,19 @@ impl Sets {
 
 /// The action of every detector: that of the first rule that names it, an enforcing rule before one that only analyses.
 fn actions(scanner: &Scanner, spec: &Spec, rules: &[&Rule]) -> Vec<Option<Action>> {
+    let built_in = spec.detectors.iter().map(|detector| detector.name());
+    let names = built_in.chain(spec.custom.iter().map(|custom| custom.name.as_str()));
     let mut actions = Vec::new();
-    for id in scanner.detectors() {
-        let name = scanner.name(id).to_owned();
-        let names = |rule: &&&Rule| {
-            rule.detectors.iter().any(|d| d.name() == name) || rule.custom.iter().any(|c| c.name == name)
-        };
-        debug_assert!(spec.custom.len() + spec.detectors.len() > 0);
-        let rule = rules.iter().filter(names).max_by_key(|rule| rule.enforce as u8 * 2);
-        let first = rules.iter().filter(names).find(|r| rule.is_some_and(|rule| rule.enforce == r.enforce));
+    for name in names {
+        let naming = || rules.iter().filter(|rule| rule.names(name));
+        let rule = naming().find(|rule| rule.enforce).or_else(|| naming().next());
+        let (Some(id), Some(rule)) = (scanner.id(name), rule) else { continue };
         let at = usize::from(id.0);
         if actions.len() <= at {
             actions.resize(at + 1, None);
         }
-        if let (Some(slot), Some(rule)) = (actions.get_mut(at), first) {
-            *slot = Some(action(&name, scanner.label(id), rule));
+        if let Some(slot) = actions.get_mut(at) {
+            *slot = Some(action(name, scanner.label(id), rule));
         }
     }
     actions
