@@ -265,10 +265,10 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
     /// `FOR [NO KEY] UPDATE`, `FOR [KEY] SHARE`.
     fn row_lock(&mut self, at: usize) {
         let next = [self.word(at + 1), self.word(at + 2), self.word(at + 3)];
-        let locks = match next {
-            ["update" | "share", ..] | ["key", "share", _] | ["no", "key", "update"] => true,
-            _ => false,
-        };
+        let locks = matches!(
+            next,
+            ["update" | "share", ..] | ["key", "share", _] | ["no", "key", "update"]
+        );
         if locks {
             self.found.effects |= Effects::LOCK_ROWS;
         }

@@ -70,8 +70,14 @@ struct State {
     /// Nesting of `BEGIN ATOMIC` and of the `CASE` in it.
     atomic: usize,
     after_begin: bool,
-    /// The last tokens, newest first: tag and where it starts in the fingerprint.
-    last: [(u8, usize); 7],
+    recent: Recent,
+}
+
+/// The last tokens: tag and where each starts in the fingerprint. A ring, because every token goes in here.
+#[derive(Default)]
+struct Recent {
+    ring: [(u8, usize); 8],
+    count: usize,
 }
 
 /// How the statement starts, as far as that decides how it is cut and what is kept.
@@ -186,8 +192,7 @@ impl<'t, 'b> Fingerprinter<'t, 'b> {
     /// Starts a token in the fingerprint.
     #[inline]
     fn mark(&mut self, tag: u8) {
-        self.state.last.copy_within(0..6, 1);
-        self.state.last[0] = (tag, self.bytes.len());
+        self.state.recent.push(tag, self.bytes.len());
         self.bytes.push(tag);
     }
 
@@ -202,9 +207,8 @@ impl<'t, 'b> Fingerprinter<'t, 'b> {
     fn push_word(&mut self, token: Token) {
         self.mark(tag::WORD);
         let at = self.bytes.len();
-        self.bytes.extend_from_slice(self.lexer.bytes(token));
-        let word = self.bytes.get_mut(at..).unwrap_or_default();
-        word.make_ascii_lowercase();
+        let word = self.lexer.bytes(token);
+        self.bytes.extend(word.iter().map(u8::to_ascii_lowercase));
         if self.state.lead != Lead::Plain {
             self.follow_word(at);
         }
@@ -304,10 +308,10 @@ impl<'t, 'b> Fingerprinter<'t, 'b> {
             return self.mark(literal);
         }
         self.drop_sign();
-        let [(comma, comma_at), (before, _), ..] = self.state.last;
+        let [(comma, comma_at), (before, _)] = self.state.recent.newest();
         if comma == tag::COMMA && tag::is_literal(before) {
             self.bytes.truncate(comma_at);
-            self.state.last.copy_within(1..7, 0);
+            self.state.recent.drop_newest(1);
             return;
         }
         self.mark(literal);
@@ -315,20 +319,20 @@ impl<'t, 'b> Fingerprinter<'t, 'b> {
 
     /// Drops the sign of a literal that follows `(` or `,`.
     fn drop_sign(&mut self) {
-        let [(sign, sign_at), (before, _), ..] = self.state.last;
+        let [(sign, sign_at), (before, _)] = self.state.recent.newest();
         let operator = self.bytes.get(sign_at + 1..).unwrap_or_default();
         let list = before == tag::LEFT_PAREN || before == tag::COMMA;
         if sign == tag::OPERATOR && list && (operator == b"-" || operator == b"+") {
             self.bytes.truncate(sign_at);
-            self.state.last.copy_within(1..7, 0);
+            self.state.recent.drop_newest(1);
         }
     }
 
     fn open_paren(&mut self) {
         self.state.parens += 1;
-        if !self.state.keep && self.state.words_before_call() {
-            let at = self.state.last[0].1;
-            self.state.keep = match self.state.last[0].0 {
+        if !self.state.keep {
+            let [(called, at)] = self.state.recent.newest();
+            self.state.keep = match called {
                 tag::WORD => self.name_runs_text(at + 1),
                 tag::NAME => self.name_runs_text(at + 5),
                 _ => false,
@@ -345,7 +349,8 @@ impl<'t, 'b> Fingerprinter<'t, 'b> {
     /// `( literal ) , ( literal )` keeps the first group only.
     fn close_paren(&mut self) {
         self.state.parens = self.state.parens.saturating_sub(1);
-        let [(a, _), (b, _), (c, comma_at), (d, _), (e, _), (f, _), _] = self.state.last;
+        let recent = self.state.recent.newest();
+        let [(a, _), (b, _), (c, comma_at), (d, _), (e, _), (f, _)] = recent;
         let groups = tag::is_literal(a)
             && b == tag::LEFT_PAREN
             && c == tag::COMMA
@@ -354,16 +359,30 @@ impl<'t, 'b> Fingerprinter<'t, 'b> {
             && f == tag::LEFT_PAREN;
         if groups && !self.state.keep {
             self.bytes.truncate(comma_at);
-            self.state.last.copy_within(3..7, 0);
-            self.state.last[4..].fill((0, 0));
+            self.state.recent.drop_newest(3);
             return;
         }
         self.mark(tag::RIGHT_PAREN);
     }
 }
 
-impl State {
-    fn words_before_call(&self) -> bool {
-        matches!(self.last[0].0, tag::WORD | tag::NAME)
+impl Recent {
+    #[inline]
+    fn push(&mut self, tag: u8, at: usize) {
+        self.ring[self.count % 8] = (tag, at);
+        self.count += 1;
+    }
+
+    /// The last `N` tokens, newest first; at most as many as are never dropped together with later ones.
+    #[inline]
+    fn newest<const N: usize>(&self) -> [(u8, usize); N] {
+        std::array::from_fn(|back| self.ring[(self.count + 7 - back) % 8])
+    }
+
+    fn drop_newest(&mut self, count: usize) {
+        for back in 0..count {
+            self.ring[(self.count + 7 - back) % 8] = (0, 0);
+        }
+        self.count -= count;
     }
 }

@@ -100,7 +100,7 @@ impl Reading {
         self.effects |= tokens.all();
         let verb = Verb::from_keyword(lexemes.first().map_or("", |lexeme| lexeme.word()));
         if let Some(tree) = self.tree(lexemes, &tokens) {
-            self.effects = self.effects - tree::DECIDED | tree.effects | tokens.code;
+            self.effects = (self.effects - tree::DECIDED) | tree.effects | tokens.code;
             self.parsed = true;
             for table in tree.tables {
                 self.tables.add(table);
@@ -269,11 +269,10 @@ fn prepares_transaction(lexemes: &[Lexeme<'_>]) -> bool {
 
 fn defines_function(lexemes: &[Lexeme<'_>]) -> bool {
     let words = [1, 3].map(|at| lexemes.get(at).map_or("", |lexeme| lexeme.word()));
-    match words {
-        ["function" | "procedure", _] => true,
-        ["or", "function" | "procedure"] => true,
-        _ => false,
-    }
+    matches!(
+        words,
+        ["function" | "procedure", _] | ["or", "function" | "procedure"]
+    )
 }
 
 /// Place of the first `word` outside of parentheses.
