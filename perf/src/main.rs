@@ -1,2 +1,0 @@
-//! Placeholder until the program is written.
-fn main() {}
