@@ -1,0 +1,461 @@
+//! The command line, as people type it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Databases, shells and services behind a gateway: who may reach what, and what they did.
+#[derive(Parser)]
+#[command(name = "sluice", version, propagate_version = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not reachable, 4 not allowed."
+)]
+pub struct Arguments {
+    /// Address of the control plane.
+    #[arg(long, global = true, env = "SLUICE_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// Token to show it; better set by SLUICE_TOKEN or `sluice login`, which do not appear in the list of processes.
+    #[arg(
+        long,
+        global = true,
+        env = "SLUICE_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub token: Option<String>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run control plane, data plane and an agent on this machine, without questions.
+    Up(Up),
+    /// Run one program in the foreground.
+    Start(Start),
+    /// Save the control plane's address and a token, read from standard input.
+    Login {
+        /// Where PostgreSQL clients reach the data plane (`host:port`), for `sluice connect`.
+        #[arg(long, value_name = "HOST:PORT")]
+        postgres: Option<String>,
+    },
+    /// Who the token belongs to.
+    Whoami,
+    /// Connections: the resources that users reach.
+    #[command(subcommand, visible_alias = "connection")]
+    Connections(Connections),
+    /// Print what a stock client needs to reach a connection, with a short-lived password.
+    Connect(Connect),
+    /// Sessions: who used what, and how.
+    #[command(subcommand, visible_alias = "session")]
+    Sessions(Sessions),
+    /// Access tokens: the passwords of stock clients.
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(Tokens),
+    /// Users.
+    #[command(subcommand, visible_alias = "user")]
+    Users(Users),
+    /// Groups.
+    #[command(subcommand, visible_alias = "group")]
+    Groups(Groups),
+    /// Pools of agents, and the keys that let agents join.
+    #[command(subcommand, visible_alias = "pool")]
+    Pools(Pools),
+    /// Make the control plane's policy what a file says.
+    Apply {
+        #[command(flatten)]
+        file: PolicyFile,
+        /// Show the plan and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Take over objects of the same name that were made by other means.
+        #[arg(long)]
+        adopt: bool,
+    },
+    /// Show what `apply` would change.
+    Diff {
+        #[command(flatten)]
+        file: PolicyFile,
+    },
+    /// Print the policy as a file for `apply`; literal secrets are left out.
+    Export,
+    /// Redaction rules.
+    #[command(subcommand)]
+    Redact(Redact),
+    /// Check this host: kernel, io_uring, limits, ports; what is wrong and what mends it.
+    Doctor {
+        /// Directory whose program files are used; default: beside this program, then PATH.
+        #[arg(long, value_name = "DIR")]
+        programs: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+pub struct PolicyFile {
+    /// Policy file (TOML); `-` is standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Up {
+    /// Where everything is kept: keys, database, recordings.
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "SLUICE_DATA_DIR",
+        default_value = "sluice-data"
+    )]
+    pub data_dir: PathBuf,
+    /// Policy file, applied before `ready`.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Settings of the programs: tables `[controlplane]`, `[dataplane]`, `[agent]` with the keys of each.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Also run a private PostgreSQL with made-up personal data, with users and rules to try.
+    #[arg(long, conflicts_with = "policy")]
+    pub demo: bool,
+}
+
+#[derive(Args)]
+pub struct Start {
+    /// Which program.
+    pub program: Program,
+    /// Its configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Options handed on to it.
+    #[arg(last = true)]
+    pub rest: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Program {
+    Controlplane,
+    Dataplane,
+    Agent,
+}
+
+#[derive(Subcommand)]
+pub enum Connections {
+    /// All connections.
+    List,
+    /// One connection.
+    Show { name: String },
+    /// Make one.
+    Create {
+        name: String,
+        #[command(flatten)]
+        fields: ConnectionFields,
+    },
+    /// Change the given fields of one; everything else stays.
+    Update {
+        name: String,
+        #[command(flatten)]
+        fields: ConnectionFields,
+        #[command(flatten)]
+        force: Force,
+    },
+    /// Remove one.
+    Delete {
+        name: String,
+        #[command(flatten)]
+        force: Force,
+    },
+}
+
+#[derive(Args)]
+pub struct Force {
+    /// Also when the object is managed by a policy file, whose next `apply` would undo this.
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Args)]
+pub struct ConnectionFields {
+    /// Protocol.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// Pool whose agents reach the target.
+    #[arg(long, conflicts_with = "direct")]
+    pub pool: Option<String>,
+    /// The data plane reaches the target itself.
+    #[arg(long)]
+    pub direct: bool,
+    #[arg(long)]
+    pub host: Option<String>,
+    #[arg(long)]
+    pub port: Option<u16>,
+    #[arg(long)]
+    pub database: Option<String>,
+    /// disable, prefer, require or verify-full.
+    #[arg(long)]
+    pub tls: Option<String>,
+    /// Secret reference: env:NAME, file:/path or literal:VALUE.
+    #[arg(long, value_name = "REFERENCE")]
+    pub username: Option<String>,
+    /// Secret reference.
+    #[arg(long, value_name = "REFERENCE")]
+    pub password: Option<String>,
+    /// Group that may connect; may be repeated.
+    #[arg(long = "group", value_name = "GROUP")]
+    pub groups: Vec<String>,
+    /// Redaction rule; may be repeated.
+    #[arg(long = "redact", value_name = "RULE")]
+    pub redact: Vec<String>,
+    /// Guardrail; may be repeated.
+    #[arg(long = "guardrail", value_name = "GUARDRAIL")]
+    pub guardrails: Vec<String>,
+    /// statements, full or meta.
+    #[arg(long)]
+    pub record: Option<String>,
+    /// ordered or strict.
+    #[arg(long)]
+    pub audit: Option<String>,
+    /// A port of its own on the data plane.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+}
+
+#[derive(Args)]
+pub struct Connect {
+    /// Name of the connection.
+    pub name: String,
+    /// Database on the target, where it is not the connection's own.
+    #[arg(long)]
+    pub database: Option<String>,
+    /// Whom to connect as; needed with an admin's token.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Lifetime of the password, such as 30m or 8h.
+    #[arg(long, default_value = "1h", value_name = "TIME")]
+    pub expires_in: String,
+    /// Where the data plane takes clients (`host:port`).
+    #[arg(long, value_name = "HOST:PORT")]
+    pub address: Option<String>,
+    /// Start this client instead of printing, such as `psql`.
+    #[arg(long, value_name = "PROGRAM")]
+    pub exec: Option<String>,
+    /// Options for the client.
+    #[arg(last = true)]
+    pub rest: Vec<String>,
+}
+
+#[derive(Subcommand)]
+pub enum Sessions {
+    /// Newest first.
+    List {
+        #[arg(long)]
+        user: Option<String>,
+        #[arg(long)]
+        connection: Option<String>,
+        /// open or closed.
+        #[arg(long)]
+        status: Option<String>,
+        /// RFC 3339 time.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// RFC 3339 time.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        /// Most sessions to show.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// One session with its statements.
+    Show { id: String },
+    /// What the user saw, as recorded after masking (connections with `record = "full"`).
+    Replay {
+        id: String,
+        /// 1 is as it happened, 10 is ten times as fast, 0 is all at once.
+        #[arg(long, default_value_t = 0.0)]
+        speed: f64,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Tokens {
+    /// Make a token; it is shown once.
+    Create {
+        /// Whose token; your own without it.
+        #[arg(long)]
+        user: Option<String>,
+        /// To recognise it by.
+        #[arg(long)]
+        name: Option<String>,
+        /// Lifetime, such as 30m, 8h or 90d.
+        #[arg(long, value_name = "TIME", conflicts_with = "expires_at")]
+        expires_in: Option<String>,
+        /// RFC 3339 time.
+        #[arg(long, value_name = "TIME")]
+        expires_at: Option<String>,
+        /// Only for this connection; may be repeated.
+        #[arg(long = "connection", value_name = "NAME")]
+        connections: Vec<String>,
+    },
+    /// Tokens, without their secrets.
+    List {
+        #[arg(long)]
+        user: Option<String>,
+    },
+    /// End a token's validity now.
+    #[command(visible_alias = "delete")]
+    Revoke { id: String },
+}
+
+#[derive(Subcommand)]
+pub enum Users {
+    List,
+    Show {
+        name: String,
+    },
+    Create {
+        name: String,
+        #[command(flatten)]
+        fields: UserFields,
+    },
+    /// Change the given fields; everything else stays.
+    Update {
+        name: String,
+        #[command(flatten)]
+        fields: UserFields,
+        #[command(flatten)]
+        force: Force,
+    },
+    Delete {
+        name: String,
+        #[command(flatten)]
+        force: Force,
+    },
+}
+
+#[derive(Args)]
+pub struct UserFields {
+    #[arg(long)]
+    pub email: Option<String>,
+    /// Group of the user; may be repeated.
+    #[arg(long = "group", value_name = "GROUP")]
+    pub groups: Vec<String>,
+    /// active or inactive.
+    #[arg(long)]
+    pub status: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub enum Groups {
+    List,
+    Show {
+        name: String,
+    },
+    Create {
+        name: String,
+        #[arg(long)]
+        description: Option<String>,
+    },
+    Update {
+        name: String,
+        #[arg(long)]
+        description: Option<String>,
+        #[command(flatten)]
+        force: Force,
+    },
+    Delete {
+        name: String,
+        #[command(flatten)]
+        force: Force,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Pools {
+    /// Make a pool and write the files that its first agent needs.
+    Create {
+        name: String,
+        #[arg(long)]
+        description: Option<String>,
+        /// Directory for agent.toml and creds.toml (0600, one use).
+        #[arg(short = 'o', long = "output", value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
+    List,
+    /// Agents of a pool.
+    #[command(visible_alias = "list-gateways")]
+    ListAgents {
+        name: String,
+    },
+    /// One pool.
+    #[command(visible_alias = "show")]
+    Read {
+        name: String,
+    },
+    Update {
+        name: String,
+        #[arg(long)]
+        description: Option<String>,
+        #[command(flatten)]
+        force: Force,
+    },
+    Delete {
+        name: String,
+        #[command(flatten)]
+        force: Force,
+    },
+    /// One-time keys that let agents join.
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+#[derive(Subcommand)]
+pub enum Keys {
+    /// Print a credentials file for `cred_file`; it is shown once.
+    Create {
+        pool: String,
+        /// How long it may be used, such as 24h.
+        #[arg(long, value_name = "TIME")]
+        expires_in: Option<String>,
+        /// How many agents it lets in.
+        #[arg(long)]
+        uses: Option<u32>,
+        #[arg(long)]
+        note: Option<String>,
+        /// Write it here (0600) instead of printing it.
+        #[arg(short = 'o', long = "output", value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    List {
+        pool: String,
+    },
+    Delete {
+        pool: String,
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Redact {
+    /// Show what redaction does to text from standard input.
+    Test {
+        /// Rule to use; may be repeated. Without it: the default detectors with labels.
+        #[arg(long = "rule", value_name = "NAME")]
+        rules: Vec<String>,
+        /// Use the rules of this connection.
+        #[arg(long, value_name = "NAME", conflicts_with = "rules")]
+        connection: Option<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    //! The parser's own check of the definitions above.
+
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

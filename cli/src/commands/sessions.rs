@@ -1,0 +1,229 @@
+//! `sluice sessions`: the list, one session as it was recorded, and its replay.
+
+use std::io::Write;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::LIST_ITEMS_MAX;
+use crate::api::{Api, path, with_query};
+use crate::args::Sessions;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+const COLUMNS: &[(&str, &str)] = &[
+    ("ID", "id"),
+    ("STARTED", "started_at"),
+    ("USER", "user"),
+    ("CONNECTION", "connection"),
+    ("STATUS", "status"),
+    ("STATEMENTS", "statement_count"),
+    ("DENIED", "denied_count"),
+    ("ROWS", "rows"),
+    ("FINDINGS", "findings"),
+];
+
+/// Pauses of a replay are never longer than this, however long the user thought.
+const REPLAY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Characters of a statement in the table.
+const STATEMENT_SHOWN_MAX: usize = 100;
+
+/// Runs one of its verbs.
+pub fn run(api: &Api, command: Sessions, json: bool) -> Outcome {
+    match command {
+        Sessions::List {
+            user,
+            connection,
+            status,
+            since,
+            until,
+            limit,
+        } => {
+            let given = [
+                ("user", user),
+                ("connection", connection),
+                ("status", status),
+                ("since", since),
+                ("until", until),
+            ];
+            let query: Vec<_> = given
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)))
+                .collect();
+            let mut sessions = api.list(&with_query("/api/sessions", &query), limit)?;
+            if !json {
+                sessions.iter_mut().for_each(shorten_findings);
+            }
+            output::items(json, &sessions, COLUMNS)
+        }
+        Sessions::Show { id } => {
+            let session = api.get(&path(&["sessions", &id]))?;
+            if json {
+                output::json(&session)
+            } else {
+                show(session)
+            }
+        }
+        Sessions::Replay { id, speed } => replay(api, &id, speed),
+    }
+}
+
+/// `[{"detector": "EMAIL_ADDRESS", "count": 4}]` as `EMAIL_ADDRESS:4`.
+fn shorten_findings(object: &mut Value) {
+    let Some(Value::Array(findings)) = object.get("findings") else {
+        return;
+    };
+    let shown: Vec<String> = findings.iter().map(finding).collect();
+    object["findings"] = if shown.is_empty() {
+        Value::Null
+    } else {
+        Value::from(shown.join(" "))
+    };
+}
+
+fn finding(finding: &Value) -> String {
+    let part = |name| output::cell(finding, name);
+    let place = match finding.get("column").and_then(Value::as_str) {
+        Some(column) => format!("@{}", output::printable(column)),
+        None => String::new(),
+    };
+    format!("{}{place}:{}", part("detector"), part("count"))
+}
+
+fn show(mut session: Value) -> Outcome {
+    let statements = session
+        .as_object_mut()
+        .and_then(|fields| fields.remove("statements"));
+    shorten_findings(&mut session);
+    output::object(false, &session)?;
+    let statements = statements
+        .as_ref()
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let mut rows = vec![
+        ["#", "OUTCOME", "ROWS", "µs", "FINDINGS", "STATEMENT"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for mut statement in statements {
+        shorten_findings(&mut statement);
+        let cell = |field: &str| output::cell(&statement, field);
+        rows.push(vec![
+            cell("number"),
+            cell("outcome"),
+            cell("rows"),
+            cell("duration_micros"),
+            cell("findings"),
+            cell("text").chars().take(STATEMENT_SHOWN_MAX).collect(),
+        ]);
+        for (word, field) in [
+            ("guardrail", "guardrail"),
+            ("message", "message"),
+            ("error", "error.message"),
+        ] {
+            if cell(field) != "-" {
+                rows.push(vec![
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    format!("  {word}: {}", cell(field)),
+                ]);
+            }
+        }
+    }
+    output::line("");
+    for row in output::table(&rows) {
+        output::line(&row);
+    }
+    Ok(())
+}
+
+fn replay(api: &Api, id: &str, speed: f64) -> Outcome {
+    if !speed.is_finite() || speed < 0.0 {
+        return Err(Failure::Usage("--speed is a number from 0 up".to_owned()));
+    }
+    let pieces = api.list(&path(&["sessions", id, "recording"]), LIST_ITEMS_MAX)?;
+    if pieces.is_empty() {
+        return Err(Failure::Failed(
+            "nothing was recorded for this session".to_owned(),
+        ));
+    }
+    let mut last = 0;
+    let mut output = std::io::stdout().lock();
+    for piece in &pieces {
+        let at = piece
+            .get("offset_micros")
+            .and_then(Value::as_u64)
+            .unwrap_or(last);
+        if speed > 0.0 {
+            let pause = Duration::from_micros(at.saturating_sub(last)).div_f64(speed);
+            std::thread::sleep(pause.min(REPLAY_PAUSE_MAX));
+        }
+        last = at;
+        let written = writeln!(output, "{}", replayed(piece)).and_then(|()| output.flush());
+        if written.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// One piece as text: input behind a prompt, output as it is. Control characters are shown, not obeyed.
+fn replayed(piece: &Value) -> String {
+    let input = piece.get("direction").and_then(Value::as_str) == Some("input");
+    let text = match piece.get("text").and_then(Value::as_str) {
+        Some(text) => text.to_owned(),
+        None => {
+            let bytes = piece
+                .get("bytes_base64")
+                .and_then(Value::as_str)
+                .and_then(|text| STANDARD.decode(text).ok());
+            format!("({} bytes)", bytes.map_or(0, |bytes| bytes.len()))
+        }
+    };
+    let lines: Vec<String> = text.lines().map(output::printable).collect();
+    if input {
+        format!("=> {}", lines.join("\n   "))
+    } else {
+        lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Tests of the printed forms.
+
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn findings_are_short() {
+        let mut session = json!({"findings": [{"detector": "EMAIL_ADDRESS", "count": 4}, {"detector": "COLUMN", "column": "public.c.name", "count": 1}]});
+        shorten_findings(&mut session);
+        assert_eq!(
+            session["findings"],
+            "EMAIL_ADDRESS:4 COLUMN@public.c.name:1"
+        );
+    }
+
+    #[test]
+    fn a_replay_shows_input_behind_a_prompt_and_no_control_characters() {
+        assert_eq!(
+            replayed(&json!({"direction": "input", "text": "select 1\nas x"})),
+            "=> select 1\n   as x"
+        );
+        assert_eq!(
+            replayed(&json!({"direction": "output", "text": "a\u{1b}[2Jb"})),
+            "a\u{fffd}[2Jb"
+        );
+        assert_eq!(
+            replayed(&json!({"direction": "output", "text": null, "bytes_base64": "AAAA"})),
+            "(3 bytes)"
+        );
+    }
+}
