@@ -96,6 +96,13 @@ pub struct Statement {
     /// How it came: "simple", "extended", "prepare", "function".
     #[prost(string, tag = "13")]
     pub form: String,
+    /// Counts the session's statements from 0. An interim event and the one that completes it share the number.
+    #[prost(uint64, tag = "14")]
+    pub number: u64,
+    /// The answer began to leave before it was complete: a later event with this number replaces this one. If none comes,
+    /// the session ended without one.
+    #[prost(bool, tag = "15")]
+    pub interim: bool,
 }
 
 /// A bound parameter, masked.
