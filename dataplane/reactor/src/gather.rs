@@ -66,3 +66,13 @@ impl From<Vec<u8>> for Gather {
         Gather::from(Buf::from(bytes))
     }
 }
+
+/// The pieces in order, for layers that encrypt or frame them.
+impl IntoIterator for Gather {
+    type Item = Buf;
+    type IntoIter = smallvec::IntoIter<[Buf; PIECES_INLINE]>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.pieces.into_iter()
+    }
+}
