@@ -1,0 +1,50 @@
+//! Messages between threads: everything that crosses cores, none of it on the path of session bytes.
+
+use crate::listener::ListenerKey;
+use crate::listener::postgres::Handoff;
+use codecs::postgres::login::CancelKey;
+use session::policy::Policy;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// To a data core.
+pub enum Message {
+    /// Put this policy in force.
+    Policy(Arc<Policy>),
+    /// Serve a listener.
+    Listen(Listen),
+    StopListening(ListenerKey),
+    /// An agent's socket, before TLS.
+    Link(OwnedFd),
+    /// A client that has logged in and whose pool has a link here.
+    Client(Box<Handoff>),
+    /// A cancel request whose key names this core.
+    Cancel(CancelKey),
+    Kill {
+        session_id: [u8; 16],
+        reason: String,
+    },
+    /// No new work; sessions get their time to end.
+    Drain,
+    /// The core's thread ends.
+    Stop,
+}
+
+/// A bound socket to serve.
+pub struct Listen {
+    pub key: ListenerKey,
+    pub fd: OwnedFd,
+}
+
+/// To the control thread.
+#[derive(Debug)]
+pub enum ControlMessage {
+    /// A core has put a policy in force.
+    Enforced,
+    /// A link came or went.
+    LinksChanged,
+    /// A core is done after a drain.
+    CoreDone,
+    /// The program was told to end.
+    Stop,
+}

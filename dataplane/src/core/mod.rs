@@ -1,0 +1,149 @@
+//! What one data core owns: policy in force, sessions, links, audit spool. Nothing here is shared with another core.
+
+pub mod message;
+pub mod sessions;
+pub mod shared;
+
+use crate::link::LinkTable;
+use crate::record::spool::Spool;
+use message::Message;
+use session::policy::Policy;
+use session::{Now, Scratch};
+use sessions::SessionTable;
+use shared::Shared;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// One data core.
+pub struct Core {
+    pub index: usize,
+    pub shared: Arc<Shared>,
+    pub policy: RefCell<Option<Arc<Policy>>>,
+    pub sessions: RefCell<SessionTable>,
+    pub links: LinkTable,
+    pub scratch: RefCell<Scratch>,
+    pub logins_pending: Cell<usize>,
+    pub draining: Cell<bool>,
+    spool: RefCell<Spool>,
+    began: Instant,
+}
+
+impl Core {
+    pub fn new(index: usize, shared: Arc<Shared>, spool: Spool) -> Rc<Self> {
+        Rc::new(Self {
+            index,
+            shared,
+            policy: RefCell::default(),
+            sessions: RefCell::new(SessionTable::new(index)),
+            links: LinkTable::default(),
+            scratch: RefCell::new(Scratch::new()),
+            logins_pending: Cell::new(0),
+            draining: Cell::new(false),
+            spool: RefCell::new(spool),
+            began: reactor::now(),
+        })
+    }
+
+    /// The time as sessions want it.
+    pub fn now(&self) -> Now {
+        Now {
+            wall_micros: wall_micros(),
+            mono: reactor::now().duration_since(self.began),
+        }
+    }
+
+    /// Takes what sessions noted into the spool. It is written before anything of this turn is sent.
+    pub fn collect_events(&self) {
+        let mut scratch = self.scratch.borrow_mut();
+        let tap = scratch.tap();
+        if tap.is_empty() {
+            return;
+        }
+        if let Err(error) = self.spool.borrow_mut().collect(tap.bytes()) {
+            // Only a tap that breaks its own format comes here; nothing may go on unrecorded.
+            tracing::error!(%error, "an audit event could not be taken: the data plane stops");
+            std::process::abort();
+        }
+        tap.clear();
+    }
+
+    /// Writes what the spool has pending; the reactor calls it before it submits the sends of a turn.
+    pub fn flush_spool(&self) -> std::io::Result<()> {
+        self.spool.borrow_mut().flush(wall_micros())
+    }
+
+    /// Seals what was written. Called every [`crate::limits::SEAL_INTERVAL`].
+    pub fn seal_spool(&self) -> std::io::Result<()> {
+        self.spool.borrow_mut().seal_if_grown(wall_micros())
+    }
+
+    pub fn spool_is_dirty(&self) -> bool {
+        self.spool.borrow().is_dirty()
+    }
+
+    /// Our counters.
+    pub fn metrics(&self) -> &crate::metrics::CoreMetrics {
+        &self.shared.metrics[self.index]
+    }
+
+    /// Puts a policy in force: new sessions use it, running ones are re-checked.
+    pub fn enforce(&self, policy: Arc<Policy>) {
+        let generation = policy.generation();
+        *self.policy.borrow_mut() = Some(policy.clone());
+        for entry in self.sessions.borrow().entries() {
+            let now = self.now();
+            let close = entry
+                .session
+                .borrow_mut()
+                .policy_changed(policy.clone(), &mut self.scratch.borrow_mut(), now);
+            if let Some(close) = close {
+                entry.kill(close);
+            }
+        }
+        self.collect_events();
+        self.shared.generations[self.index].store(generation, Ordering::Release);
+        self.shared.tell_control(message::ControlMessage::Enforced);
+    }
+
+    /// Ends the spool's segment in order. Sessions must be over.
+    pub fn close_spool(self: Rc<Self>) {
+        match Rc::try_unwrap(self) {
+            Ok(core) => {
+                if let Err(error) = core.spool.into_inner().close(wall_micros()) {
+                    tracing::error!(%error, "the audit segment could not be ended; it is ended at the next start");
+                }
+            }
+            Err(core) => {
+                // A task still holds the core: what is written stays, and recovery ends the segment.
+                if let Err(error) = core.flush_spool() {
+                    tracing::error!(%error, "the audit segment could not be written");
+                }
+            }
+        }
+    }
+}
+
+/// Handles one message from another thread.
+pub fn handle(core: &Rc<Core>, message: Message) {
+    match message {
+        Message::Policy(policy) => core.enforce(policy),
+        Message::Listen(listen) => crate::listener::start(core, listen),
+        Message::StopListening(key) => crate::listener::stop(core, &key),
+        Message::Link(fd) => crate::link::accept::take(core, fd),
+        Message::Client(handoff) => crate::listener::postgres::resume(core, *handoff),
+        Message::Cancel(key) => crate::upstream::cancel(core, &key),
+        Message::Kill { session_id, reason } => core.sessions.borrow().kill(&session_id, &reason),
+        Message::Drain => crate::drain::begin(core),
+        Message::Stop => crate::listener::stop_all(),
+    }
+}
+
+/// Microseconds since the Unix epoch.
+pub fn wall_micros() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as u64)
+}

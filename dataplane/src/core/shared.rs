@@ -1,0 +1,132 @@
+//! What all threads of the process share: read-mostly, and never touched on the path of session bytes.
+
+use super::message::{ControlMessage, Message};
+use crate::config::Config;
+use crate::identity::Identity;
+use crate::metrics::CoreMetrics;
+use crate::record::SpoolState;
+use reactor::Sender;
+use rustls::ServerConfig;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+/// An agent's link as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkEntry {
+    pub core: usize,
+    pub pool: String,
+    pub agent_id: String,
+    pub name: String,
+    pub version: String,
+}
+
+/// TLS configurations that change when a certificate is renewed.
+#[derive(Clone)]
+pub struct TlsConfigs {
+    pub links: Arc<ServerConfig>,
+    /// For stock clients; `None` when TLS is off.
+    pub clients: Option<Arc<ServerConfig>>,
+}
+
+/// The process.
+pub struct Shared {
+    pub config: Config,
+    pub identity: RwLock<Arc<Identity>>,
+    pub tls: RwLock<TlsConfigs>,
+    pub cores: Vec<Sender<Message>>,
+    pub control: Sender<ControlMessage>,
+    pub metrics: Vec<CoreMetrics>,
+    /// Generation in force per core; 0: none.
+    pub generations: Vec<AtomicU64>,
+    pub spool: Arc<SpoolState>,
+    pub draining: AtomicBool,
+    /// The reactor back end of the data cores, once they run.
+    pub backend: OnceLock<reactor::Backend>,
+    links: Mutex<BTreeMap<u64, LinkEntry>>,
+    next_link: AtomicU64,
+}
+
+impl Shared {
+    pub fn new(
+        config: Config,
+        identity: Identity,
+        tls: TlsConfigs,
+        cores: Vec<Sender<Message>>,
+        control: Sender<ControlMessage>,
+        spool: Arc<SpoolState>,
+    ) -> Arc<Self> {
+        let count = cores.len();
+        Arc::new(Self {
+            config,
+            identity: RwLock::new(Arc::new(identity)),
+            tls: RwLock::new(tls),
+            cores,
+            control,
+            metrics: (0..count).map(|_| CoreMetrics::default()).collect(),
+            generations: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            spool,
+            draining: AtomicBool::new(false),
+            backend: OnceLock::new(),
+            links: Mutex::default(),
+            next_link: AtomicU64::new(0),
+        })
+    }
+
+    pub fn identity(&self) -> Arc<Identity> {
+        self.identity.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn tls(&self) -> TlsConfigs {
+        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends to the control thread. A full mailbox means that it has the same news already.
+    pub fn tell_control(&self, message: ControlMessage) {
+        drop(self.control.try_send(message));
+    }
+
+    /// Registers a link; the number takes it out again.
+    pub fn add_link(&self, entry: LinkEntry) -> u64 {
+        let number = self.next_link.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.lock_links().insert(number, entry);
+        self.tell_control(ControlMessage::LinksChanged);
+        number
+    }
+
+    pub fn remove_link(&self, number: u64) {
+        self.lock_links().remove(&number);
+        self.tell_control(ControlMessage::LinksChanged);
+    }
+
+    /// All links of the process.
+    pub fn links(&self) -> Vec<LinkEntry> {
+        self.lock_links().values().cloned().collect()
+    }
+
+    /// The core with the most links to a pool, if any core has one.
+    pub fn core_with_link(&self, pool: &str) -> Option<usize> {
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        for entry in self.lock_links().values().filter(|entry| entry.pool == pool) {
+            *counts.entry(entry.core).or_default() += 1;
+        }
+        counts.into_iter().max_by_key(|(_, count)| *count).map(|(core, _)| core)
+    }
+
+    /// The core with the fewest links, where the next one goes.
+    pub fn core_for_next_link(&self) -> usize {
+        let mut counts = vec![0usize; self.cores.len()];
+        for entry in self.lock_links().values() {
+            counts[entry.core] += 1;
+        }
+        counts
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, count)| **count)
+            .map_or(0, |(core, _)| core)
+    }
+
+    fn lock_links(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, LinkEntry>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

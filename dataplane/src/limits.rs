@@ -1,0 +1,43 @@
+//! Named bounds of the data plane: every queue, buffer and wait.
+
+use std::time::Duration;
+
+/// Data cores of one process: the core's number is part of cancel keys (8 bits).
+pub const CORES_MAX: usize = 256;
+/// A client that has not logged in by then is told so and closed.
+pub const LOGIN_TIME_MAX: Duration = Duration::from_secs(10);
+/// Bytes that a client may send before it has logged in.
+pub const LOGIN_BYTES_MAX: usize = 32 * 1024;
+/// Sockets of one core that have not logged in yet; further ones are closed at once.
+pub const LOGINS_PENDING_MAX: usize = 8192;
+/// How long a login waits for an agent of its pool to be linked.
+pub const AGENT_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long reaching the target and logging in there may take.
+pub const UPSTREAM_OPEN_TIME_MAX: Duration = Duration::from_secs(20);
+/// A link that has not finished its handshake and hello by then is closed.
+pub const LINK_OPEN_TIME_MAX: Duration = Duration::from_secs(10);
+/// Messages waiting in a core's mailbox.
+pub const MAILBOX_MESSAGES_MAX: usize = 16 * 1024;
+/// Bytes gathered into one write on a link.
+pub const LINK_WRITE_BYTES_MAX: usize = 256 * 1024;
+/// TLS bytes encrypted before they are handed to the socket.
+pub const TLS_WRITE_BYTES_MAX: usize = 64 * 1024;
+/// Size of an audit segment, after which the next one begins.
+pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Longest time between two seals of a segment that is being written.
+pub const SEAL_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest time until written audit records are on disk.
+pub const SYNC_INTERVAL: Duration = Duration::from_millis(50);
+/// Batches on their way to the control plane without an answer.
+pub const AUDIT_BATCHES_IN_FLIGHT_MAX: usize = 8;
+/// Back-off of the control connection: first wait and longest wait; jitter takes up to all of it off.
+pub const CONTROL_RETRY_FIRST: Duration = Duration::from_millis(100);
+pub const CONTROL_RETRY_MAX: Duration = Duration::from_secs(10);
+/// How long a refused client's error may take to be written.
+pub const REFUSAL_WRITE_TIME_MAX: Duration = Duration::from_secs(2);
+/// A half-open session (one side has ended) is closed after this long.
+pub const HALF_OPEN_TIME_MAX: Duration = Duration::from_secs(30);
+/// Request head on the metrics port.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 * 1024;
+/// Time for one request on the metrics port.
+pub const HTTP_TIME_MAX: Duration = Duration::from_secs(5);

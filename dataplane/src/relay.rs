@@ -1,0 +1,344 @@
+//! The only place where session bytes meet sockets: what a session lets out is sent, and nothing else.
+//!
+//! Two tasks per session, one per direction. Each reads a buffer, shows it to the session, and sends what came out before it
+//! looks at the next one, so a side that does not read stops only its own session. Events that the session noted are in
+//! the core's spool before the send is queued, and on their way to disk before it is submitted.
+
+mod inbox;
+
+use crate::core::Core;
+use crate::core::sessions::{SessionEntry, admin_close};
+use crate::limits::{HALF_OPEN_TIME_MAX, REFUSAL_WRITE_TIME_MAX};
+use crate::link::driver::Incoming;
+use crate::listener::postgres::fatal;
+use crate::transport::{NextRecv, Transport};
+use crate::upstream::{Upstream, linked};
+use codecs::postgres::refusal::sqlstate;
+use inbox::Inbox;
+use proto::tunnel::{EndCause as AgentEnd, session_frame::Kind};
+use reactor::sync::Notify;
+use reactor::{Buf, Gather};
+use session::{Close, Direction, EndCause, Fed};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+/// How a session came to its end.
+enum Ending {
+    /// The client closed its socket; what it sent before has gone to the target.
+    Client,
+    /// The target closed its side in order.
+    TargetClosed,
+    /// The target, the agent or the link was lost.
+    TargetLost(String),
+    /// The session decided, or somebody decided for it.
+    Closed(Close),
+    /// The client's socket failed.
+    Downstream(String),
+    /// The audit spool takes nothing.
+    Spool(&'static str),
+}
+
+struct Relay {
+    core: Rc<Core>,
+    entry: Rc<SessionEntry>,
+    downstream: Transport,
+    upstream: Upstream,
+    /// The direction towards the client has made progress: the other one may go on where the session told it to wait.
+    progressed: Notify,
+    ending: RefCell<Option<Ending>>,
+    ended: Notify,
+    /// A send towards the client is under way: an error of ours would land in the middle of a frame.
+    sending_downstream: Cell<bool>,
+}
+
+/// Runs a session until it is over. `welcome` is sent first; `early` are bytes that the client sent before it.
+pub async fn run(
+    core: &Rc<Core>,
+    entry: Rc<SessionEntry>,
+    downstream: Transport,
+    upstream: Upstream,
+    welcome: Vec<u8>,
+    early: Vec<u8>,
+) {
+    let metrics = core.metrics();
+    metrics.sessions_total.fetch_add(1, Ordering::Relaxed);
+    metrics.sessions_open.fetch_add(1, Ordering::Relaxed);
+    let relay = Rc::new(Relay {
+        core: core.clone(),
+        entry,
+        downstream,
+        upstream,
+        progressed: Notify::new(),
+        ending: RefCell::default(),
+        ended: Notify::new(),
+        sending_downstream: Cell::new(false),
+    });
+    let to_downstream = reactor::spawn(finish_with(relay.clone(), pump_downstream(relay.clone(), welcome)));
+    let to_upstream = reactor::spawn(finish_with(relay.clone(), pump_upstream(relay.clone(), early)));
+    let ending = relay.wait(&to_downstream).await;
+    to_downstream.abort();
+    to_upstream.abort();
+    relay.conclude(ending).await;
+    core.metrics().sessions_open.fetch_sub(1, Ordering::Relaxed);
+}
+
+async fn finish_with(relay: Rc<Relay>, pump: impl Future<Output = Ending>) {
+    let ending = pump.await;
+    relay.ending.borrow_mut().get_or_insert(ending);
+    relay.ended.notify_one();
+}
+
+impl Relay {
+    /// Waits for the first reason to end. After the client has gone the target gets a moment to say its last words to the
+    /// session, so that what it did is in the record.
+    async fn wait(&self, to_downstream: &reactor::Task) -> Ending {
+        loop {
+            if let Some(ending) = self.ending.borrow_mut().take() {
+                if matches!(ending, Ending::Client) && !to_downstream.is_finished() {
+                    let _ = reactor::timeout(HALF_OPEN_TIME_MAX, self.ended.notified()).await;
+                }
+                return ending;
+            }
+            if let Some(close) = self.entry.killed() {
+                return Ending::Closed(close);
+            }
+            either(self.ended.notified(), self.entry.to_end.notified()).await;
+        }
+    }
+
+    /// Tells the client why, notes the end, closes both sides.
+    async fn conclude(&self, ending: Ending) {
+        let (cause, last_words) = match ending {
+            Ending::Client => (EndCause::Client, None),
+            Ending::TargetClosed => (EndCause::Target("the target closed the session".into()), None),
+            Ending::TargetLost(why) => {
+                let mut reply = Vec::new();
+                fatal(
+                    &mut reply,
+                    sqlstate::CONNECTION_FAILURE,
+                    &format!("the connection to the target was lost: {why}"),
+                );
+                (EndCause::Target(why), Some(reply))
+            }
+            Ending::Closed(close) => (EndCause::Closed(close.cause), Some(close.to_downstream)),
+            Ending::Downstream(why) => (EndCause::Error(format!("the client's socket failed: {why}")), None),
+            Ending::Spool(why) => (EndCause::Error(why.into()), Some(admin_close(why).to_downstream)),
+        };
+        let now = self.core.now();
+        self.entry
+            .session
+            .borrow_mut()
+            .end(cause, &mut self.core.scratch.borrow_mut(), now);
+        self.core.collect_events();
+        if let Err(error) = self.core.flush_spool() {
+            tracing::error!(%error, "the end of a session waits for the spool");
+        }
+        if let Some(reply) = last_words.filter(|_| !self.sending_downstream.get()) {
+            let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, self.downstream.send(Gather::from(reply))).await;
+        }
+        let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, self.downstream.shutdown()).await;
+        self.upstream.shutdown().await;
+    }
+
+    /// Shows bytes to the session and takes what it noted into the spool.
+    fn step(&self, direction: Direction, bytes: &mut [u8]) -> Fed {
+        let now = self.core.now();
+        let fed = self
+            .entry
+            .session
+            .borrow_mut()
+            .feed(direction, bytes, &mut self.core.scratch.borrow_mut(), now);
+        self.core.collect_events();
+        fed
+    }
+
+    async fn send_downstream(&self, gather: Gather) -> Result<(), Ending> {
+        self.core
+            .metrics()
+            .bytes_downstream
+            .fetch_add(gather.len() as u64, Ordering::Relaxed);
+        self.sending_downstream.set(true);
+        let sent = self.downstream.send(gather).await;
+        self.sending_downstream.set(false);
+        sent.map_err(|error| {
+            self.core
+                .shared
+                .spool
+                .refusal()
+                .map_or_else(|| Ending::Downstream(error.to_string()), Ending::Spool)
+        })
+    }
+}
+
+/// Target to client.
+async fn pump_downstream(relay: Rc<Relay>, welcome: Vec<u8>) -> Ending {
+    let sent = relay.send_downstream(Gather::from(welcome)).await;
+    let mut inbox = Inbox::default();
+    let mut next = relay.upstream.recv_start();
+    if let Err(ending) = sent {
+        return ending;
+    }
+    loop {
+        let received = match relay.upstream.recv(next).await {
+            Ok(received) => received,
+            Err(ending) => return ending,
+        };
+        next = relay.upstream.recv_start();
+        let received_bytes = received.len();
+        let mut gather = Gather::new();
+        let passed = inbox.push(received, &mut gather, |bytes| {
+            relay.step(Direction::ToDownstream, bytes)
+        });
+        relay.progressed.notify_one();
+        if !gather.is_empty()
+            && let Err(ending) = relay.send_downstream(gather).await
+        {
+            return ending;
+        }
+        relay.upstream.release(received_bytes);
+        if let Some(close) = passed.close {
+            return Ending::Closed(close);
+        }
+        if passed.stalled {
+            return Ending::TargetLost("the session cannot make progress".into());
+        }
+    }
+}
+
+/// Client to target.
+async fn pump_upstream(relay: Rc<Relay>, early: Vec<u8>) -> Ending {
+    let mut inbox = Inbox::default();
+    let mut received = Buf::from(early);
+    loop {
+        if !received.is_empty() {
+            if let Some(why) = relay.core.shared.spool.refusal() {
+                return Ending::Spool(why);
+            }
+            let next = std::mem::replace(&mut received, Buf::from(Vec::new()));
+            if let Err(ending) = pass_upstream(&relay, &mut inbox, next).await {
+                return ending;
+            }
+        }
+        received = match relay.downstream.recv().await {
+            Ok(received) if received.is_empty() => {
+                relay.upstream.shutdown().await;
+                return Ending::Client;
+            }
+            Ok(received) => received,
+            Err(error) => return Ending::Downstream(error.to_string()),
+        };
+    }
+}
+
+/// Passes one buffer of the client on, waiting where the session wants the target's answer first.
+async fn pass_upstream(relay: &Relay, inbox: &mut Inbox, mut received: Buf) -> Result<(), Ending> {
+    loop {
+        let mut gather = Gather::new();
+        let passed = inbox.push(received, &mut gather, |bytes| relay.step(Direction::ToUpstream, bytes));
+        if !gather.is_empty() {
+            relay
+                .core
+                .metrics()
+                .bytes_upstream
+                .fetch_add(gather.len() as u64, Ordering::Relaxed);
+            relay.upstream.send(gather).await?;
+        }
+        if let Some(close) = passed.close {
+            return Err(Ending::Closed(close));
+        }
+        if !passed.stalled {
+            return Ok(());
+        }
+        relay.progressed.notified().await;
+        received = Buf::from(Vec::new());
+    }
+}
+
+/// A receive on the target's side that may have been started.
+enum NextUpstream {
+    Direct(NextRecv),
+    Linked,
+}
+
+impl Upstream {
+    fn recv_start(&self) -> NextUpstream {
+        match self {
+            Self::Direct(transport) => NextUpstream::Direct(transport.recv_start()),
+            Self::Linked { .. } => NextUpstream::Linked,
+        }
+    }
+
+    async fn recv(&self, next: NextUpstream) -> Result<Buf, Ending> {
+        match (self, next) {
+            (Self::Direct(transport), NextUpstream::Direct(next)) => match transport.recv_finish(next).await {
+                Ok(received) if received.is_empty() => Err(Ending::TargetClosed),
+                Ok(received) => Ok(received),
+                Err(error) => Err(Ending::TargetLost(error.to_string())),
+            },
+            (Self::Linked { stream, .. }, _) => loop {
+                match stream.next().await {
+                    Ok(Incoming::Data(data)) => return Ok(data),
+                    Ok(Incoming::Message(message)) => end_of_link(&message)?,
+                    Err(end) => return Err(Ending::TargetLost(end.message)),
+                }
+            },
+            (Self::Direct(_), NextUpstream::Linked) => Err(Ending::TargetLost("the way to the target changed".into())),
+        }
+    }
+
+    async fn send(&self, gather: Gather) -> Result<(), Ending> {
+        match self {
+            Self::Direct(transport) => transport
+                .send(gather)
+                .await
+                .map_err(|error| Ending::TargetLost(error.to_string())),
+            Self::Linked { stream, .. } => {
+                for piece in gather {
+                    stream
+                        .send_data(piece)
+                        .await
+                        .map_err(|end| Ending::TargetLost(end.message))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What was received has gone on.
+    fn release(&self, bytes: usize) {
+        if let Self::Linked { stream, .. } = self {
+            stream.release(bytes);
+        }
+    }
+
+    async fn shutdown(&self) {
+        match self {
+            Self::Direct(transport) => {
+                let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, transport.shutdown()).await;
+            }
+            Self::Linked { stream, .. } => stream.finish(),
+        }
+    }
+}
+
+/// Reads the agent's word on the end of a session; anything else is ignored, as later versions may say more.
+fn end_of_link(message: &[u8]) -> Result<(), Ending> {
+    match linked::control_message(message) {
+        Some(Kind::End(end)) if end.cause() == AgentEnd::Closed => Err(Ending::TargetClosed),
+        Some(Kind::End(end)) => Err(Ending::TargetLost(end.message)),
+        _ => Ok(()),
+    }
+}
+
+/// Waits for whichever comes first.
+async fn either(first: impl Future<Output = ()>, second: impl Future<Output = ()>) {
+    let (mut first, mut second) = (std::pin::pin!(first), std::pin::pin!(second));
+    std::future::poll_fn(|context| {
+        if first.as_mut().poll(context).is_ready() || second.as_mut().poll(context).is_ready() {
+            return std::task::Poll::Ready(());
+        }
+        std::task::Poll::Pending
+    })
+    .await;
+}

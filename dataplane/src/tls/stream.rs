@@ -1,0 +1,163 @@
+//! A TLS stream over a reactor socket: records are read from received buffers and written from gathered ones.
+
+use crate::limits::TLS_WRITE_BYTES_MAX;
+use reactor::{Buf, Gather, Socket};
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+use rustls_pki_types::{CertificateDer, ServerName};
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+
+/// TLS state that can move between cores together with the socket's descriptor.
+pub type TlsState = Box<Connection>;
+
+/// A TLS stream after its handshake.
+pub struct TlsStream {
+    socket: Socket,
+    connection: RefCell<TlsState>,
+}
+
+impl TlsStream {
+    /// Answers a handshake. `early`: bytes that were received before TLS began.
+    pub async fn accept(socket: Socket, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        Self::handshake(socket, Connection::Server(connection)).await
+    }
+
+    /// Begins a handshake.
+    pub async fn connect(socket: Socket, config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
+        let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
+        Self::handshake(socket, Connection::Client(connection)).await
+    }
+
+    /// Puts a stream together again that came from another core.
+    pub fn from_parts(socket: Socket, connection: TlsState) -> Self {
+        Self {
+            socket,
+            connection: RefCell::new(connection),
+        }
+    }
+
+    /// Takes the stream apart for another core.
+    pub fn into_parts(self) -> (Socket, TlsState) {
+        (self.socket, self.connection.into_inner())
+    }
+
+    /// The peer's certificate, verified during the handshake.
+    pub fn peer_certificate(&self) -> Option<CertificateDer<'static>> {
+        let connection = self.connection.borrow();
+        connection
+            .peer_certificates()?
+            .first()
+            .cloned()
+            .map(CertificateDer::into_owned)
+    }
+
+    /// The next plaintext; empty at the end of the stream. An end without `close_notify` is an end all the same: every
+    /// protocol that we carry marks its own ends.
+    pub async fn recv(&self) -> io::Result<Buf> {
+        loop {
+            let plain = self.take_plaintext()?;
+            if !plain.is_empty() {
+                return Ok(Buf::from(plain));
+            }
+            let received = self.socket.recv().await?;
+            if received.is_empty() {
+                return Ok(received);
+            }
+            self.decrypt(&received)?;
+            self.flush_pending().await?;
+        }
+    }
+
+    /// Encrypts and sends everything.
+    pub async fn send(&self, gather: Gather) -> io::Result<()> {
+        let mut unflushed = 0;
+        for piece in gather {
+            for part in piece.chunks(TLS_WRITE_BYTES_MAX) {
+                self.connection.borrow_mut().writer().write_all(part)?;
+                unflushed += part.len();
+                if unflushed >= TLS_WRITE_BYTES_MAX {
+                    self.flush_pending().await?;
+                    unflushed = 0;
+                }
+            }
+        }
+        self.flush_pending().await
+    }
+
+    /// Sends `close_notify` and ends our side.
+    pub async fn shutdown(&self) -> io::Result<()> {
+        self.connection.borrow_mut().send_close_notify();
+        self.flush_pending().await?;
+        self.socket.shutdown_write();
+        Ok(())
+    }
+
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    async fn handshake(socket: Socket, mut connection: Connection) -> io::Result<Self> {
+        connection.set_buffer_limit(None);
+        let stream = Self {
+            socket,
+            connection: RefCell::new(Box::new(connection)),
+        };
+        loop {
+            stream.flush_pending().await?;
+            if !stream.connection.borrow().is_handshaking() {
+                return Ok(stream);
+            }
+            let received = stream.socket.recv().await?;
+            if received.is_empty() {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            if let Err(error) = stream.decrypt(&received) {
+                // The alert that tells the peer why is worth sending; a failure to do so changes nothing.
+                let _ = stream.flush_pending().await;
+                return Err(error);
+            }
+        }
+    }
+
+    fn decrypt(&self, mut received: &[u8]) -> io::Result<()> {
+        let mut connection = self.connection.borrow_mut();
+        while !received.is_empty() {
+            if connection.read_tls(&mut received)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            connection
+                .process_new_packets()
+                .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        }
+        Ok(())
+    }
+
+    fn take_plaintext(&self) -> io::Result<Vec<u8>> {
+        let mut connection = self.connection.borrow_mut();
+        let ready = connection
+            .process_new_packets()
+            .map_err(io::Error::other)?
+            .plaintext_bytes_to_read();
+        let mut plain = vec![0; ready];
+        connection.reader().read_exact(&mut plain)?;
+        Ok(plain)
+    }
+
+    /// Hands what is encrypted to the socket. Taking and queueing happen without an await between, so records keep their
+    /// order when both directions flush.
+    async fn flush_pending(&self) -> io::Result<()> {
+        let mut records = Vec::new();
+        {
+            let mut connection = self.connection.borrow_mut();
+            while connection.wants_write() {
+                connection.write_tls(&mut records)?;
+            }
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.socket.send(Gather::from(records)).await
+    }
+}

@@ -1,0 +1,109 @@
+//! A byte stream to a peer, plain or in TLS, with one surface.
+
+use crate::tls::stream::{TlsState, TlsStream};
+use reactor::{Buf, Gather, RecvFuture, Socket};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+/// A stream on this core.
+pub enum Transport {
+    Plain(Socket),
+    Tls(TlsStream),
+}
+
+/// A receive that was started where that is possible, so that it is submitted together with a send.
+pub enum NextRecv {
+    Started(RecvFuture),
+    NotStarted,
+}
+
+/// A stream on its way to another core.
+pub struct Parcel {
+    fd: OwnedFd,
+    tls: Option<TlsState>,
+}
+
+impl Transport {
+    /// The next bytes; empty at the end of the stream.
+    pub async fn recv(&self) -> io::Result<Buf> {
+        match self {
+            Self::Plain(socket) => socket.recv().await,
+            Self::Tls(stream) => stream.recv().await,
+        }
+    }
+
+    /// Starts the next receive; finish it with [`Transport::recv_finish`].
+    pub fn recv_start(&self) -> NextRecv {
+        match self {
+            Self::Plain(socket) => NextRecv::Started(socket.recv_start()),
+            Self::Tls(_) => NextRecv::NotStarted,
+        }
+    }
+
+    /// Waits for a receive that was started.
+    pub async fn recv_finish(&self, next: NextRecv) -> io::Result<Buf> {
+        match next {
+            NextRecv::Started(future) => future.await,
+            NextRecv::NotStarted => self.recv().await,
+        }
+    }
+
+    /// Sends everything, in order.
+    pub async fn send(&self, gather: Gather) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.send(gather).await,
+            Self::Tls(stream) => stream.send(gather).await,
+        }
+    }
+
+    /// Ends our side after what was sent.
+    pub async fn shutdown(&self) {
+        match self {
+            Self::Plain(socket) => socket.shutdown_write(),
+            // The peer may be gone already; there is nobody left to tell.
+            Self::Tls(stream) => drop(stream.shutdown().await),
+        }
+    }
+
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.socket().peer_addr()
+    }
+
+    /// Packs the stream for another core. No operation may be in flight.
+    pub fn pack(self) -> io::Result<Parcel> {
+        let (socket, tls) = match self {
+            Self::Plain(socket) => (socket, None),
+            Self::Tls(stream) => {
+                let (socket, tls) = stream.into_parts();
+                (socket, Some(tls))
+            }
+        };
+        Ok(Parcel {
+            fd: socket.into_fd()?,
+            tls,
+        })
+    }
+
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.socket(),
+        }
+    }
+}
+
+impl Parcel {
+    /// Unpacks the stream on the core that it shall live on.
+    pub fn unpack(self) -> io::Result<Transport> {
+        let socket = Socket::from_fd(self.fd)?;
+        Ok(match self.tls {
+            None => Transport::Plain(socket),
+            Some(tls) => Transport::Tls(TlsStream::from_parts(socket, tls)),
+        })
+    }
+}
