@@ -1,0 +1,208 @@
+//! Hot words: words near a value, or in its field's name, that turn a weak shape into a finding.
+//!
+//! A hot word counts when it ends within 30 characters to the left of the value, or when it stands in the name of the field.
+//! Words of a phrase may be joined by a blank, an underscore, a dash or nothing (`socialSecurity`). A word must stand
+//! alone: next to it is no letter, except where camel case begins a new word, and a plural `s`.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use crate::Detector;
+use crate::limits::{CONTEXT_BYTES_MAX, CONTEXT_CHARS, HOT_WORD_BYTES_MAX};
+
+/// Longest part of a field name that is looked at, in bytes.
+const FIELD_NAME_BYTES_MAX: usize = 256;
+
+/// Which detectors may take a weak shape for a value. Cheap to copy; made by [`crate::Scanner::context_of`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Context {
+    built_in: u128,
+    custom: u64,
+}
+
+const _: () = assert!(Detector::COUNT <= 128, "one bit per built-in detector");
+
+impl Context {
+    /// No hot word at all.
+    pub const NONE: Context = Context {
+        built_in: 0,
+        custom: 0,
+    };
+
+    pub(crate) fn of(detector: Detector) -> Context {
+        Context {
+            built_in: 1 << detector as u32,
+            custom: 0,
+        }
+    }
+
+    pub(crate) fn of_custom(slot: usize) -> Context {
+        Context {
+            built_in: 0,
+            custom: 1 << slot,
+        }
+    }
+
+    pub(crate) fn has(self, other: Context) -> bool {
+        self.built_in & other.built_in != 0 || self.custom & other.custom != 0
+    }
+
+    pub(crate) fn union(self, other: Context) -> Context {
+        Context {
+            built_in: self.built_in | other.built_in,
+            custom: self.custom | other.custom,
+        }
+    }
+}
+
+/// All hot words of one scanner.
+pub(crate) struct HotWords {
+    words: Option<AhoCorasick>,
+    /// What each pattern of `words` enables.
+    enables: Vec<Context>,
+}
+
+impl HotWords {
+    /// Compiles phrases with what they enable. The phrases are short and few, so the automaton always fits.
+    pub fn build(phrases: &[(&str, Context)]) -> Result<HotWords, aho_corasick::BuildError> {
+        let mut spelled: Vec<(String, Context)> = Vec::new();
+        for (phrase, enables) in phrases {
+            for joint in joints(phrase) {
+                let text = phrase.to_ascii_lowercase().replace(' ', joint);
+                match spelled.iter_mut().find(|(known, _)| *known == text) {
+                    Some((_, known)) => *known = known.union(*enables),
+                    None => spelled.push((text, *enables)),
+                }
+            }
+        }
+        let words = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(spelled.iter().map(|(text, _)| text.as_bytes()))?;
+        let enables: Vec<Context> = spelled.into_iter().map(|(_, enables)| enables).collect();
+        Ok(HotWords {
+            words: (!enables.is_empty()).then_some(words),
+            enables,
+        })
+    }
+
+    /// What the words of a field name enable.
+    pub fn of_name(&self, name: &str) -> Context {
+        let bytes = name.as_bytes();
+        self.find(&bytes[..bytes.len().min(FIELD_NAME_BYTES_MAX)], 0)
+    }
+
+    /// What the words to the left of `start` enable.
+    pub fn left_of(&self, haystack: &[u8], start: usize) -> Context {
+        let floor = start.saturating_sub(CONTEXT_BYTES_MAX);
+        let mut nearest_end = start;
+        let mut chars = 0;
+        while nearest_end > floor && chars < CONTEXT_CHARS {
+            nearest_end -= 1;
+            chars += usize::from(haystack[nearest_end] & 0xc0 != 0x80);
+        }
+        let window = nearest_end
+            .saturating_sub(HOT_WORD_BYTES_MAX + 1)
+            .max(floor);
+        self.find(&haystack[window..start], nearest_end - window)
+    }
+
+    pub fn memory_bytes(&self) -> usize {
+        self.words.as_ref().map_or(0, AhoCorasick::memory_usage)
+            + size_of_val(self.enables.as_slice())
+    }
+
+    /// Union over the whole words in `window` that end at `end_min` or later.
+    fn find(&self, window: &[u8], end_min: usize) -> Context {
+        let mut found = Context::NONE;
+        let Some(words) = &self.words else {
+            return found;
+        };
+        for hit in words.find_overlapping_iter(window) {
+            if hit.end() >= end_min && stands_alone(window, hit.start(), hit.end()) {
+                found = found.union(self.enables[hit.pattern().as_usize()]);
+            }
+        }
+        found
+    }
+}
+
+fn joints(phrase: &str) -> &'static [&'static str] {
+    if phrase.contains(' ') {
+        &[" ", "_", "-", ""]
+    } else {
+        &[""]
+    }
+}
+
+/// The word at `start..end` is not part of a longer word.
+fn stands_alone(window: &[u8], start: usize, end: usize) -> bool {
+    let letter = |at: usize| window.get(at).is_some_and(u8::is_ascii_alphabetic);
+    let upper = |at: usize| window.get(at).is_some_and(u8::is_ascii_uppercase);
+    let lower = |at: usize| window.get(at).is_some_and(u8::is_ascii_lowercase);
+    let begins = start == 0 || !letter(start - 1) || (lower(start - 1) && upper(start));
+    let plural = window
+        .get(end)
+        .is_some_and(|b| b.eq_ignore_ascii_case(&b's'))
+        && !letter(end + 1);
+    let ends = !letter(end) || plural || (lower(end - 1) && upper(end));
+    begins && ends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words() -> HotWords {
+        let ssn = Context::of(Detector::UsSocialSecurityNumber);
+        let phone = Context::of(Detector::PhoneNumber);
+        HotWords::build(&[("ssn", ssn), ("social security", ssn), ("phone", phone)]).unwrap()
+    }
+
+    #[test]
+    fn field_names_are_split_into_words() {
+        let words = words();
+        let ssn = Context::of(Detector::UsSocialSecurityNumber);
+        for name in [
+            "ssn",
+            "SSN",
+            "user_ssn",
+            "customerSsn",
+            "ssn2",
+            "ssns",
+            "SocialSecurity",
+            "social-security-number",
+        ] {
+            assert!(words.of_name(name).has(ssn), "{name}");
+        }
+        for name in ["lessness", "ssnx", "assn", "", "social_insurance", "phone"] {
+            assert!(!words.of_name(name).has(ssn), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_word_counts_up_to_thirty_characters_away() {
+        let words = words();
+        let phone = Context::of(Detector::PhoneNumber);
+        for (gap, counts) in [(1, true), (30, true), (31, false)] {
+            let text = format!("phone{}", "-".repeat(gap));
+            assert_eq!(
+                words.left_of(text.as_bytes(), text.len()).has(phone),
+                counts,
+                "{gap}"
+            );
+            let wide = format!("phone{}", "é".repeat(gap));
+            assert_eq!(
+                words.left_of(wide.as_bytes(), wide.len()).has(phone),
+                counts,
+                "{gap} wide"
+            );
+        }
+    }
+
+    #[test]
+    fn words_to_the_right_do_not_count() {
+        let text = b"x 123 phone";
+        assert_eq!(words().left_of(text, 2), Context::NONE);
+    }
+}

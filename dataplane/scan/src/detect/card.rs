@@ -1,0 +1,256 @@
+//! CREDIT_CARD_NUMBER: issuer ranges with their lengths, Luhn, and the groupings printed on cards.
+//!
+//! Ranges follow ISO/IEC 7812 issuer identification numbers as the networks publish them. Bare, or in groups joined by one
+//! blank, dash or dot: 4-4-4-1 to 4-4-4-4, 4-4-4-4-1 to 4-4-4-4-3, 4-4-5, 4-6-4, 4-6-5 and 6-13. The fraction of a decimal number is no card.
+
+use crate::class::DIGIT;
+use crate::hit::Hit;
+use crate::text::Text;
+
+pub(crate) const DIGITS_MIN: usize = 12;
+pub(crate) const DIGITS_MAX: usize = 19;
+
+const GROUPS_MAX: usize = 6;
+
+/// First six digits from, to; and as bits the lengths that exist under them.
+struct Issuer {
+    from: u32,
+    to: u32,
+    lengths: u32,
+}
+
+const fn issuer(from: u32, to: u32, lengths: &[u32]) -> Issuer {
+    let mut bits = 0;
+    let mut k = 0;
+    while k < lengths.len() {
+        bits |= 1 << lengths[k];
+        k += 1;
+    }
+    Issuer {
+        from,
+        to,
+        lengths: bits,
+    }
+}
+
+const LONG: &[u32] = &[16, 17, 18, 19];
+const MAESTRO: &[u32] = &[12, 13, 14, 15, 16, 17, 18, 19];
+
+/// Sorted by `from`, without overlap (checked by a test).
+const ISSUERS: &[Issuer] = &[
+    issuer(220_000, 220_499, LONG),                              // Mir
+    issuer(220_500, 220_599, &[16]),                             // Borica
+    issuer(222_100, 272_099, &[16]),                             // Mastercard, second series
+    issuer(300_000, 305_999, &[14, 16, 17, 18, 19]),             // Diners Club
+    issuer(309_500, 309_599, &[14, 16, 17, 18, 19]),             // Diners Club
+    issuer(340_000, 349_999, &[15]),                             // American Express
+    issuer(352_800, 358_999, LONG),                              // JCB
+    issuer(360_000, 369_999, &[14, 15, 16, 17, 18, 19]),         // Diners Club
+    issuer(370_000, 379_999, &[15]),                             // American Express
+    issuer(380_000, 399_999, &[14, 16, 17, 18, 19]),             // Diners Club
+    issuer(400_000, 499_999, &[13, 16, 19]),                     // Visa
+    issuer(500_000, 509_999, MAESTRO), // Maestro, Elo, Verve, RuPay, Dankort
+    issuer(510_000, 559_999, &[16]),   // Mastercard
+    issuer(560_000, 589_999, MAESTRO), // Maestro
+    issuer(601_100, 601_199, LONG),    // Discover
+    issuer(604_200, 604_201, &[16]),   // Cabal
+    issuer(605_474, 605_474, &[16]),   // NPS
+    issuer(606_282, 606_282, &[16, 19]), // Hipercard
+    issuer(606_985, 608_500, &[16]),   // RuPay
+    issuer(620_000, 629_999, LONG),    // UnionPay, Discover
+    issuer(630_400, 630_499, MAESTRO), // Maestro
+    issuer(636_000, 636_999, LONG),    // InterPayment, Elo
+    issuer(637_000, 639_999, &[12, 13, 14, 15, 16, 17, 18, 19]), // InstaPayment, Maestro
+    issuer(644_000, 659_999, LONG),    // Discover, Troy, Elo, RuPay, Verve
+    issuer(675_900, 676_399, MAESTRO), // Maestro
+    issuer(676_770, 676_774, MAESTRO), // Maestro UK, Solo
+    issuer(810_000, 817_199, LONG),    // UnionPay
+    issuer(817_200, 829_999, &[16]),   // RuPay
+    issuer(860_000, 860_099, &[16]),   // Uzcard
+    issuer(979_200, 979_299, &[16]),   // Troy
+    issuer(986_000, 986_099, &[16]),   // Humo
+];
+
+/// A cheap necessary condition on the first group.
+#[inline(always)]
+pub(crate) fn possible(text: &Text<'_>, start: usize, len: usize, grouped: bool) -> bool {
+    let first = text.bytes()[start];
+    let sized = (DIGITS_MIN..=DIGITS_MAX).contains(&len) || (grouped && matches!(len, 4 | 6));
+    sized && matches!(first, b'2'..=b'6' | b'8' | b'9')
+}
+
+/// Judges the number that starts at `start`; of several readings of its groups the longest valid one counts.
+pub(crate) fn verify(text: &Text<'_>, start: usize) -> Option<Hit> {
+    if text.before(start, 1) == b'.' && text.before(start, 2).is_ascii_digit() {
+        return None;
+    }
+    let groups = Groups::read(text, start);
+    (1..=groups.count).rev().find_map(|count| {
+        let digits = &groups.digits[..groups.total(count)];
+        let sound = printed_so(&groups.lens[..count]) && issued(digits) && luhn(digits);
+        sound.then(|| {
+            Hit::new(
+                start,
+                groups.ends[count - 1],
+                if count == 1 { 85 } else { 95 },
+            )
+        })
+    })
+}
+
+/// The number's digit groups, each ending at a boundary.
+struct Groups {
+    digits: [u8; DIGITS_MAX + 1],
+    lens: [usize; GROUPS_MAX],
+    ends: [usize; GROUPS_MAX],
+    count: usize,
+}
+
+impl Groups {
+    fn read(text: &Text<'_>, start: usize) -> Groups {
+        let mut groups = Groups {
+            digits: [0; DIGITS_MAX + 1],
+            lens: [0; GROUPS_MAX],
+            ends: [0; GROUPS_MAX],
+            count: 0,
+        };
+        let mut filled = 0;
+        let mut from = start;
+        while groups.count < GROUPS_MAX {
+            let end = text.short_run(from, DIGIT, DIGITS_MAX + 1 - filled);
+            let len = end - from;
+            if len == 0 || filled + len > DIGITS_MAX || !text.boundary_at(end) {
+                break;
+            }
+            groups.digits[filled..filled + len].copy_from_slice(&text.bytes()[from..end]);
+            groups.lens[groups.count] = len;
+            groups.ends[groups.count] = end;
+            groups.count += 1;
+            filled += len;
+            if !matches!(text.at(end), b' ' | b'-' | b'.') {
+                break;
+            }
+            from = end + 1;
+        }
+        groups
+    }
+
+    fn total(&self, count: usize) -> usize {
+        self.lens[..count].iter().sum()
+    }
+}
+
+fn printed_so(lens: &[usize]) -> bool {
+    match lens {
+        [only] => *only >= DIGITS_MIN,
+        [6, 13] | [4, 4, 5] | [4, 6, 4 | 5] | [4, 4, 4, 1..=4] | [4, 4, 4, 4, 1..=3] => true,
+        _ => false,
+    }
+}
+
+fn issued(digits: &[u8]) -> bool {
+    if digits.len() < DIGITS_MIN {
+        return false;
+    }
+    let prefix = digits[..6]
+        .iter()
+        .fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
+    let place = ISSUERS.partition_point(|issuer| issuer.to < prefix);
+    ISSUERS
+        .get(place)
+        .is_some_and(|issuer| issuer.from <= prefix && issuer.lengths >> digits.len() & 1 == 1)
+}
+
+/// Luhn's check of ISO/IEC 7812-1 annex B over ASCII digits.
+pub(crate) fn luhn(digits: &[u8]) -> bool {
+    const DOUBLED: [u32; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .fold(0, |sum, (place, digit)| {
+            let value = u32::from(digit.wrapping_sub(b'0'));
+            sum + if place % 2 == 1 {
+                DOUBLED[value as usize % 10]
+            } else {
+                value
+            }
+        });
+    sum.is_multiple_of(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Detector::CreditCardNumber;
+    use crate::tests::{assert_misses, assert_spans};
+
+    #[test]
+    fn issuer_table_is_sorted_and_disjoint() {
+        for pair in ISSUERS.windows(2) {
+            assert!(
+                pair[0].from <= pair[0].to && pair[0].to < pair[1].from,
+                "{} {}",
+                pair[0].from,
+                pair[1].from
+            );
+        }
+    }
+
+    #[test]
+    fn luhn_knows_its_published_example() {
+        assert!(luhn(b"79927398713"));
+        for wrong in b"0124 56789".iter().filter(|b| b.is_ascii_digit()) {
+            let mut digits = *b"79927398713";
+            digits[10] = *wrong;
+            assert!(!luhn(&digits));
+        }
+    }
+
+    #[test]
+    fn cards_of_all_networks_are_found() {
+        assert_spans(
+            CreditCardNumber,
+            &[
+                "«4111111111111111»",
+                "card «5555-5555-5555-4444», ok",
+                "«3782 822463 10005»",
+                "«378282246310005»",
+                "«6011111111111117»",
+                "«3530111333300000»",
+                "«30569309025904»",
+                "«3056 930902 5904»",
+                "«2223003122003222»",
+                "«4222222222222»",
+                "«4111 1111 1111 1111» 2024",
+                "卡«4111111111111111»号",
+                "«6304000000000000»",
+                "\"«4111.1111.1111.1111»\"",
+                "x,«4111111111111111»,y",
+                "1 «4111111111111111»",
+            ],
+        );
+    }
+
+    #[test]
+    fn near_misses_are_not_taken() {
+        assert_misses(
+            CreditCardNumber,
+            &[
+                "4111111111111112",
+                "411111111111111",
+                "41111111111111111",
+                "a4111111111111111",
+                "4111111111111111_",
+                "1111111111111117",
+                "0.4111111111111111",
+                "41 11 11 11 11 11 11 11",
+                "4111  1111 1111 1111",
+                "4111-1111-1111-1112",
+                "3782822463100050",
+                "9999999999999995",
+                "411111-1111111111",
+            ],
+        );
+    }
+}

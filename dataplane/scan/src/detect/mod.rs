@@ -1,0 +1,291 @@
+//! The detectors, one file per family, and the channels that lead from a trigger byte to them.
+
+use crate::class::{DIGIT, WORD, is};
+use crate::engine::Engine;
+use crate::{Detector, Detector::*};
+
+pub(crate) mod assignment;
+pub(crate) mod auth;
+pub(crate) mod aws;
+pub(crate) mod card;
+pub(crate) mod digits;
+pub(crate) mod email;
+pub(crate) mod iban;
+pub(crate) mod jwt;
+pub(crate) mod network;
+pub(crate) mod pem;
+pub(crate) mod phone;
+pub(crate) mod ssn;
+pub(crate) mod token;
+pub(crate) mod uk;
+pub(crate) mod url;
+
+/// What kind of candidate a byte gives away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Digits,
+    Word,
+    At,
+    Plus,
+    Parenthesis,
+    Colon,
+    Equals,
+    Dash,
+    Quote,
+}
+
+/// Shortest match of any built-in detector, in bytes; shorter cells are not looked at.
+pub(crate) const MATCH_BYTES_MIN: usize = 2;
+
+/// Longest match, plus look-around, of the detectors that are not in [`LONG`].
+pub(crate) const BOUNDED_MATCH_BYTES_MAX: usize = 640;
+
+/// Detectors whose matches have no longest length.
+pub(crate) const LONG: &[Detector] = &[
+    JsonWebToken,
+    EncryptionKey,
+    GithubToken,
+    GitlabToken,
+    SlackToken,
+    StripeToken,
+    GoogleToken,
+    BasicAuthHeader,
+    AuthToken,
+    Password,
+];
+
+/// Detectors whose candidates begin with a digit (or, for the IBAN, with two letters before a digit).
+pub(crate) const DIGIT_BORNE: &[Detector] = &[
+    CreditCardNumber,
+    IbanCode,
+    UsSocialSecurityNumber,
+    PhoneNumber,
+    IpAddress,
+    MacAddress,
+    UkNationalInsuranceNumber,
+    UkNationalHealthServiceNumber,
+    UsBankRoutingMicr,
+    UsHealthcareNpi,
+    UsIndividualTaxpayerIdentificationNumber,
+    CanadaSocialInsuranceNumber,
+    AustraliaTaxFileNumber,
+    AustraliaBusinessNumber,
+    AustraliaCompanyNumber,
+    IndiaAadhaarIndividual,
+    GermanyTaxpayerIdentificationNumber,
+    PolandPeselNumber,
+    NetherlandsBsnNumber,
+    BrazilCpfNumber,
+    ThailandNationalIdNumber,
+    TurkeyIdNumber,
+    SouthAfricaIdNumber,
+    ImeiHardwareId,
+];
+
+/// Detectors whose candidates are given away by a colon.
+pub(crate) const COLON_BORNE: &[Detector] = &[
+    UrlWithCredentials,
+    Password,
+    AuthToken,
+    IpAddress,
+    MacAddress,
+];
+
+/// Detectors whose candidates begin with a literal, and the first bytes of those.
+pub(crate) const WORD_FIRST_BYTES: &[(Detector, &[u8])] = &[
+    (AwsCredentials, b"A"),
+    (JsonWebToken, b"e"),
+    (GithubToken, b"g"),
+    (GitlabToken, b"gG"),
+    (SlackToken, b"x"),
+    (StripeToken, b"srw"),
+    (GoogleToken, b"AGy"),
+    (NpmToken, b"n"),
+    (BasicAuthHeader, b"bB"),
+    (AuthToken, b"bB"),
+];
+
+/// Whether content can be searched for the detector.
+pub(crate) fn built(detector: Detector) -> bool {
+    detector.default_on()
+        || matches!(detector, IpAddress | MacAddress | UkNationalInsuranceNumber)
+        || digits::SCHEMES
+            .iter()
+            .any(|scheme| scheme.detector == detector)
+}
+
+/// Hot words of the detector's weak shapes.
+pub(crate) fn hot_words(detector: Detector) -> &'static [&'static str] {
+    match detector {
+        UsSocialSecurityNumber => ssn::HOT_WORDS,
+        PhoneNumber => phone::HOT_WORDS,
+        AwsCredentials => aws::HOT_WORDS,
+        other => digits::hot_words(other),
+    }
+}
+
+/// A digit at `place`: judges the number that begins here, if one does. All channels return where to go on.
+pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    let text = engine.text();
+    let end = text.short_run(place, DIGIT, usize::MAX - place);
+    let next = text.bytes().get(end).copied().unwrap_or(0);
+    if !text.boundary_before(place) {
+        letters_before_digits(engine, place, end);
+        return end;
+    }
+    if is(next, WORD) {
+        return end;
+    }
+    if engine.on(UkNationalInsuranceNumber) && engine.text().before(place, 1) == b' ' && place >= 3
+    {
+        engine.consider(UkNationalInsuranceNumber, place - 3, |text| {
+            uk::national_insurance(text, place - 3)
+        });
+    }
+    let len = end - place;
+    if len == 4 && date_at(engine, place) {
+        return place + DATE_BYTES;
+    }
+    let grouped = matches!(next, b' ' | b'-' | b'.' | b'/' | b'(' | b')');
+    if engine.on(CreditCardNumber) && card::possible(engine.text(), place, len, grouped) {
+        engine.consider(CreditCardNumber, place, |text| card::verify(text, place));
+    }
+    if engine.on(UsSocialSecurityNumber) {
+        match len {
+            3 if grouped => engine.consider(UsSocialSecurityNumber, place, |text| {
+                ssn::grouped(text, place)
+            }),
+            9 => engine.consider_weak(UsSocialSecurityNumber, place, |text| {
+                ssn::compact(text, place)
+            }),
+            _ => {}
+        }
+    }
+    if engine.on(PhoneNumber) && (grouped && len <= 11 || (7..=15).contains(&len)) {
+        phone::national(engine, place);
+    }
+    if engine.on(IpAddress) && next == b'.' && len <= 3 {
+        engine.consider(IpAddress, place, |text| network::ipv4(text, place));
+    }
+    digits::schemes(engine, place, len);
+    end
+}
+
+const DATE_BYTES: usize = 10;
+
+/// `2024-01-31`: the commonest number with separators in rows, and nothing that any detector looks for.
+fn date_at(engine: &Engine<'_, '_>, place: usize) -> bool {
+    let Some(shape) = engine.text().bytes().get(place..place + DATE_BYTES) else {
+        return false;
+    };
+    let digit = |at: usize| shape[at].is_ascii_digit();
+    let month = shape[5] <= b'1' && digit(5) && digit(6);
+    let day = shape[8] <= b'3' && digit(8) && digit(9);
+    let century = (shape[0] == b'1' && shape[1] == b'9') || (shape[0] == b'2' && shape[1] == b'0');
+    let closed = engine
+        .text()
+        .bytes()
+        .get(place + DATE_BYTES)
+        .is_some_and(|next| !next.is_ascii_digit() && *next != b'-');
+    century && shape[4] == b'-' && month && shape[7] == b'-' && day && closed
+}
+
+/// Two letters and then digits: IBAN and its like.
+fn letters_before_digits(engine: &mut Engine<'_, '_>, place: usize, end: usize) {
+    let text = engine.text();
+    let two_letters =
+        text.before(place, 1).is_ascii_alphabetic() && text.before(place, 2).is_ascii_alphabetic();
+    if !two_letters || is(text.before(place, 3), WORD) {
+        return;
+    }
+    let start = place - 2;
+    if engine.on(IbanCode) && end - place >= 2 && iban::country_known(engine.text(), start) {
+        engine.consider(IbanCode, start, |text| iban::verify(text, start));
+    }
+    if engine.on(UkNationalInsuranceNumber) {
+        engine.consider(UkNationalInsuranceNumber, start, |text| {
+            uk::national_insurance(text, start)
+        });
+    }
+}
+
+/// A letter with which a known literal may begin.
+pub(crate) fn word(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    if engine.text().boundary_before(place) {
+        match engine.text().bytes()[place] {
+            b'A' => {
+                aws::key_id(engine, place);
+                token::candidates(engine, place);
+            }
+            b'e' => jwt::candidate(engine, place),
+            b'b' | b'B' => auth::candidate(engine, place),
+            _ => token::candidates(engine, place),
+        }
+    }
+    place + 1
+}
+
+pub(crate) fn at_sign(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    if let Some(start) = email::local_start(engine.text(), place) {
+        engine.consider(EmailAddress, start, |text| {
+            email::verify(text, start, place)
+        });
+    }
+    place + 1
+}
+
+pub(crate) fn plus(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    engine.consider(PhoneNumber, place, |text| phone::international(text, place));
+    place + 1
+}
+
+pub(crate) fn parenthesis(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    phone::national(engine, place);
+    place + 1
+}
+
+pub(crate) fn colon(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    let text = engine.text();
+    let next = text.bytes().get(place + 1).copied().unwrap_or(0);
+    let after = text.bytes().get(place + 2).copied().unwrap_or(0);
+    if engine.on(UrlWithCredentials) && url::scheme_ends(text, place) && (next == b'/' || next == 0)
+    {
+        engine.consider(UrlWithCredentials, place + 1, |text| {
+            url::verify(text, place)
+        });
+    }
+    if next == b'/' && after == b'/' {
+        return place + 3;
+    }
+    network::colon(engine, place);
+    assignment::candidate(engine, place);
+    place + 1
+}
+
+pub(crate) fn equals(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    assignment::candidate(engine, place);
+    place + 1
+}
+
+pub(crate) fn dash(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    if engine.on(EncryptionKey)
+        && engine.text().before(place, 1) != b'-'
+        && pem::possible(engine.text(), place)
+    {
+        engine.consider(EncryptionKey, place, |text| pem::verify(text, place));
+    }
+    network::dash(engine, place);
+    place + 1
+}
+
+pub(crate) fn quote(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    assignment::sql_literal(engine, place);
+    place + 1
+}
+
+/// Candidates that are runs of a fixed length, found by probing instead of by a trigger byte.
+pub(crate) fn runs(engine: &mut Engine<'_, '_>) {
+    if engine.on(AwsCredentials) {
+        aws::secret_runs(engine);
+    }
+}

@@ -1,0 +1,230 @@
+//! One scan: finds candidates by their trigger bytes, has them verified, and puts the matches in order.
+
+use crate::context::Context;
+use crate::detect::{self, Channel};
+use crate::hit::{Hit, Raw, Tail};
+use crate::limits::LATE_TRIGGER_BYTES;
+use crate::order::{self, Resolved};
+use crate::scanner::Scanner;
+use crate::text::Text;
+use crate::{Detector, DetectorId, Finding, Scratch, class, custom};
+
+/// A scan in progress over one haystack.
+pub(crate) struct Engine<'s, 't> {
+    scanner: &'s Scanner,
+    text: Text<'t>,
+    field: Context,
+    /// Matches that start before this place belong to what is already decided.
+    base: usize,
+    raws: Vec<Raw>,
+    /// Smallest start among the candidates whose verdict needs more bytes.
+    waiting_from: usize,
+    /// Part of a long match in which nothing else can count: no need to look there.
+    covered: (usize, usize),
+    /// Hot words to the left of a place, for the candidates that share it.
+    left: Option<(usize, Context)>,
+    candidates: u64,
+    waiting: u64,
+}
+
+impl<'s, 't> Engine<'s, 't> {
+    pub fn new(
+        scanner: &'s Scanner,
+        haystack: &'t [u8],
+        last: bool,
+        field: Context,
+    ) -> Engine<'s, 't> {
+        Engine {
+            scanner,
+            text: Text::new(haystack, last),
+            field,
+            base: 0,
+            raws: Vec::new(),
+            waiting_from: usize::MAX,
+            covered: (0, 0),
+            left: None,
+            candidates: 0,
+            waiting: 0,
+        }
+    }
+
+    /// Decides the whole haystack.
+    pub fn complete(self, scratch: &mut Scratch, out: &mut Vec<Finding>) {
+        self.decide(0, 0, scratch, out);
+    }
+
+    /// Decides as much as possible. Triggers are looked for at `from` and beyond, matches count that start at `base` or
+    /// beyond; findings are reported relative to `base`, the decided place relative to the haystack.
+    pub fn decide(
+        mut self,
+        from: usize,
+        base: usize,
+        scratch: &mut Scratch,
+        out: &mut Vec<Finding>,
+    ) -> Resolved {
+        self.base = base;
+        self.raws = std::mem::take(&mut scratch.raws);
+        self.raws.clear();
+        self.find(from);
+        custom::scan(&mut self);
+        let horizon = self.horizon();
+        let resolved = order::resolve(
+            &mut self.raws,
+            &mut scratch.accepted,
+            &self.text,
+            horizon,
+            base,
+            out,
+        );
+        let counters = &mut scratch.counters;
+        counters.scanned_bytes += (self.text.len() - base) as u64;
+        counters.candidates += self.candidates;
+        counters.waiting += self.waiting;
+        counters.verified += self.raws.len() as u64;
+        scratch.raws = self.raws;
+        resolved
+    }
+
+    pub fn scanner(&self) -> &'s Scanner {
+        self.scanner
+    }
+
+    pub fn text(&self) -> &Text<'t> {
+        &self.text
+    }
+
+    /// Matches that start before this place are not looked for.
+    pub fn base(&self) -> usize {
+        self.base
+    }
+
+    #[inline(always)]
+    pub fn on(&self, detector: Detector) -> bool {
+        self.scanner.enabled.has(detector)
+    }
+
+    /// Judges one candidate. No match that `verify` can report starts before `earliest`.
+    #[inline(always)]
+    pub fn consider(
+        &mut self,
+        detector: Detector,
+        earliest: usize,
+        verify: impl FnOnce(&Text<'t>) -> Option<Hit>,
+    ) {
+        self.text.forget_edge();
+        let hit = verify(&self.text);
+        self.judged(detector.into(), self.scanner.rank(detector), earliest, hit);
+    }
+
+    /// Like [`Engine::consider`] for a weak shape: it counts only with a hot word.
+    #[inline(always)]
+    pub fn consider_weak(
+        &mut self,
+        detector: Detector,
+        earliest: usize,
+        verify: impl FnOnce(&Text<'t>) -> Option<Hit>,
+    ) {
+        self.text.forget_edge();
+        let hit = verify(&self.text).filter(|hit| self.hot(Context::of(detector), hit.start));
+        self.judged(detector.into(), self.scanner.rank(detector), earliest, hit);
+    }
+
+    /// Whether the field's name or the text to the left of `start` has a hot word.
+    pub fn hot(&mut self, wanted: Context, start: usize) -> bool {
+        if self.field.has(wanted) {
+            return true;
+        }
+        let known = self
+            .left
+            .filter(|(place, _)| *place == start)
+            .map(|(_, context)| context);
+        let context =
+            known.unwrap_or_else(|| self.scanner.hot_words.left_of(self.text.bytes(), start));
+        self.left = Some((start, context));
+        context.has(wanted)
+    }
+
+    /// Takes a verdict. The text knows whether it needs more bytes.
+    #[inline(always)]
+    pub fn judged(&mut self, detector: DetectorId, rank: u16, earliest: usize, hit: Option<Hit>) {
+        self.candidates += 1;
+        if self.text.needs_more() {
+            self.waiting += 1;
+            self.waiting_from = self.waiting_from.min(earliest);
+        } else if let Some(hit) = hit {
+            self.found(detector, rank, hit);
+        }
+    }
+
+    /// Matches that start here or later are not all known.
+    pub fn wait_from(&mut self, start: usize) {
+        self.waiting_from = self.waiting_from.min(start);
+    }
+
+    pub fn found(&mut self, detector: DetectorId, rank: u16, hit: Hit) {
+        let in_long = hit.start > self.covered.0 && hit.start < self.covered.1;
+        if hit.start < self.base || in_long {
+            return;
+        }
+        if hit.tail != Tail::Closed {
+            let (end, _) = hit.tail.extend(&self.text, hit.end);
+            self.covered = (hit.start, end);
+        }
+        let Hit {
+            start,
+            end,
+            confidence,
+            tail,
+        } = hit;
+        self.raws.push(Raw {
+            start,
+            end,
+            rank,
+            detector,
+            confidence,
+            tail,
+        });
+    }
+
+    /// Walks over the haystack from trigger to trigger.
+    fn find(&mut self, from: usize) {
+        let bytes = self.text.bytes();
+        let triggers = &self.scanner.triggers;
+        let mut place = from;
+        while let Some(next) = triggers.next(bytes, place) {
+            let (long_start, long_end) = self.covered;
+            if next.place > long_start && next.place < long_end {
+                place = long_end;
+                continue;
+            }
+            place = match next.channel {
+                Channel::Digits => detect::digits(self, next.place),
+                Channel::Word => detect::word(self, next.place),
+                Channel::At => detect::at_sign(self, next.place),
+                Channel::Plus => detect::plus(self, next.place),
+                Channel::Parenthesis => detect::parenthesis(self, next.place),
+                Channel::Colon => detect::colon(self, next.place),
+                Channel::Equals => detect::equals(self, next.place),
+                Channel::Dash => detect::dash(self, next.place),
+                Channel::Quote => detect::quote(self, next.place),
+            };
+        }
+        detect::runs(self);
+    }
+
+    /// Place before which all matches are known.
+    fn horizon(&self) -> usize {
+        let len = self.text.len();
+        if self.text.last() {
+            return len;
+        }
+        let late_max = LATE_TRIGGER_BYTES.min(len - self.base);
+        let mut late = self.text.run_back(len, class::LATE, late_max);
+        // Two letters and a blank may be the beginning of a number that is only noticed at its digits.
+        if late == len && late_max >= 3 && self.text.before(len, 1) == b' ' {
+            let letters = self.text.run_back(len - 1, class::LETTER, 3);
+            late = if len - 1 - letters == 2 { letters } else { len };
+        }
+        self.waiting_from.min(late).max(self.base)
+    }
+}

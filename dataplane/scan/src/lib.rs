@@ -1,0 +1,43 @@
+//! Matcher: finds personal data and secrets in bytes, with exact spans.
+//!
+//! Compile a policy with [`Scanner::build`], then scan complete values ([`Scanner::scan`]), many packed values at once
+//! ([`Scanner::scan_cells`]), or text that arrives in parts ([`Stream`]). What is found never depends on how the text was cut, the
+//! work is linear in its length, and a stream keeps back at most [`Report::hold_back_bytes_max`] bytes.
+//!
+//! One pass over the text looks every byte up in a table (`trigger`). Few bytes give away a candidate, which a verifier (`detect`,
+//! one file per family) then judges exactly, reading a bounded distance around it. Verdicts that would need bytes beyond
+//! the end wait (`text`). What overlaps is put in one total order (`order`).
+//!
+//! This is the scalar engine, written to be read; vector back ends find the same candidates faster and share the verifiers.
+
+mod cells;
+mod class;
+mod context;
+mod custom;
+mod detect;
+mod detector;
+mod engine;
+mod finding;
+mod hit;
+pub mod limits;
+mod order;
+mod report;
+mod scanner;
+mod scratch;
+mod spec;
+mod stream;
+mod text;
+mod trigger;
+
+pub use cells::Cells;
+pub use context::Context;
+pub use detector::{Detector, Standing};
+pub use finding::{CellFinding, DetectorId, Finding};
+pub use report::Report;
+pub use scanner::Scanner;
+pub use scratch::{Counters, Scratch};
+pub use spec::{Custom, Region, Spec, SpecError};
+pub use stream::Stream;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! A compiled policy and the scans over complete haystacks.
+
+use crate::cells::Cells;
+use crate::context::{Context, HotWords};
+use crate::custom::CustomSet;
+use crate::detect;
+use crate::engine::Engine;
+use crate::limits::{
+    CLUSTER_BYTES_MAX, HAYSTACK_BYTES_MAX, LATE_TRIGGER_BYTES, LONG_MATCH_BYTES,
+    TERMINATOR_BYTES_MAX, TRIGGER_BACK_BYTES,
+};
+use crate::spec::{Spec, SpecError};
+use crate::trigger::Triggers;
+use crate::{CellFinding, Detector, DetectorId, Finding, Report, Scratch, Standing};
+
+/// A compiled policy: immutable, shared between threads; what changes during a scan is in [`Scratch`].
+pub struct Scanner {
+    pub(crate) enabled: Enabled,
+    pub(crate) triggers: Triggers,
+    pub(crate) hot_words: HotWords,
+    pub(crate) custom: CustomSet,
+    /// Bits of [`crate::Region`].
+    pub(crate) phone_regions: u64,
+    ranks: Vec<u16>,
+    report: Report,
+}
+
+/// A set of built-in detectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Enabled(u128);
+
+impl Enabled {
+    pub fn add(&mut self, detector: Detector) {
+        self.0 |= 1 << detector as u32;
+    }
+
+    #[inline(always)]
+    pub fn has(self, detector: Detector) -> bool {
+        self.0 & (1 << detector as u32) != 0
+    }
+
+    pub fn has_any(self, detectors: &[Detector]) -> bool {
+        detectors.iter().any(|detector| self.has(*detector))
+    }
+
+    fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+}
+
+impl Scanner {
+    /// Compiles a policy.
+    ///
+    /// # Errors
+    /// A detector that this engine does not have, one that content cannot decide, or a custom detector that is not bounded,
+    /// too large or malformed. The error names it and says what to do.
+    pub fn build(spec: &Spec) -> Result<Scanner, SpecError> {
+        let enabled = enabled(spec)?;
+        let custom = CustomSet::build(&spec.custom)?;
+        let hot_words = hot_words(enabled, &custom);
+        let all_regions = spec.phone_regions.is_empty();
+        let phone_regions = match all_regions {
+            true => u64::MAX,
+            false => spec
+                .phone_regions
+                .iter()
+                .fold(0, |bits, region| bits | region.bit()),
+        };
+        let triggers = Triggers::build(enabled);
+        let report = report(enabled, &triggers, &hot_words, &custom);
+        let ranks = Detector::all()
+            .map(|detector| spec.rank(detector))
+            .collect();
+        Ok(Scanner {
+            enabled,
+            triggers,
+            hot_words,
+            custom,
+            phone_regions,
+            ranks,
+            report,
+        })
+    }
+
+    /// Cost and bounds of this scanner.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Word for masks: `EMAIL`. An id of another scanner's custom detector gives an empty word.
+    pub fn label(&self, detector: DetectorId) -> &str {
+        match detector.custom_place() {
+            Some(place) => self.custom.label(place),
+            None => catalogued(detector).label(),
+        }
+    }
+
+    /// Name in policies and events: `EMAIL_ADDRESS`. An id of another scanner's custom detector gives an empty name.
+    pub fn name(&self, detector: DetectorId) -> &str {
+        match detector.custom_place() {
+            Some(place) => self.custom.name(place),
+            None => catalogued(detector).name(),
+        }
+    }
+
+    /// The id of a detector of this scanner by its name.
+    pub fn id(&self, name: &str) -> Option<DetectorId> {
+        let built_in = Detector::from_name(name).filter(|detector| self.enabled.has(*detector));
+        built_in
+            .map(DetectorId::from)
+            .or_else(|| self.custom.place(name).map(DetectorId::custom))
+    }
+
+    /// Hot words in a column's or field's name. They enable weak detectors for its values.
+    pub fn context_of(&self, field_name: &str) -> Context {
+        self.hot_words.of_name(field_name)
+    }
+
+    /// Appends the findings of one complete haystack to `out`, in text order and without overlap.
+    ///
+    /// # Panics
+    /// When the haystack has 4 GiB or more: such a thing is a [`crate::Stream`].
+    pub fn scan(
+        &self,
+        haystack: &[u8],
+        ctx: Context,
+        scratch: &mut Scratch,
+        out: &mut Vec<Finding>,
+    ) {
+        assert!(
+            haystack.len() < HAYSTACK_BYTES_MAX,
+            "a haystack of one call is smaller than 4 GiB"
+        );
+        let count_before = out.len();
+        Engine::new(self, haystack, true, ctx).complete(scratch, out);
+        scratch.counters.findings += (out.len() - count_before) as u64;
+    }
+
+    /// Appends the findings of all packed cells to `out`, by cell and inside a cell in text order. Each cell is a haystack
+    /// of its own: nothing matches across cells.
+    pub fn scan_cells(&self, cells: &Cells, scratch: &mut Scratch, out: &mut Vec<CellFinding>) {
+        let count_before = out.len();
+        let mut findings = std::mem::take(&mut scratch.findings);
+        for (place, cell) in cells.iter().enumerate() {
+            if cell.bytes.len() < detect::MATCH_BYTES_MIN && self.custom.is_empty() {
+                continue;
+            }
+            findings.clear();
+            Engine::new(self, cell.bytes, true, cell.context).complete(scratch, &mut findings);
+            out.extend(findings.iter().map(|finding| CellFinding {
+                cell: place as u32,
+                detector: finding.detector,
+                start: finding.start,
+                end: finding.end,
+                confidence: finding.confidence,
+            }));
+        }
+        scratch.findings = findings;
+        scratch.counters.findings += (out.len() - count_before) as u64;
+    }
+
+    pub(crate) fn rank(&self, detector: Detector) -> u16 {
+        self.ranks[detector as usize]
+    }
+}
+
+fn catalogued(id: DetectorId) -> Detector {
+    Detector::all()
+        .nth(usize::from(id.0))
+        .expect("ids below the catalogue's length are catalogued")
+}
+
+fn enabled(spec: &Spec) -> Result<Enabled, SpecError> {
+    let mut enabled = Enabled::default();
+    for detector in &spec.detectors {
+        if detector.standing() == Standing::ColumnOnly {
+            return Err(SpecError::ColumnOnly(detector.name()));
+        }
+        if !detector.built() {
+            return Err(SpecError::NotBuilt(detector.name()));
+        }
+        enabled.add(*detector);
+    }
+    Ok(enabled)
+}
+
+fn hot_words(enabled: Enabled, custom: &CustomSet) -> HotWords {
+    let mut phrases: Vec<(&str, Context)> = Vec::new();
+    for detector in Detector::all().filter(|detector| enabled.has(*detector)) {
+        let words = detect::hot_words(detector);
+        phrases.extend(words.iter().map(|word| (*word, Context::of(detector))));
+    }
+    phrases.extend(custom.hot_words());
+    HotWords::build(&phrases).expect("a bounded number of short words always compiles")
+}
+
+fn report(
+    enabled: Enabled,
+    triggers: &Triggers,
+    hot_words: &HotWords,
+    custom: &CustomSet,
+) -> Report {
+    let built_in_look = if enabled.len() == 0 {
+        0
+    } else if enabled.has_any(detect::LONG) {
+        LONG_MATCH_BYTES + TERMINATOR_BYTES_MAX + TRIGGER_BACK_BYTES
+    } else {
+        detect::BOUNDED_MATCH_BYTES_MAX
+    };
+    let look = built_in_look.max(custom.match_bytes_max()) + LATE_TRIGGER_BYTES;
+    let memory_bytes = size_of::<Scanner>() + hot_words.memory_bytes() + custom.memory_bytes();
+    Report {
+        hold_back_bytes_max: look + CLUSTER_BYTES_MAX,
+        match_bytes_max: LONG_MATCH_BYTES,
+        built_in_count: enabled.len(),
+        custom_count: custom.len(),
+        memory_bytes,
+        trigger_byte_count: triggers.byte_count(),
+        cost_percent: 100 + triggers.cost_percent() + custom.cost_percent(),
+    }
+}
+
+impl std::fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scanner").field("report", &self.report).finish_non_exhaustive()
+    }
+}
