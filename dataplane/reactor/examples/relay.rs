@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use reactor::{BackendChoice, Config, Core, Gather, ListenOptions, Listener, Socket, sleep, spawn};
+use reactor::{BackendChoice, Config, Core, Gather, ListenOptions, Listener, SendFuture, Socket, sleep, spawn};
 
 struct Arguments {
     listen: SocketAddr,
@@ -19,10 +19,7 @@ fn arguments() -> Result<Arguments> {
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         if word != "--backend" {
-            addrs.push(
-                word.parse()
-                    .with_context(|| format!("not an address: {word}"))?,
-            );
+            addrs.push(word.parse().with_context(|| format!("not an address: {word}"))?);
             continue;
         }
         backend = match words.next().as_deref() {
@@ -62,11 +59,13 @@ fn main() -> Result<()> {
 async fn serve(listen: SocketAddr, upstream: SocketAddr) -> Result<()> {
     let listener = Listener::bind(listen, ListenOptions::default())?;
     if std::env::var_os("RELAY_STATS").is_some() {
-        drop(spawn(print_stats()));
+        spawn(print_stats());
     }
     loop {
         match listener.accept().await {
-            Ok((downstream, _)) => drop(spawn(session(downstream, upstream))),
+            Ok((downstream, _)) => {
+                spawn(session(downstream, upstream));
+            }
             Err(error) => {
                 eprintln!("accept: {error}");
                 sleep(Duration::from_millis(50)).await;
@@ -95,25 +94,28 @@ async fn session(downstream: Socket, upstream: SocketAddr) {
     }
     let (downstream, upstream) = (Rc::new(downstream), Rc::new(upstream));
     let (from, to) = (downstream.clone(), upstream.clone());
-    drop(spawn(async move { pump(&from, &to).await }));
+    spawn(async move { pump(&from, &to).await });
     pump(&upstream, &downstream).await;
 }
 
 /// Moves bytes one way until an end or an error, which ends the other side too. The next receive is armed together
-/// with the send, one buffer ahead.
+/// with the send, one buffer ahead; the send is awaited only when there is something new to send.
 async fn pump(from: &Socket, to: &Socket) {
+    let mut sending: Option<SendFuture> = None;
     let mut next = from.recv_start();
     loop {
         let Ok(piece) = next.await else {
             return to.close_hard();
         };
+        if let Some(sending) = sending.take()
+            && sending.await.is_err()
+        {
+            return from.close_hard();
+        }
         if piece.is_empty() {
             return to.shutdown_write();
         }
-        let send = to.send(Gather::from(piece));
+        sending = Some(to.send(Gather::from(piece)));
         next = from.recv_start();
-        if send.await.is_err() {
-            return from.close_hard();
-        }
     }
 }

@@ -115,13 +115,7 @@ impl Core {
             sys::pin_thread(cpu)?;
         }
         let inbox = Arc::new(Inbox::new()?);
-        let pool = || {
-            Pool::new(
-                config.small_buffers,
-                config.large_buffers,
-                config.pool_bytes_max,
-            )
-        };
+        let pool = || Pool::new(config.small_buffers, config.large_buffers, config.pool_bytes_max);
         let uring = || -> io::Result<(Port, Rc<Pool>)> {
             let pool = pool();
             let port = Uring::new(config.ring_entries, pool.clone(), inbox.clone())?;
@@ -210,10 +204,7 @@ impl Entered {
     fn new(core: Rc<CoreState>) -> Entered {
         CURRENT.with(|current| {
             let mut current = current.borrow_mut();
-            assert!(
-                current.is_none(),
-                "a reactor core already runs on this thread"
-            );
+            assert!(current.is_none(), "a reactor core already runs on this thread");
             *current = Some(core.clone());
         });
         waker::set_here(Some(core.id));
@@ -332,6 +323,7 @@ impl CoreState {
         for token in scratch.fresh.drain(..) {
             driver.release_send(token, &result);
         }
+        driver.flush_sends();
     }
 
     /// Starts the receives, closes descriptors, arms the kernel timer. True when the core may sleep.

@@ -12,7 +12,7 @@ use crate::buf::pool::{Pool, SMALL};
 use crate::file::FileState;
 use crate::limits;
 use crate::listener::ListenerState;
-use crate::port::{Completion, Port, Token};
+use crate::port::{Completion, Port, Token, Urgency};
 use crate::send_state::SendState;
 use crate::socket::{NO_OP, SocketState};
 use crate::{Buf, Gather};
@@ -120,10 +120,14 @@ pub(crate) struct Driver {
     started: usize,
     /// Sends queued since the pre-submit hook ran last.
     fresh: Vec<Token>,
+    /// Sends that are the first of their socket, to be started when all of the turn are known.
+    launches: Vec<Token>,
     /// Receives to start at the end of the turn, after the sends.
     arms: Vec<Token>,
     /// Receives that found no buffer: started again when one returns.
     starved: VecDeque<Token>,
+    /// Boxed because the kernel holds their addresses; the boxes themselves are what is reused.
+    #[expect(clippy::vec_box)]
     spare_states: Vec<Box<SendState>>,
     aftermath: Aftermath,
     pub(crate) counters: Counters,
@@ -151,6 +155,7 @@ impl Driver {
             live: 0,
             started: 0,
             fresh: Vec::new(),
+            launches: Vec::new(),
             arms: Vec::new(),
             starved: VecDeque::new(),
             spare_states: Vec::new(),
@@ -304,11 +309,7 @@ impl Driver {
     }
 
     /// The result of the socket's receive, or notes who waits for it.
-    pub(crate) fn poll_recv(
-        &mut self,
-        socket: &SocketState,
-        waker: &Waker,
-    ) -> Poll<io::Result<Buf>> {
+    pub(crate) fn poll_recv(&mut self, socket: &SocketState, waker: &Waker) -> Poll<io::Result<Buf>> {
         let slot = socket.recv_op.get();
         let Some(op) = self.ops.get_mut(slot as usize) else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
@@ -379,11 +380,7 @@ impl Driver {
             ..
         } = completion;
         let op = &mut self.ops[slot as usize];
-        let Kind::Recv {
-            socket,
-            result: out,
-        } = &mut op.kind
-        else {
+        let Kind::Recv { socket, result: out } = &mut op.kind else {
             return;
         };
         if op.orphan {
@@ -518,10 +515,7 @@ impl Driver {
         let slot = token.slot();
         let Some(op) = self.op(token) else { return };
         let Kind::Send {
-            socket,
-            result,
-            hooked,
-            ..
+            socket, result, hooked, ..
         } = &mut op.kind
         else {
             return;
@@ -537,11 +531,33 @@ impl Driver {
             socket.waiting.borrow_mut().push_back(token);
             return;
         }
-        let socket = socket.clone();
-        self.launch_send(token, &socket);
+        socket.sending.set(true);
+        self.launches.push(token);
     }
 
-    fn launch_send(&mut self, token: Token, socket: &Rc<SocketState>) {
+    /// Starts the sends that were released. Only here, after all of the turn are known and before the kernel is
+    /// entered, can be told that nothing waits for a send: no task, no later send, no shutdown, no starved receive.
+    pub(crate) fn flush_sends(&mut self) {
+        let mut launches = std::mem::take(&mut self.launches);
+        for token in launches.drain(..) {
+            let Some(op) = self.op(token) else { continue };
+            let Kind::Send { socket, .. } = &op.kind else {
+                continue;
+            };
+            let socket = socket.clone();
+            let needed = op.waker.is_some()
+                || socket.shutdown_due()
+                || !socket.waiting.borrow().is_empty()
+                || !self.starved.is_empty();
+            let urgency = if needed { Urgency::Awaited } else { Urgency::Unattended };
+            socket.sending.set(false);
+            self.launch_send(token, &socket, urgency);
+            self.launch_waiting(&socket);
+        }
+        self.launches = launches;
+    }
+
+    fn launch_send(&mut self, token: Token, socket: &Rc<SocketState>, urgency: Urgency) {
         let slot = token.slot();
         if self.op(token).is_none() {
             return;
@@ -568,7 +584,7 @@ impl Driver {
         socket.sending.set(true);
         op.phase = Phase::Started;
         self.started += 1;
-        self.port.send(token, socket.fd.as_raw_fd(), state);
+        self.port.send(token, socket.fd.as_raw_fd(), state, urgency);
     }
 
     fn complete_send(&mut self, slot: u32, n: i32) {
@@ -593,7 +609,7 @@ impl Driver {
             self.counters.short_sends += u64::from(n > 0);
             op.phase = Phase::Started;
             self.started += 1;
-            self.port.send(token, socket.fd.as_raw_fd(), state);
+            self.port.send(token, socket.fd.as_raw_fd(), state, Urgency::Blocked);
             return;
         }
         // A stream that misses the middle of a message must not be continued.
@@ -616,7 +632,8 @@ impl Driver {
             let Some(token) = socket.waiting.borrow_mut().pop_front() else {
                 return;
             };
-            self.launch_send(token, socket);
+            // Tasks run before the kernel is entered next, and may come to wait for it.
+            self.launch_send(token, socket, Urgency::Awaited);
         }
     }
 
@@ -677,9 +694,7 @@ impl Driver {
             let cancelled = listener.cancelled.replace(false);
             self.discard(slot);
             match -result {
-                libc::EINVAL if !orphan && self.single_shot_accepts() => {
-                    self.start_accept(&listener)
-                }
+                libc::EINVAL if !orphan && self.single_shot_accepts() => self.start_accept(&listener),
                 libc::EAGAIN | libc::EINTR | libc::ECONNABORTED if !orphan && !cancelled => {
                     self.start_accept(&listener);
                 }
@@ -688,9 +703,7 @@ impl Driver {
                 _ => {}
             }
         }
-        self.aftermath
-            .wakers
-            .append(&mut listener.wakers.borrow_mut());
+        self.aftermath.wakers.append(&mut listener.wakers.borrow_mut());
     }
 
     /// Switches a kernel without multishot accept to single ones; false when that is so already.
@@ -731,29 +744,20 @@ impl Driver {
     fn write_on(&mut self, token: Token) {
         let slot = token.slot();
         let op = &mut self.ops[slot as usize];
-        let Kind::Write {
-            file, bytes, done, ..
-        } = &op.kind
-        else {
+        let Kind::Write { file, bytes, done, .. } = &op.kind else {
             return;
         };
         op.phase = Phase::Started;
         self.started += 1;
-        self.port.write(
-            token,
-            file.fd.as_raw_fd(),
-            bytes.get(*done..).unwrap_or_default(),
-        );
+        self.port
+            .write(token, file.fd.as_raw_fd(), bytes.get(*done..).unwrap_or_default());
     }
 
     fn complete_write(&mut self, slot: u32, n: i32) {
         let op = &mut self.ops[slot as usize];
         let token = Token::new(slot, op.generation);
         let Kind::Write {
-            bytes,
-            done,
-            result,
-            ..
+            bytes, done, result, ..
         } = &mut op.kind
         else {
             return;
@@ -783,11 +787,7 @@ impl Driver {
     }
 
     /// The result of a connect, write or sync; a write gives its vector back.
-    pub(crate) fn poll_plain(
-        &mut self,
-        token: Token,
-        waker: &Waker,
-    ) -> Poll<(io::Result<()>, Vec<u8>)> {
+    pub(crate) fn poll_plain(&mut self, token: Token, waker: &Waker) -> Poll<(io::Result<()>, Vec<u8>)> {
         let Some(op) = self.op(token) else {
             return Poll::Ready((Err(io::ErrorKind::NotConnected.into()), Vec::new()));
         };
@@ -797,12 +797,8 @@ impl Driver {
         }
         let mut kind = self.remove(token.slot());
         let output = match &mut kind {
-            Kind::Connect { result, .. } | Kind::Sync { result, .. } => {
-                (std::mem::replace(result, Ok(())), Vec::new())
-            }
-            Kind::Write { result, bytes, .. } => {
-                (std::mem::replace(result, Ok(())), std::mem::take(bytes))
-            }
+            Kind::Connect { result, .. } | Kind::Sync { result, .. } => (std::mem::replace(result, Ok(())), Vec::new()),
+            Kind::Write { result, bytes, .. } => (std::mem::replace(result, Ok(())), std::mem::take(bytes)),
             _ => (Err(io::ErrorKind::NotConnected.into()), Vec::new()),
         };
         self.aftermath.kinds.push(kind);

@@ -278,9 +278,7 @@ impl Task {
     /// Whether the task has ended, in any way.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        with_core(|core| {
-            core.id != self.core || !core.executor.borrow().is_alive(self.slot, self.generation)
-        })
+        with_core(|core| core.id != self.core || !core.executor.borrow().is_alive(self.slot, self.generation))
     }
 }
 

@@ -39,6 +39,17 @@ impl Token {
     }
 }
 
+/// Who is interested in the end of a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Nobody awaits it yet: its success alone need not end a wait.
+    Unattended,
+    /// A task awaits it.
+    Awaited,
+    /// It found the socket full: it waits for room.
+    Blocked,
+}
+
 /// What became of an operation.
 #[derive(Debug)]
 pub(crate) struct Completion {
@@ -89,8 +100,11 @@ impl Port {
     }
 
     /// Starts a send of what `state` has prepared.
-    pub(crate) fn send(&mut self, token: Token, fd: RawFd, state: &mut SendState) {
-        dispatch!(self, port => port.send(token, fd, state));
+    pub(crate) fn send(&mut self, token: Token, fd: RawFd, state: &mut SendState, urgency: Urgency) {
+        match self {
+            Port::Uring(port) => port.send(token, fd, state, urgency),
+            Port::Epoll(port) => port.send(token, fd, state),
+        }
     }
 
     /// Starts to accept connections, many if the back end can.

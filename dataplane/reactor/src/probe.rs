@@ -101,9 +101,7 @@ fn try_ring() -> io::Result<UringFeatures> {
             return Err(io::Error::from_raw_os_error(-completion.result));
         }
         if completion.buf.as_deref() != Some(BYTES) {
-            return Err(io::Error::other(
-                "a provided buffer came back with other bytes",
-            ));
+            return Err(io::Error::other("a provided buffer came back with other bytes"));
         }
     }
     Ok(ring.features.clone())
@@ -138,10 +136,7 @@ pub(crate) fn explain(error: &io::Error) -> Forbidden {
         ),
         Some(libc::ENOMEM) => forbidden(
             Switch::Memlock,
-            format!(
-                "RLIMIT_MEMLOCK allows only {} bytes",
-                sys::memlock_bytes_max()
-            ),
+            format!("RLIMIT_MEMLOCK allows only {} bytes", sys::memlock_bytes_max()),
             "ulimit -l unlimited (systemd: LimitMEMLOCK=infinity), or make `ring_entries` smaller",
         ),
         Some(libc::EMFILE | libc::ENFILE) => forbidden(
@@ -175,9 +170,7 @@ fn sysctl_disabled() -> Option<u32> {
 /// Whether a seccomp filter (mode 2) is on this process (proc(5), `Seccomp` in `/proc/PID/status`).
 fn seccomp_filtered() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mode = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Seccomp:"));
+    let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
     mode.is_some_and(|mode| mode.trim() == "2")
 }
 

@@ -61,17 +61,20 @@ impl SendState {
     }
 
     /// Fills the vectors with the next pieces (at most `SEND_PIECES_MAX`); bytes beyond them follow in a later call.
-    pub(crate) fn prepare(&mut self) {
+    /// Returns the bytes prepared.
+    pub(crate) fn prepare(&mut self) -> usize {
         let pieces = self.gather.pieces.iter_mut().skip(self.first);
-        let mut count = 0;
+        let (mut count, mut bytes) = (0, 0);
         for (vector, piece) in self.vectors.iter_mut().zip(pieces) {
             vector.iov_base = piece.as_mut_ptr().cast();
             vector.iov_len = piece.len();
             count += 1;
+            bytes += piece.len();
         }
         self.prepared = count;
         self.header.msg_iov = self.vectors.as_mut_ptr();
         self.header.msg_iovlen = count as _;
+        bytes
     }
 
     /// The only piece, when there is one: address and length.

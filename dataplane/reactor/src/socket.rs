@@ -94,6 +94,11 @@ impl SocketState {
         }
     }
 
+    /// A shutdown waits for the last send.
+    pub(crate) fn shutdown_due(&self) -> bool {
+        self.shutdown_due.get()
+    }
+
     fn shutdown_now(&self) {
         // The only error is that the connection is gone already.
         let _ = SockRef::from(&self.fd).shutdown(Shutdown::Write);
@@ -116,8 +121,7 @@ impl Socket {
         let domain = Domain::from(i32::from(addr.family()));
         let fd = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         let socket = Socket::from_fd(fd.into())?;
-        let token =
-            with_core(|core| core.with_driver(|driver| driver.start_connect(&socket.state, addr)));
+        let token = with_core(|core| core.with_driver(|driver| driver.start_connect(&socket.state, addr)));
         PlainOp::new(token).await.0?;
         Ok(socket)
     }
@@ -199,11 +203,13 @@ impl Socket {
     /// the kernel at the end of the turn, after the pre-submit hook. Dropping the future cancels what has not left;
     /// if that cuts the bytes in the middle, every later send fails.
     ///
+    /// A relay is cheapest when it keeps the future and awaits it only after its next receive: a send that nobody
+    /// awaits yet needs no turn of its own to be noticed.
+    ///
     /// # Errors
     /// What the network says, or the pre-submit hook's error.
     pub fn send(&self, gather: Gather) -> SendFuture {
-        let token =
-            with_core(|core| core.with_driver(|driver| driver.start_send(&self.state, gather)));
+        let token = with_core(|core| core.with_driver(|driver| driver.start_send(&self.state, gather)));
         SendFuture { token: Some(token) }
     }
 

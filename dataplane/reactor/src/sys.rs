@@ -115,10 +115,7 @@ pub(crate) fn disconnect(fd: RawFd) -> io::Result<()> {
 
 /// The monotonic clock in nanoseconds.
 pub(crate) fn monotonic_nanos() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a live timespec; this clock always exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
@@ -137,10 +134,7 @@ pub(crate) fn timer_fd() -> io::Result<OwnedFd> {
 /// Lets a timer fire once at a point of the monotonic clock, in nanoseconds (0 is taken as 1: 0 would disarm).
 pub(crate) fn timer_arm(fd: BorrowedFd<'_>, at_nanos: u64) -> io::Result<()> {
     let at_nanos = at_nanos.max(1);
-    let zero = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let value = libc::itimerspec {
         it_interval: zero,
         it_value: libc::timespec {
@@ -151,12 +145,7 @@ pub(crate) fn timer_arm(fd: BorrowedFd<'_>, at_nanos: u64) -> io::Result<()> {
     // SAFETY: the new value is a live itimerspec; the old one is not asked for.
     let result = unsafe {
         let old = std::ptr::null_mut();
-        libc::timerfd_settime(
-            fd.as_raw_fd(),
-            libc::TFD_TIMER_ABSTIME,
-            &raw const value,
-            old,
-        )
+        libc::timerfd_settime(fd.as_raw_fd(), libc::TFD_TIMER_ABSTIME, &raw const value, old)
     };
     checked(result.into()).map(drop)
 }

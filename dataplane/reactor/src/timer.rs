@@ -182,10 +182,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 
 /// Completes at `deadline`; at once when it has passed.
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep {
-        deadline,
-        timer: None,
-    }
+    Sleep { deadline, timer: None }
 }
 
 /// The time was up before the future was ready.

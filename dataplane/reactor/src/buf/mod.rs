@@ -181,11 +181,7 @@ impl Drop for Buf {
                 // SAFETY: a block without a pool was made by `From<Vec<u8>>` from a box and a vector of exactly
                 // this pointer and capacity, and this was its last view.
                 unsafe {
-                    drop(Vec::from_raw_parts(
-                        header.data.as_ptr(),
-                        0,
-                        header.capacity,
-                    ));
+                    drop(Vec::from_raw_parts(header.data.as_ptr(), 0, header.capacity));
                     drop(Box::from_raw(block.as_ptr()));
                 }
             }
@@ -229,10 +225,7 @@ impl From<Vec<u8>> for Buf {
         if bytes.is_empty() {
             return Buf::new();
         }
-        assert!(
-            bytes.len() < u32::MAX as usize,
-            "a Buf holds less than 4 GiB"
-        );
+        assert!(bytes.len() < u32::MAX as usize, "a Buf holds less than 4 GiB");
         let mut bytes = ManuallyDrop::new(bytes);
         let end = bytes.len() as u32;
         let capacity = bytes.capacity();

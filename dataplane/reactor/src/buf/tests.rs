@@ -34,8 +34,5 @@ fn cuts_beyond_the_end_take_what_is_there() {
 
 #[test]
 fn debug_output_hides_the_bytes() {
-    assert_eq!(
-        format!("{:?}", Buf::from(b"secret".to_vec())),
-        "Buf(6 bytes)"
-    );
+    assert_eq!(format!("{:?}", Buf::from(b"secret".to_vec())), "Buf(6 bytes)");
 }

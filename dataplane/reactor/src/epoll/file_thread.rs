@@ -50,12 +50,7 @@ impl FileThread {
     ///
     /// # Errors
     /// When too many jobs wait, or the process has no descriptor left for the job.
-    pub(super) fn submit(
-        &self,
-        token: Token,
-        file: BorrowedFd<'_>,
-        bytes: Option<Vec<u8>>,
-    ) -> io::Result<Option<i32>> {
+    pub(super) fn submit(&self, token: Token, file: BorrowedFd<'_>, bytes: Option<Vec<u8>>) -> io::Result<Option<i32>> {
         let file = file.try_clone_to_owned()?;
         match self.jobs.try_send(Job { token, file, bytes }) {
             Ok(()) => Ok(None),

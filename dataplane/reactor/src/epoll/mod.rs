@@ -341,15 +341,9 @@ impl Epoll {
         let Some(known) = self.known.get_mut(fd as usize) else {
             return;
         };
-        if known
-            .reading
-            .is_some_and(|reading| reading.token() == token)
-        {
+        if known.reading.is_some_and(|reading| reading.token() == token) {
             known.reading = None;
-        } else if known
-            .writing
-            .is_some_and(|writing| writing.token() == token)
-        {
+        } else if known.writing.is_some_and(|writing| writing.token() == token) {
             known.writing = None;
         } else {
             return;

@@ -29,14 +29,14 @@ async fn dropped_receives_lose_no_bytes() {
     let (near, far) = pair().await;
     let bytes = pattern(100_000);
     let expected = bytes.clone();
-    drop(spawn(async move {
+    spawn(async move {
         for piece in bytes.chunks(100) {
             send_vec(&far, piece).await.unwrap();
             yield_now().await;
         }
         far.shutdown_write();
         assert!(far.recv().await.unwrap().is_empty());
-    }));
+    });
     let mut got = Vec::new();
     let mut round = 0;
     loop {
@@ -129,13 +129,9 @@ async fn accept_dropped_at_each_point() {
         turns(3).await;
         settle().await;
         // Accepted or not, the connection is closed with its listener.
-        client
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let ended = client.read(&mut [0; 1]);
-        assert!(
-            matches!(ended, Ok(0)) || ended.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset)
-        );
+        assert!(matches!(ended, Ok(0)) || ended.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset));
     }
 }
 

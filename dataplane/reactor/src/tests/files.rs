@@ -26,10 +26,7 @@ async fn appends_in_order() {
 async fn create_and_open_check_existence() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("segment");
-    assert_eq!(
-        File::open(&path).err().unwrap().kind(),
-        io::ErrorKind::NotFound
-    );
+    assert_eq!(File::open(&path).err().unwrap().kind(), io::ErrorKind::NotFound);
     drop(File::create_append(&path).unwrap());
     let exists = File::create_append(&path).err().unwrap();
     assert_eq!(exists.kind(), io::ErrorKind::AlreadyExists);

@@ -9,6 +9,7 @@ on_both!(
     echo,
     gather_of_many_pieces_larger_than_the_socket_buffer,
     sends_of_one_socket_keep_their_order,
+    sends_that_nobody_awaits_leave_completely,
     peer_that_does_not_read_stops_the_sender_only,
     end_of_stream_after_the_last_bytes,
     half_close_after_queued_sends,
@@ -24,7 +25,7 @@ on_both!(
 
 async fn echo() {
     let (near, far) = pair().await;
-    drop(spawn(async move {
+    spawn(async move {
         loop {
             let piece = far.recv().await.unwrap();
             if piece.is_empty() {
@@ -32,7 +33,7 @@ async fn echo() {
             }
             far.send(Gather::from(piece)).await.unwrap();
         }
-    }));
+    });
     for round in 0..100 {
         let bytes = pattern(1 + round * 37);
         send_vec(&near, &bytes).await.unwrap();
@@ -67,10 +68,7 @@ async fn gather_of_many_pieces_larger_than_the_socket_buffer() {
 async fn sends_of_one_socket_keep_their_order() {
     let (near, far) = pair().await;
     let bytes = pattern(300_000);
-    let sends: Vec<SendFuture> = bytes
-        .chunks(1009)
-        .map(|piece| send_vec(&near, piece))
-        .collect();
+    let sends: Vec<SendFuture> = bytes.chunks(1009).map(|piece| send_vec(&near, piece)).collect();
     let reader = async { recv_exactly(&far, bytes.len()).await };
     let sending = async {
         for send in sends {
@@ -81,16 +79,37 @@ async fn sends_of_one_socket_keep_their_order() {
     assert!(got == bytes);
 }
 
+async fn sends_that_nobody_awaits_leave_completely() {
+    for shutdown in [false, true] {
+        for (count, size) in [(1, 10), (3, 10), (1, 8_000_000), (5, 3_000_000)] {
+            let (near, far) = pair().await;
+            let bytes = pattern(count * size);
+            let sends: Vec<SendFuture> = bytes.chunks(size).map(|p| send_vec(&near, p)).collect();
+            if shutdown {
+                near.shutdown_write();
+            }
+            let wanted = if shutdown { usize::MAX } else { bytes.len() };
+            assert!(recv_exactly(&far, wanted).await == bytes);
+            for send in sends {
+                send.await.unwrap();
+            }
+        }
+    }
+    // A failure is noticed although nobody awaited the send when it was submitted.
+    let (near, far) = pair().await;
+    far.close_hard();
+    sleep(Duration::from_millis(5)).await;
+    let send = send_vec(&near, b"to nobody");
+    sleep(Duration::from_millis(5)).await;
+    assert!(send.await.is_err());
+}
+
 async fn peer_that_does_not_read_stops_the_sender_only() {
     let (near, far) = pair().await;
     let (other_near, other_far) = pair().await;
     let bytes = pattern(20 * 1024 * 1024);
     let mut stuck = send_vec(&near, &bytes);
-    assert!(
-        timeout(Duration::from_millis(100), &mut stuck)
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(100), &mut stuck).await.is_err());
     for _ in 0..50 {
         send_vec(&other_near, b"still alive").await.unwrap();
         assert_eq!(recv_exactly(&other_far, 11).await, b"still alive");
@@ -128,9 +147,7 @@ async fn reset_by_the_peer() {
     let (near, far) = pair_with_std().await;
     let mut recv = near.recv_start();
     assert!(poll_once(&mut recv).await.is_none());
-    socket2::SockRef::from(&far)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
+    socket2::SockRef::from(&far).set_linger(Some(Duration::ZERO)).unwrap();
     drop(far);
     assert_eq!(recv.await.unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert!(send_vec(&near, b"to nobody").await.is_err());
@@ -172,10 +189,7 @@ async fn bulk_stream_gets_large_buffers_and_loses_them_again() {
         got.extend_from_slice(&piece);
     }
     assert!(got == expected);
-    assert!(
-        largest > limits::SMALL_BUFFERS.1 as usize,
-        "largest receive {largest}"
-    );
+    assert!(largest > limits::SMALL_BUFFERS.1 as usize, "largest receive {largest}");
     let mut far = writer.join().unwrap();
     for _ in 0..4 {
         far.write_all(b"small").unwrap();
@@ -184,11 +198,7 @@ async fn bulk_stream_gets_large_buffers_and_loses_them_again() {
     far.write_all(&pattern(60_000)).unwrap();
     std::thread::sleep(Duration::from_millis(20));
     let first = near.recv().await.unwrap();
-    assert!(
-        first.len() <= limits::SMALL_BUFFERS.1 as usize,
-        "{}",
-        first.len()
-    );
+    assert!(first.len() <= limits::SMALL_BUFFERS.1 as usize, "{}", first.len());
     recv_exactly(&near, 60_000 - first.len()).await;
 }
 
@@ -234,11 +244,7 @@ async fn pool_exhaustion_waits_for_a_buffer() {
     }
     send_vec(&near, b"y").await.unwrap();
     let mut starved = far.recv_start();
-    assert!(
-        timeout(Duration::from_millis(20), &mut starved)
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(20), &mut starved).await.is_err());
     assert!(stats().pool_exhausted > 0);
     held.pop();
     assert_eq!(&starved.await.unwrap()[..], b"y");
@@ -250,15 +256,15 @@ pub(crate) async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Out
     let (mut done_a, mut done_b) = (None, None);
     std::future::poll_fn(|cx| {
         use std::task::Poll;
-        if done_a.is_none() {
-            if let Poll::Ready(output) = a.as_mut().poll(cx) {
-                done_a = Some(output);
-            }
+        if done_a.is_none()
+            && let Poll::Ready(output) = a.as_mut().poll(cx)
+        {
+            done_a = Some(output);
         }
-        if done_b.is_none() {
-            if let Poll::Ready(output) = b.as_mut().poll(cx) {
-                done_b = Some(output);
-            }
+        if done_b.is_none()
+            && let Poll::Ready(output) = b.as_mut().poll(cx)
+        {
+            done_b = Some(output);
         }
         match (done_a.take(), done_b.take()) {
             (Some(a), Some(b)) => Poll::Ready((a, b)),

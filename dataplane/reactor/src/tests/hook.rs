@@ -35,10 +35,7 @@ async fn hook_runs_before_the_bytes_are_visible() {
     for turn in [b"one".as_slice(), b"two", b"three"] {
         send_vec(&near, turn).await.unwrap();
     }
-    assert_eq!(
-        *seen.borrow(),
-        vec![b"".to_vec(), b"one".to_vec(), b"two".to_vec()]
-    );
+    assert_eq!(*seen.borrow(), vec![b"".to_vec(), b"one".to_vec(), b"two".to_vec()]);
     drop(far);
 }
 
@@ -92,7 +89,7 @@ async fn hook_may_use_the_core() {
     let (near, far) = pair().await;
     Core::set_pre_submit(move || {
         let _ = now();
-        drop(spawn(async {}));
+        spawn(async {});
         spool.append_now(b"event\n")
     });
     send_vec(&near, b"row").await.unwrap();

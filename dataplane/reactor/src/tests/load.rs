@@ -17,10 +17,10 @@ async fn thousands_of_connections() {
     let listener = Rc::new(Listener::bind(local(), ListenOptions::default()).unwrap());
     let addr = listener.local_addr().unwrap();
     let accepting = listener.clone();
-    drop(spawn(async move {
+    spawn(async move {
         for _ in 0..CONNECTIONS {
             let (socket, _) = accepting.accept().await.unwrap();
-            drop(spawn(async move {
+            spawn(async move {
                 loop {
                     let piece = socket.recv().await.unwrap();
                     if piece.is_empty() {
@@ -28,9 +28,9 @@ async fn thousands_of_connections() {
                     }
                     socket.send(Gather::from(piece)).await.unwrap();
                 }
-            }));
+            });
         }
-    }));
+    });
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
         clients.push(Socket::connect(addr).await.unwrap());
@@ -65,10 +65,7 @@ async fn accept_storm() {
     // One accept arms the listener; nobody takes the rest for a while, so accepting must pause at its bound.
     let mut accepted = vec![listener.accept().await.unwrap()];
     sleep(Duration::from_millis(100)).await;
-    assert!(
-        stats().accepts as usize
-            <= limits::ACCEPTED_WAITING_MAX + limits::ACCEPTS_PER_TURN_MAX + 200
-    );
+    assert!(stats().accepts as usize <= limits::ACCEPTED_WAITING_MAX + limits::ACCEPTS_PER_TURN_MAX + 200);
     while accepted.len() < CONNECTIONS {
         accepted.push(listener.accept().await.unwrap());
     }
@@ -129,11 +126,11 @@ async fn wake_from_another_thread() {
 async fn local_queues() {
     let (sender, mut receiver) = sync::channel::bounded::<u32>(2);
     let other = sender.clone();
-    drop(spawn(async move {
+    spawn(async move {
         for i in 0..100 {
             sender.send(i).await.unwrap();
         }
-    }));
+    });
     drop(other);
     for i in 0..100 {
         assert_eq!(receiver.recv().await, Ok(i));
@@ -143,14 +140,14 @@ async fn local_queues() {
     let (one, two) = (notify.clone(), notify.clone());
     let woken = Rc::new(Cell::new(0));
     let (count_one, count_two) = (woken.clone(), woken.clone());
-    drop(spawn(async move {
+    spawn(async move {
         one.notified().await;
         count_one.set(count_one.get() + 1);
-    }));
-    drop(spawn(async move {
+    });
+    spawn(async move {
         two.notified().await;
         count_two.set(count_two.get() + 1);
-    }));
+    });
     yield_now().await;
     yield_now().await;
     notify.notify_one();

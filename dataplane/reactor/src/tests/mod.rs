@@ -47,9 +47,7 @@ pub(crate) fn run_on<F: Future<Output = ()>>(backend: BackendChoice, scenario: f
 pub(crate) fn run_with<F: Future<Output = ()>>(config: Config, scenario: fn() -> F) {
     let core = Core::new(config).expect("the back end works on this machine");
     core.run(async {
-        timeout(PATIENCE, scenario())
-            .await
-            .expect("the scenario hangs");
+        timeout(PATIENCE, scenario()).await.expect("the scenario hangs");
         settle().await;
     });
 }
@@ -74,9 +72,7 @@ pub(crate) fn local() -> SocketAddr {
 /// Two connected sockets of this core.
 pub(crate) async fn pair() -> (Socket, Socket) {
     let listener = Listener::bind(local(), ListenOptions::default()).unwrap();
-    let near = Socket::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
+    let near = Socket::connect(listener.local_addr().unwrap()).await.unwrap();
     let (far, peer) = listener.accept().await.unwrap();
     assert_eq!(peer, near.local_addr().unwrap());
     (near, far)
@@ -85,9 +81,7 @@ pub(crate) async fn pair() -> (Socket, Socket) {
 /// A socket of this core and a plain blocking one at its other end.
 pub(crate) async fn pair_with_std() -> (Socket, std::net::TcpStream) {
     let listener = std::net::TcpListener::bind(local()).unwrap();
-    let near = Socket::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
+    let near = Socket::connect(listener.local_addr().unwrap()).await.unwrap();
     let (far, _) = listener.accept().unwrap();
     (near, far)
 }
@@ -176,20 +170,16 @@ fn a_core_that_ends_drops_its_tasks_and_operations() {
             let (near, far) = (Rc::new(near), Rc::new(far));
             for socket in [near, far] {
                 let guard = Guard(guards.clone());
-                drop(spawn(async move {
+                spawn(async move {
                     let _guard = guard;
                     let got: io::Result<Buf> = socket.recv().await;
                     panic!("nothing was sent: {got:?}");
-                }));
+                });
             }
             yield_now().await;
             yield_now().await;
         });
         assert_eq!(dropped.get(), 2);
-        assert!(
-            started.elapsed() < Duration::from_secs(2),
-            "{:?}",
-            started.elapsed()
-        );
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     }
 }

@@ -44,11 +44,7 @@ fn forbid_io_uring() -> std::io::Result<()> {
     // SAFETY: plain numbers, and a pointer to a live program of the stated length.
     unsafe {
         if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-            || libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const program,
-            ) != 0
+            || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) != 0
         {
             return Err(std::io::Error::last_os_error());
         }
@@ -92,13 +88,7 @@ fn child_under_the_filter() {
         backend: BackendChoice::Uring,
         ..Config::default()
     });
-    assert!(
-        forced
-            .err()
-            .unwrap()
-            .to_string()
-            .contains("seccomp profile")
-    );
+    assert!(forced.err().unwrap().to_string().contains("seccomp profile"));
     super::run_on(BackendChoice::Auto, || async {
         let (near, far) = super::pair().await;
         super::send_vec(&near, b"works").await.unwrap();

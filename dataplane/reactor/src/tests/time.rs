@@ -16,12 +16,12 @@ async fn sleeps_end_in_order() {
     let order = Rc::new(RefCell::new(Vec::new()));
     for millis in [30u64, 10, 20, 0, 25, 5] {
         let order = order.clone();
-        drop(spawn(async move {
+        spawn(async move {
             let start = Instant::now();
             sleep(Duration::from_millis(millis)).await;
             assert!(start.elapsed() >= Duration::from_millis(millis.saturating_sub(1)));
             order.borrow_mut().push(millis);
-        }));
+        });
     }
     sleep(Duration::from_millis(60)).await;
     assert_eq!(*order.borrow(), [0, 5, 10, 20, 25, 30]);

@@ -22,10 +22,7 @@ fn timers_come_in_order_after_removals() {
     }
     left.sort_unstable();
     let expected: Vec<usize> = left.iter().map(|&(_, i)| keys[i]).collect();
-    assert_eq!(
-        timers.earliest(),
-        left.first().map(|&(deadline, _)| deadline)
-    );
+    assert_eq!(timers.earliest(), left.first().map(|&(deadline, _)| deadline));
     let mut popped = Vec::new();
     while let Some((key, waker)) = timers.pop_due(u64::MAX) {
         assert!(waker.is_some());

@@ -14,7 +14,7 @@ use socket2::SockAddr;
 use crate::buf::pool::{LARGE, Pool, SMALL};
 use crate::executor::SharedInbox;
 use crate::limits;
-use crate::port::{Completion, Token, Waited};
+use crate::port::{Completion, Token, Urgency, Waited};
 use crate::probe::UringFeatures;
 use crate::send_state::SendState;
 
@@ -25,11 +25,23 @@ const WAKE: u64 = 1 << 63;
 const TIMER: u64 = WAKE + 1;
 const IGNORED: u64 = WAKE + 2;
 
+/// Marks the token of a silent send.
+const SILENT: u64 = 1 << 57;
+
 /// Flag of receive requests: wait for readiness first, do not try at once (`io_uring_prep_recv`, liburing).
 const POLL_FIRST: u16 = 1;
 const ENTER_GETEVENTS: libc::c_uint = 1;
 const ENTER_REGISTERED_RING: libc::c_uint = 1 << 4;
 const REGISTER_RING_FDS: libc::c_uint = 20;
+
+/// A send whose success is silent.
+struct Silent {
+    token: Token,
+    /// Bytes it sends if it succeeds.
+    bytes: usize,
+    /// Value of `pushed` after its entry.
+    number: u64,
+}
 
 pub(crate) struct Uring {
     ring: ManuallyDrop<IoUring>,
@@ -47,6 +59,10 @@ pub(crate) struct Uring {
     backlog: VecDeque<squeue::Entry>,
     /// Requests in the kernel or the queue that have a last completion to come.
     outstanding: usize,
+    /// Entries ever pushed to the submission queue.
+    pushed: u64,
+    /// Sends that make a completion only when they fail, in order of submission.
+    silent: Vec<Silent>,
     pub(crate) waits: u64,
     pub(crate) overflows: u64,
 }
@@ -57,14 +73,10 @@ impl Uring {
     /// # Errors
     /// What the kernel says when it forbids or lacks something that is needed; `probe` explains it.
     pub(crate) fn new(entries: u32, pool: Rc<Pool>, inbox: SharedInbox) -> io::Result<Uring> {
-        let entries = entries
-            .clamp(8, limits::RING_ENTRIES_MAX)
-            .next_power_of_two();
+        let entries = entries.clamp(8, limits::RING_ENTRIES_MAX).next_power_of_two();
         let (ring, no_sqarray) = match build(entries, true) {
             Ok(ring) => (ring, true),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                (build(entries, false)?, false)
-            }
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => (build(entries, false)?, false),
             Err(error) => return Err(error),
         };
         let registered = register_ring(ring.as_raw_fd());
@@ -83,6 +95,8 @@ impl Uring {
             timer_spec: Box::new(types::Timespec::new()),
             backlog: VecDeque::new(),
             outstanding: 0,
+            pushed: 0,
+            silent: Vec::new(),
             waits: 0,
             overflows: 0,
         };
@@ -100,12 +114,7 @@ impl Uring {
         // SAFETY: the ring memory is valid for `entries` descriptors and stays so until the kernel's ring is gone:
         // the pool keeps it attached until `Drop` below detaches it.
         unsafe {
-            (self.ring.submitter()).register_buf_ring_with_flags(
-                buffers.address(),
-                entries,
-                u16::from(group),
-                0,
-            )?;
+            (self.ring.submitter()).register_buf_ring_with_flags(buffers.address(), entries, u16::from(group), 0)?;
         }
         self.pool.attach_ring(group, buffers);
         Ok(())
@@ -123,7 +132,9 @@ impl Uring {
 
     fn try_push(&mut self, entry: &squeue::Entry) -> bool {
         // SAFETY: `Port`'s contract: buffers, headers and addresses named by the entry outlive the operation.
-        unsafe { self.ring.submission().push(entry).is_ok() }
+        let pushed = unsafe { self.ring.submission().push(entry).is_ok() };
+        self.pushed += u64::from(pushed);
+        pushed
     }
 
     fn start(&mut self, token: Token, entry: squeue::Entry) {
@@ -140,19 +151,36 @@ impl Uring {
         self.start(token, entry);
     }
 
-    pub(crate) fn send(&mut self, token: Token, fd: RawFd, state: &mut SendState) {
-        state.prepare();
-        // With MSG_WAITALL the kernel itself continues after a short write, without a round trip to us.
-        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+    /// Sends what `state` has prepared. One that nobody awaits is tried without waiting, and only its failure makes
+    /// a completion: so the call that submits it can sleep on, and once the kernel has consumed its entry, no
+    /// completion means that all was sent.
+    ///
+    /// With MSG_WAITALL a short write counts as a failure there, and elsewhere the kernel continues it by itself.
+    pub(crate) fn send(&mut self, token: Token, fd: RawFd, state: &mut SendState, urgency: Urgency) {
+        let silent = urgency == Urgency::Unattended;
+        let mut flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        if silent {
+            flags |= libc::MSG_DONTWAIT;
+        }
+        let bytes_prepared = state.prepare();
         let entry = match state.single() {
-            Some((bytes, len)) => opcode::Send::new(types::Fd(fd), bytes, len)
-                .flags(flags)
-                .build(),
+            Some((bytes, len)) => opcode::Send::new(types::Fd(fd), bytes, len).flags(flags).build(),
             None => opcode::SendMsg::new(types::Fd(fd), state.header())
                 .flags(flags as u32)
                 .build(),
         };
-        self.start(token, entry);
+        if !silent {
+            self.start(token, entry);
+            return;
+        }
+        let token = Token(token.0 | SILENT);
+        self.start(token, entry.flags(squeue::Flags::SKIP_SUCCESS));
+        self.silent.push(Silent {
+            token,
+            bytes: bytes_prepared,
+            // Entries are consumed in order; those in the backlog come after all that are in the queue.
+            number: self.pushed + self.backlog.len() as u64,
+        });
     }
 
     pub(crate) fn accept(&mut self, token: Token, fd: RawFd) {
@@ -258,8 +286,7 @@ impl Uring {
         let (flags, none) = (ENTER_GETEVENTS | flag, std::ptr::null::<libc::c_void>());
         let call = libc::SYS_io_uring_enter;
         // SAFETY: the entries queued point to memory that `Port`'s contract keeps valid; no argument block is passed.
-        let result =
-            unsafe { libc::syscall(call, fd, to_submit, min_complete, flags, none, 0usize) };
+        let result = unsafe { libc::syscall(call, fd, to_submit, min_complete, flags, none, 0usize) };
         if result >= 0 {
             return Ok(());
         }
@@ -279,7 +306,9 @@ impl Uring {
             let more = cqueue::more(entry.flags());
             if data & WAKE == 0 {
                 self.outstanding -= usize::from(!more);
-                out.push(translate(&self.pool, &entry, more));
+                let completion = translate(&self.pool, &entry, more);
+                self.silent.retain(|silent| silent.token != completion.token);
+                out.push(completion);
                 continue;
             }
             match data {
@@ -294,7 +323,37 @@ impl Uring {
                 _ => {}
             }
         }
+        self.reap_silent(out);
         waited
+    }
+
+    /// Completes the silent sends that were submitted and have not failed.
+    fn reap_silent(&mut self, out: &mut Vec<Completion>) {
+        if self.silent.is_empty() {
+            return;
+        }
+        let queue = self.ring.submission();
+        // A failure may still be outside the completion queue when that overflowed: judge after the next wait.
+        if queue.cq_overflow() {
+            return;
+        }
+        let consumed = self.pushed - queue.len() as u64;
+        drop(queue);
+        let done = self
+            .silent
+            .iter()
+            .take_while(|silent| silent.number <= consumed)
+            .count();
+        for silent in self.silent.drain(..done) {
+            self.outstanding -= 1;
+            out.push(Completion {
+                token: silent.token,
+                result: silent.bytes.min(i32::MAX as usize) as i32,
+                buf: None,
+                more: false,
+                nonempty: false,
+            });
+        }
     }
 }
 
