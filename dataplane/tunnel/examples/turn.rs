@@ -9,18 +9,33 @@ use tunnel::{Event, Limits, Mux, StreamId, open::SESSION_PATH};
 
 const SESSIONS: usize = 50;
 
+const TURNS: usize = 100_000;
+/// The quickest of so many rounds counts: what else the machine does only makes them slower.
+const ROUNDS: usize = 7;
+
 fn main() {
     for (up, down) in [(40, 120), (200, 2_000), (200, 16_000)] {
         let mut pair = Pair::new();
         pair.run(20_000, up, down);
-        let turns = 300_000;
-        let started = Instant::now();
-        pair.run(turns, up, down);
-        let ns = started.elapsed().as_nanos() as f64 / turns as f64;
-        println!(
-            "query {up:>5} B, answer {down:>6} B: {ns:>7.0} ns per turn, both ends, both directions"
-        );
+        let ns = (0..ROUNDS)
+            .map(|_| {
+                let before = cpu_time();
+                pair.run(TURNS, up, down);
+                (cpu_time() - before).as_nanos() as usize / TURNS
+            })
+            .min()
+            .unwrap_or(0);
+        println!("query {up:>5} B, answer {down:>6} B: {ns:>6} ns CPU per turn, both ends, both directions");
     }
+}
+
+/// Time on a processor; where the kernel does not tell, time on the wall.
+fn cpu_time() -> Duration {
+    static STARTED: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    std::fs::read_to_string("/proc/self/schedstat")
+        .ok()
+        .and_then(|text| text.split(' ').next()?.parse().ok())
+        .map_or_else(|| STARTED.get_or_init(Instant::now).elapsed(), Duration::from_nanos)
 }
 
 struct Pair {
@@ -54,32 +69,14 @@ impl Pair {
         let (query, answer) = (Bytes::from(vec![1; up]), Bytes::from(vec![2; down]));
         for turn in 0..turns {
             let id = self.ids[turn % self.ids.len()];
-            one_way(
-                &mut self.client,
-                &mut self.server,
-                id,
-                &query,
-                &mut self.spare,
-            );
-            one_way(
-                &mut self.server,
-                &mut self.client,
-                id,
-                &answer,
-                &mut self.spare,
-            );
+            one_way(&mut self.client, &mut self.server, id, &query, &mut self.spare);
+            one_way(&mut self.server, &mut self.client, id, &answer, &mut self.spare);
         }
     }
 }
 
 /// One message from one end to the other, and its credit.
-fn one_way(
-    from: &mut Mux<BytesMut>,
-    to: &mut Mux<BytesMut>,
-    id: StreamId,
-    message: &[u8],
-    spare: &mut Vec<BytesMut>,
-) {
+fn one_way(from: &mut Mux<BytesMut>, to: &mut Mux<BytesMut>, id: StreamId, message: &[u8], spare: &mut Vec<BytesMut>) {
     // Stands for a buffer that a socket was read into.
     from.send_data(id, BytesMut::from(message));
     carry(from, to, spare);
@@ -110,7 +107,6 @@ fn carry(from: &mut Mux<BytesMut>, to: &mut Mux<BytesMut>, _spare: &mut Vec<Byte
         64 * 1024,
     ) {}
     if !wire.is_empty() {
-        to.feed(wire, Duration::from_secs(1))
-            .expect("two ends of our own");
+        to.feed(wire, Duration::from_secs(1)).expect("two ends of our own");
     }
 }

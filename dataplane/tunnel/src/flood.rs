@@ -46,10 +46,7 @@ impl Tokens {
         if passed > 0 {
             self.at = now;
             let back = passed.saturating_mul(u64::from(self.bucket.per_second));
-            self.milli = self
-                .milli
-                .saturating_add(back)
-                .min(u64::from(self.bucket.burst) * 1000);
+            self.milli = self.milli.saturating_add(back).min(u64::from(self.bucket.burst) * 1000);
         }
         match self.milli.checked_sub(1000) {
             Some(left) => {

@@ -218,9 +218,7 @@ impl Header {
                 self.on_stream(false)?;
                 match self.len {
                     0 => Ok(()),
-                    _ if self.has(FLAG_ACK) => {
-                        Err(Bad::size("SETTINGS acknowledgement with content"))
-                    }
+                    _ if self.has(FLAG_ACK) => Err(Bad::size("SETTINGS acknowledgement with content")),
                     n if n % 6 != 0 => Err(Bad::size("SETTINGS not a multiple of 6")),
                     _ => Ok(()),
                 }
@@ -348,15 +346,11 @@ pub fn headers_fragment<'a>(header: &Header, payload: &'a [u8]) -> Result<&'a [u
     let mut rest = payload;
     let mut padding = 0;
     if header.has(FLAG_PADDED) {
-        let (&n, tail) = rest
-            .split_first()
-            .ok_or(Bad::size("PADDED frame without pad length"))?;
+        let (&n, tail) = rest.split_first().ok_or(Bad::size("PADDED frame without pad length"))?;
         (padding, rest) = (usize::from(n), tail);
     }
     if header.has(FLAG_PRIORITY) {
-        rest = rest
-            .get(5..)
-            .ok_or(Bad::size("HEADERS too short for its priority"))?;
+        rest = rest.get(5..).ok_or(Bad::size("HEADERS too short for its priority"))?;
     }
     let len = rest
         .len()
@@ -430,22 +424,10 @@ pub fn put_window_update(out: &mut Vec<u8>, stream: u32, increment: u32) {
 }
 
 /// Appends HEADERS and as many CONTINUATION as the peer's frame size asks for.
-pub fn put_headers(
-    out: &mut Vec<u8>,
-    stream: u32,
-    block: &[u8],
-    end_stream: bool,
-    frame_bytes_max: usize,
-) {
+pub fn put_headers(out: &mut Vec<u8>, stream: u32, block: &[u8], end_stream: bool, frame_bytes_max: usize) {
     let end = if end_stream { FLAG_END_STREAM } else { 0 };
     if block.len() <= frame_bytes_max {
-        put_header(
-            out,
-            block.len(),
-            Kind::Headers,
-            end | FLAG_END_HEADERS,
-            stream,
-        );
+        put_header(out, block.len(), Kind::Headers, end | FLAG_END_HEADERS, stream);
         out.extend_from_slice(block);
         return;
     }

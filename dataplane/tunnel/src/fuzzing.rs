@@ -62,10 +62,7 @@ pub fn mux(data: &[u8]) {
     };
     let whole = observe(choice, bytes, bytes.len().max(1));
     for step in [1, 2, 7, 100] {
-        assert!(
-            observe(choice, bytes, step) == whole,
-            "cut every {step} bytes"
-        );
+        assert!(observe(choice, bytes, step) == whole, "cut every {step} bytes");
     }
     assert!(
         whole.1.len() <= ANSWER_BYTES + ANSWER_FACTOR * bytes.len(),
@@ -101,13 +98,7 @@ fn observe(choice: u8, bytes: &[u8], step: usize) -> Seen {
     let mut events: Vec<Event<VecPayload>> = Vec::new();
     while let Some(event) = mux.poll_event() {
         match (events.last_mut(), event) {
-            (
-                Some(Event::Data {
-                    stream: s,
-                    data: have,
-                }),
-                Event::Data { stream, data },
-            ) if *s == stream => {
+            (Some(Event::Data { stream: s, data: have }), Event::Data { stream, data }) if *s == stream => {
                 have.0.extend(data.0);
             }
             (_, event) => events.push(event),
@@ -154,8 +145,5 @@ fn converse(choice: u8, bytes: &[u8]) {
         mux.handle_timeout(NOW * seconds);
     }
     transmit(&mut mux);
-    assert!(
-        mux.is_closed() && mux.streams() == 0,
-        "silence ends every link"
-    );
+    assert!(mux.is_closed() && mux.streams() == 0, "silence ends every link");
 }

@@ -70,10 +70,7 @@ impl GrpcStatus {
 
     /// From the number; what is not known is `Unknown`, as gRPC asks.
     pub fn from_code(code: u32) -> Self {
-        Self::ALL
-            .get(code as usize)
-            .copied()
-            .unwrap_or(Self::Unknown)
+        Self::ALL.get(code as usize).copied().unwrap_or(Self::Unknown)
     }
 }
 
@@ -160,11 +157,7 @@ enum State {
     /// First byte of a SessionFrame of so many bytes.
     Tag(u32),
     /// Length of the data field, read so far, in a message with so many bytes left.
-    Length {
-        message_left: u32,
-        value: u64,
-        shift: u32,
-    },
+    Length { message_left: u32, value: u64, shift: u32 },
     /// So much payload is still to come.
     Payload(u32),
     /// A message being assembled.
@@ -192,22 +185,15 @@ impl Decoder {
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<Step, BadMessage> {
         // The whole head of a data message in one piece is what nearly every frame of a session has.
         if self.session
-            && let (State::Prefix(_, 0), Some(head)) = (&self.state, input.first_chunk::<7>())
+            && matches!(self.state, State::Prefix(_, 0))
+            && let Some((head, field)) = data_head(input)
         {
-            let message = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
-            let field = u32::from(head[6]);
-            if head[0] == 0
-                && head[5] == DATA_TAG
-                && (1..0x80).contains(&field)
-                && message == field + 2
-            {
-                let payload = (field as usize).min(input.len() - 7);
-                self.state = match field - payload as u32 {
-                    0 => START,
-                    left => State::Payload(left),
-                };
-                return Ok(Step::Payload(7, payload));
-            }
+            let payload = (field as usize).min(input.len() - head);
+            self.state = match field - payload as u32 {
+                0 => START,
+                left => State::Payload(left),
+            };
+            return Ok(Step::Payload(head, payload));
         }
         self.step_slow(input)
     }
@@ -291,10 +277,7 @@ impl Decoder {
 
     fn begin_message(&mut self, len: u32) -> Result<(), BadMessage> {
         if len as usize > self.message_bytes_max {
-            return Err(BadMessage(
-                GrpcStatus::ResourceExhausted,
-                "message larger than allowed",
-            ));
+            return Err(BadMessage(GrpcStatus::ResourceExhausted, "message larger than allowed"));
         }
         // The peer pays for the memory byte by byte, so a length alone reserves little.
         let bytes = Vec::with_capacity((len as usize).min(4096));
@@ -330,6 +313,22 @@ impl Decoder {
         };
         Ok(())
     }
+}
+
+/// The head of a data message of at most 16 KiB, when all of it is there: its length and that of the payload.
+#[inline]
+fn data_head(input: &[u8]) -> Option<(usize, u32)> {
+    let [0, a, b, c, d, DATA_TAG, low, high, ..] = *input else {
+        return None;
+    };
+    let message = u32::from_be_bytes([a, b, c, d]);
+    let (head, field) = match (low, high) {
+        (1..0x80, _) => (7, u32::from(low)),
+        (0x80.., 1..0x80) => (8, u32::from(low & 0x7f) | u32::from(high) << 7),
+        _ => return None,
+    };
+    // The field fills its message, see `length_byte`.
+    (message == field + (head - PREFIX_BYTES) as u32).then_some((head, field))
 }
 
 /// `grpc-message` as gRPC encodes it: printable ASCII but `%` stands for itself, all else is `%XX`.

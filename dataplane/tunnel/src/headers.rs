@@ -55,10 +55,7 @@ pub(crate) fn request<'a>(
 
 /// The header list before the first message of an answer.
 pub(crate) fn response() -> [Field<'static>; 2] {
-    [
-        (b":status", b"200"),
-        (b"content-type", CONTENT_TYPE.as_bytes()),
-    ]
+    [(b":status", b"200"), (b"content-type", CONTENT_TYPE.as_bytes())]
 }
 
 /// The trailers as owned values: status and, unless empty, message.
@@ -76,8 +73,7 @@ impl Trailers {
     }
 
     pub(crate) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
-        let message =
-            (!self.message.is_empty()).then_some((&b"grpc-message"[..], self.message.as_bytes()));
+        let message = (!self.message.is_empty()).then_some((&b"grpc-message"[..], self.message.as_bytes()));
         [(&b"grpc-status"[..], self.status.as_bytes())]
             .into_iter()
             .chain(message)
@@ -87,11 +83,8 @@ impl Trailers {
 /// Whether a path and metadata may be sent: the path starts with a slash, names are lower-case tokens that are not ours to
 /// set, values printable.
 pub(crate) fn sendable(path: &str, metadata: &[(&str, &str)]) -> bool {
-    let reserved = |n: &str| {
-        n.starts_with("grpc-")
-            || NOT_METADATA.contains(&n.as_bytes())
-            || FORBIDDEN.contains(&n.as_bytes())
-    };
+    let reserved =
+        |n: &str| n.starts_with("grpc-") || NOT_METADATA.contains(&n.as_bytes()) || FORBIDDEN.contains(&n.as_bytes());
     path.starts_with('/')
         && path.bytes().all(|b| b.is_ascii_graphic())
         && metadata
@@ -182,8 +175,7 @@ impl Fields {
         match name {
             b"content-type" => {
                 let rest = value.strip_prefix(CONTENT_TYPE.as_bytes());
-                self.grpc_content =
-                    rest.is_some_and(|r| matches!(r.first(), None | Some(b'+' | b';')));
+                self.grpc_content = rest.is_some_and(|r| matches!(r.first(), None | Some(b'+' | b';')));
             }
             b"te" if value != b"trailers" => self.malformed = Some("te other than trailers"),
             b"grpc-status" => {
@@ -193,9 +185,7 @@ impl Fields {
             b"grpc-message" => self.grpc_message = percent_decode(value),
             _ if FORBIDDEN.contains(&name) => self.malformed = Some("connection header in HTTP/2"),
             _ if NOT_METADATA.contains(&name) => {}
-            _ => self
-                .metadata
-                .push((String::from_utf8_lossy(name).into_owned(), text())),
+            _ => self.metadata.push((String::from_utf8_lossy(name).into_owned(), text())),
         }
     }
 
@@ -209,9 +199,7 @@ impl Fields {
     /// Checks the pseudo-headers of a response (`true`) or of trailers.
     pub(crate) fn check_answer(&mut self, head: bool) {
         let wanted = if head { 16 } else { 0 };
-        if self.malformed.is_none()
-            && (self.seen_pseudo != wanted || (head && self.status.is_none()))
-        {
+        if self.malformed.is_none() && (self.seen_pseudo != wanted || (head && self.status.is_none())) {
             self.malformed = Some("pseudo-headers of an answer are wrong");
         }
     }
@@ -236,8 +224,7 @@ mod tests {
 
     fn read(list: &[(&str, &str)]) -> Fields {
         let mut f = Fields::default();
-        list.iter()
-            .for_each(|(n, v)| f.take(n.as_bytes(), v.as_bytes(), 4096));
+        list.iter().for_each(|(n, v)| f.take(n.as_bytes(), v.as_bytes(), 4096));
         f
     }
 
@@ -280,12 +267,7 @@ mod tests {
         ] {
             assert!(with(bad).is_some(), "{bad:?}");
         }
-        let mut late = read(&[
-            ("x", "y"),
-            (":method", "POST"),
-            (":scheme", "https"),
-            (":path", "/a"),
-        ]);
+        let mut late = read(&[("x", "y"), (":method", "POST"), (":scheme", "https"), (":path", "/a")]);
         late.check_request();
         assert!(late.malformed.is_some());
         assert!(read(&[("x", &"y".repeat(5000))]).too_large);

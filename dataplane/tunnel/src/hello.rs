@@ -17,9 +17,7 @@ pub enum BadHello {
     #[error("greeting cannot be decoded")]
     Undecodable,
     /// The other end speaks another version of the link's protocol.
-    #[error(
-        "the other end speaks version {theirs} of the link protocol, this end {PROTOCOL_VERSION}"
-    )]
+    #[error("the other end speaks version {theirs} of the link protocol, this end {PROTOCOL_VERSION}")]
     Version {
         /// What it said.
         theirs: u32,
@@ -90,15 +88,9 @@ mod tests {
             protocol_version: 0,
             ..good.clone()
         };
-        assert_eq!(
-            request(&old.encode_to_vec()),
-            Err(BadHello::Version { theirs: 0 })
-        );
+        assert_eq!(request(&old.encode_to_vec()), Err(BadHello::Version { theirs: 0 }));
         let core = HelloRequest { core: 2, ..good };
-        assert!(matches!(
-            request(&core.encode_to_vec()),
-            Err(BadHello::Value(_))
-        ));
+        assert!(matches!(request(&core.encode_to_vec()), Err(BadHello::Value(_))));
         let reply_good = HelloReply {
             protocol_version: PROTOCOL_VERSION,
             name: "a".into(),
@@ -109,10 +101,7 @@ mod tests {
             name: "a\n".into(),
             ..reply_good
         };
-        assert!(matches!(
-            reply(&long.encode_to_vec()),
-            Err(BadHello::Value(_))
-        ));
+        assert!(matches!(reply(&long.encode_to_vec()), Err(BadHello::Value(_))));
         assert_eq!(reply(&[0xff]), Err(BadHello::Undecodable));
     }
 }

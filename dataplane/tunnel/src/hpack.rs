@@ -34,11 +34,7 @@ impl Default for Decoder {
 
 impl Decoder {
     /// Calls `field` with every name and value of a whole block.
-    pub fn decode(
-        &mut self,
-        block: &[u8],
-        mut field: impl FnMut(&[u8], &[u8]),
-    ) -> Result<(), BadBlock> {
+    pub fn decode(&mut self, block: &[u8], mut field: impl FnMut(&[u8], &[u8])) -> Result<(), BadBlock> {
         self.plain.clear();
         let expanded = expand(block, &mut self.plain)?;
         let block = if expanded { &self.plain } else { block };
@@ -80,10 +76,7 @@ impl Encoder {
     }
 
     /// Encodes a block.
-    pub fn encode<'a>(
-        &mut self,
-        fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
-    ) -> Vec<u8> {
+    pub fn encode<'a>(&mut self, fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
         let mut block = Vec::with_capacity(128);
         if let Some(size) = self.resized.take() {
             put_integer(&mut block, size, 5, 0x20);
@@ -126,16 +119,10 @@ fn expand(block: &[u8], plain: &mut Vec<u8>) -> Result<bool, BadBlock> {
 }
 
 /// Moves one string (RFC 7541, 5.2) from `input` to `plain`; returns what follows it.
-fn string<'a>(
-    input: &'a [u8],
-    plain: &mut Vec<u8>,
-    expanded: &mut bool,
-) -> Result<&'a [u8], BadBlock> {
+fn string<'a>(input: &'a [u8], plain: &mut Vec<u8>, expanded: &mut bool) -> Result<&'a [u8], BadBlock> {
     let (len, used) = integer(input, 7)?;
     let end = used.checked_add(len).ok_or(BadBlock("string too long"))?;
-    let raw = input
-        .get(used..end)
-        .ok_or(BadBlock("string ends after the block"))?;
+    let raw = input.get(used..end).ok_or(BadBlock("string ends after the block"))?;
     if input.first().is_some_and(|b| b & 0x80 != 0) {
         *expanded = true;
         let at = plain.len();
@@ -152,9 +139,7 @@ fn string<'a>(
 
 /// Reads an integer (RFC 7541, 5.1) of at most 28 + 8 bits; returns it and the bytes it took.
 fn integer(input: &[u8], prefix: u8) -> Result<(usize, usize), BadBlock> {
-    let (&first, tail) = input
-        .split_first()
-        .ok_or(BadBlock("integer ends after the block"))?;
+    let (&first, tail) = input.split_first().ok_or(BadBlock("integer ends after the block"))?;
     let mask = (1u16 << prefix) as usize - 1;
     let mut value = usize::from(first) & mask;
     if value < mask {
@@ -176,8 +161,7 @@ fn put_integer(out: &mut Vec<u8>, value: usize, prefix: u8, lead: u8) {
 /// How many Huffman codes there are of each length (RFC 7541, appendix B). The code is canonical: sorted by length, then by
 /// symbol, each code is the one before plus one. So lengths and order are all there is to it.
 const CODES_OF_LENGTH: [u16; 31] = [
-    0, 0, 0, 0, 0, 10, 26, 32, 6, 0, 5, 3, 2, 6, 2, 3, 0, 0, 0, 3, 8, 13, 26, 29, 12, 4, 15, 19,
-    29, 0, 4,
+    0, 0, 0, 0, 0, 10, 26, 32, 6, 0, 5, 3, 2, 6, 2, 3, 0, 0, 0, 3, 8, 13, 26, 29, 12, 4, 15, 19, 29, 0, 4,
 ];
 
 /// The symbols in the order of their codes; 256 is the end of string.
@@ -204,11 +188,7 @@ fn huffman(input: &[u8], out: &mut Vec<u8>) -> Result<(), BadBlock> {
             len += 1;
             code = (code << 1) | u32::from(byte >> bit & 1);
             first <<= 1;
-            let count = u32::from(
-                *CODES_OF_LENGTH
-                    .get(len)
-                    .ok_or(BadBlock("no such Huffman code"))?,
-            );
+            let count = u32::from(*CODES_OF_LENGTH.get(len).ok_or(BadBlock("no such Huffman code"))?);
             if code.wrapping_sub(first) < count {
                 match SYMBOLS.get((place + code - first) as usize) {
                     Some(&symbol) if symbol < 256 => out.push(symbol as u8),

@@ -24,6 +24,13 @@ pub const CONTROL_QUEUE_BYTES_MAX: usize = 1 << 20;
 pub const SCHED_QUANTUM_BYTES: i32 = 32 * 1024;
 /// Credit of a stream that was quiet: up to here it goes before the bulk streams.
 pub const SCHED_FRESH_BYTES: i32 = 16 * 1024;
+/// A turn is not cut into a frame smaller than this.
+pub const SCHED_TURN_BYTES_MIN: usize = 1024;
+/// A piece of payload up to this size is copied out of the chunk it came in when it is only a small part of it, so that a
+/// stalled session does not pin chunks of many times what it may hold.
+pub const SLICE_COPY_BYTES_MAX: usize = 4096;
+/// What part of its chunk a piece has to be to be sliced off whatever its size.
+pub const SLICE_SHARE_MIN: usize = 4;
 /// Bytes of a status message that are kept and sent.
 pub const STATUS_MESSAGE_BYTES_MAX: usize = 1024;
 
@@ -74,15 +81,9 @@ impl Limits {
     /// The same limits with every value moved into the range the protocol allows.
     pub(crate) fn clamped(mut self) -> Self {
         let window = WINDOW_BYTES_INITIAL..=WINDOW_BYTES_MAX;
-        self.stream_window_bytes = self
-            .stream_window_bytes
-            .clamp(*window.start(), *window.end());
-        self.connection_window_bytes = self
-            .connection_window_bytes
-            .clamp(*window.start(), *window.end());
-        self.frame_bytes_max = self
-            .frame_bytes_max
-            .clamp(FRAME_BYTES_DEFAULT, FRAME_BYTES_ADVERTISED);
+        self.stream_window_bytes = self.stream_window_bytes.clamp(*window.start(), *window.end());
+        self.connection_window_bytes = self.connection_window_bytes.clamp(*window.start(), *window.end());
+        self.frame_bytes_max = self.frame_bytes_max.clamp(FRAME_BYTES_DEFAULT, FRAME_BYTES_ADVERTISED);
         self
     }
 }
@@ -92,7 +93,7 @@ impl Limits {
 pub struct FloodLimits {
     /// RST_STREAM from the peer, and streams of the peer that we had to reset (CVE-2023-44487).
     pub resets: Bucket,
-    /// PING without ACK.
+    /// PING without ACK. Some peers measure the path with one per round trip.
     pub pings: Bucket,
     /// SETTINGS without ACK.
     pub settings: Bucket,
@@ -117,8 +118,8 @@ impl Default for FloodLimits {
                 per_second: 200,
             },
             pings: Bucket {
-                burst: 100,
-                per_second: 10,
+                burst: 1000,
+                per_second: 100,
             },
             settings: Bucket {
                 burst: 20,

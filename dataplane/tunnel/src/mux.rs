@@ -224,9 +224,7 @@ impl<B: Payload> Mux<B> {
         }
         let id = self.stream_id;
         self.stream_id += 2;
-        let block = self
-            .hpack_out
-            .encode(headers::request(path, &self.authority, metadata));
+        let block = self.hpack_out.encode(headers::request(path, &self.authority, metadata));
         let frame_bytes_max = self.peer.frame_bytes_max as usize;
         frame::put_headers(&mut self.control, id, &block, false, frame_bytes_max);
         self.insert(id, path, Local::Open);
@@ -271,68 +269,60 @@ impl<B: Payload> Mux<B> {
     /// `Limits::stream_queue_bytes_max` resets the stream, which `Event::Closed` tells; a message into an empty queue is
     /// taken whatever its size.
     pub fn send_message(&mut self, stream: StreamId, message: &[u8]) {
-        let Some(s) = self.streams.get(&stream.0) else {
-            return;
-        };
-        if s.sendable() && self.admit(stream, message.len(), s.queued() == 0) {
-            self.queue(stream.0, |s| s.push_message(framed(message)));
-        }
+        self.enqueue(stream, message.len(), true, |s| s.push_message(framed(message)));
     }
 
     /// Queues `data` as `SessionFrame { data }`. All of it is taken (its length is returned), or none (0) when the stream is
     /// over. Ask [`capacity`](Self::capacity) before reading what is to be sent: a queue larger than
     /// `Limits::stream_queue_bytes_max` resets the stream, which `Event::Closed` tells.
+    #[inline]
     pub fn send_data(&mut self, stream: StreamId, data: B) -> usize {
         let n = data.as_ref().len();
-        let (Some(s), Ok(len @ 1..)) = (self.streams.get(&stream.0), u32::try_from(n)) else {
+        let Ok(len @ 1..) = u32::try_from(n) else {
             return 0;
         };
-        if !s.sendable() || !self.admit(stream, n, false) {
-            return 0;
+        if self.enqueue(stream, n, false, |s| s.push_data(data, len)) {
+            n
+        } else {
+            0
         }
-        self.queue(stream.0, |s| s.push_data(data, len));
-        n
     }
 
-    /// Whether `n` more bytes may be queued; if not the stream is over.
+    /// Lets `push` add about `n` bytes to a stream's queue, if the stream takes them; the response headers go before them in
+    /// server role. `alone`: something of any size may enter an empty queue.
     #[inline]
-    fn admit(&mut self, stream: StreamId, n: usize, whatever: bool) -> bool {
-        let queued = self.streams.get(&stream.0).map_or(0, Stream::queued);
-        if whatever || queued.saturating_add(n) <= self.limits.stream_queue_bytes_max {
-            return true;
+    fn enqueue(&mut self, stream: StreamId, n: usize, alone: bool, push: impl FnOnce(&mut Stream<B>) -> usize) -> bool {
+        let Some(s) = self.streams.get_mut(&stream.0).filter(|s| s.sendable()) else {
+            return false;
+        };
+        let whatever = alone && s.queued() == 0;
+        if !whatever && s.queued().saturating_add(n) > self.limits.stream_queue_bytes_max {
+            self.overrun(stream);
+            return false;
         }
+        if matches!(s.local, Local::Silent) {
+            s.local = Local::Open;
+            let block = self.hpack_out.encode(headers::response());
+            frame::put_headers(&mut self.control, stream.0, &block, false, FRAME_BYTES_DEFAULT as usize);
+        }
+        self.queued += push(s);
+        s.starved |= s.room() <= DATA_PREFIX_BYTES_MAX;
+        self.starved |= self.send.available().saturating_sub(self.queued) <= DATA_PREFIX_BYTES_MAX;
+        if s.send.available() > 0 {
+            self.sched.ready(stream.0, &mut s.share);
+        }
+        true
+    }
+
+    /// The user queued more than it may: the stream is over, not the memory.
+    #[cold]
+    fn overrun(&mut self, stream: StreamId) {
         self.reset(stream, ErrorCode::INTERNAL_ERROR);
         self.events.push_back(Event::Closed {
             stream,
             status: GrpcStatus::ResourceExhausted,
             message: "send queue overrun".to_owned(),
         });
-        false
-    }
-
-    /// Lets `push` add to a stream's queue, the response headers before it in server role.
-    #[inline]
-    fn queue(&mut self, id: u32, push: impl FnOnce(&mut Stream<B>) -> usize) {
-        let Some(s) = self.streams.get_mut(&id) else {
-            return;
-        };
-        if matches!(s.local, Local::Silent) {
-            s.local = Local::Open;
-            let block = self.hpack_out.encode(headers::response());
-            frame::put_headers(
-                &mut self.control,
-                id,
-                &block,
-                false,
-                FRAME_BYTES_DEFAULT as usize,
-            );
-        }
-        self.queued += push(s);
-        s.starved |= s.room() <= DATA_PREFIX_BYTES_MAX;
-        self.starved |= self.send.available().saturating_sub(self.queued) <= DATA_PREFIX_BYTES_MAX;
-        if s.send.available() > 0 {
-            self.sched.ready(id, &mut s.share);
-        }
     }
 
     /// Payload bytes that may be queued now and leave without waiting for the peer; 0 when the stream is over. After 0 comes
@@ -385,12 +375,7 @@ impl<B: Payload> Mux<B> {
             (Role::Server, 0) => {
                 let head = matches!(s.local, Local::Silent);
                 let mut control = std::mem::take(&mut self.control);
-                self.end_answer(
-                    &mut control,
-                    stream.0,
-                    head,
-                    &Trailers::new(status, message),
-                );
+                self.end_answer(&mut control, stream.0, head, &Trailers::new(status, message));
                 self.control = control;
             }
             (Role::Server, _) => s.local = Local::Finishing(Some(Trailers::new(status, message))),
@@ -408,6 +393,10 @@ impl<B: Payload> Mux<B> {
     /// Forgets a stream and gives up what it had queued.
     fn remove(&mut self, id: u32) -> Option<Stream<B>> {
         let s = self.streams.remove(&id)?;
+        self.sched.remove(id, &s.share);
+        if s.update_due {
+            self.updates.retain(|due| *due != id);
+        }
         self.queued -= s.queued();
         if s.queued() > 0 {
             self.connection_window_grew();
@@ -426,9 +415,7 @@ impl<B: Payload> Mux<B> {
         for (id, s) in &mut self.streams {
             if s.sendable() && s.room() > DATA_PREFIX_BYTES_MAX {
                 s.starved = false;
-                self.events.push_back(Event::Writable {
-                    stream: StreamId(*id),
-                });
+                self.events.push_back(Event::Writable { stream: StreamId(*id) });
             }
         }
     }
@@ -445,12 +432,7 @@ impl<B: Payload> Mux<B> {
                 self.check_drained();
             }
             Role::Server => {
-                frame::put_goaway(
-                    &mut self.control,
-                    STREAM_ID_MAX,
-                    ErrorCode::NO_ERROR,
-                    "draining",
-                );
+                frame::put_goaway(&mut self.control, STREAM_ID_MAX, ErrorCode::NO_ERROR, "draining");
                 frame::put_ping(&mut self.control, false, DRAIN_PING);
                 self.drain = Drain::Announced;
             }
@@ -505,9 +487,7 @@ impl<B: Payload> Mux<B> {
         self.sched.clear();
         self.updates.clear();
         self.queued = 0;
-        self.events.push_back(Event::LinkClosed {
-            error: error.clone(),
-        });
+        self.events.push_back(Event::LinkClosed { error: error.clone() });
         self.closed = Some(error);
     }
 }

@@ -5,7 +5,7 @@
 //! `bulk` with a new quantum. A fresh stream that runs empty passes through `bulk` once, so that going quiet and coming
 //! back does not buy it a place before the others again and again.
 
-use crate::limits::{SCHED_FRESH_BYTES, SCHED_QUANTUM_BYTES};
+use crate::limits::{SCHED_FRESH_BYTES, SCHED_QUANTUM_BYTES, SCHED_TURN_BYTES_MIN};
 use std::collections::VecDeque;
 
 /// Where a stream is.
@@ -25,10 +25,10 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// What the stream may send before its turn is over; never 0, so that a turn always moves something.
+    /// What the stream may send before its turn is over; a little more than its credit rather than a tiny frame.
     #[inline]
     pub(crate) fn turn_bytes(&self) -> usize {
-        usize::try_from(self.deficit).unwrap_or(1).max(1)
+        usize::try_from(self.deficit).unwrap_or(0).max(SCHED_TURN_BYTES_MIN)
     }
 }
 
@@ -58,30 +58,31 @@ impl Scheduler {
         self.fresh.front().or(self.bulk.front()).copied()
     }
 
-    /// Takes the stream at the front out; it is forgotten or has nothing to send (any more).
-    pub(crate) fn leave(&mut self, share: Option<&mut Share>) {
-        let Some(id) = self.pop() else { return };
-        let Some(share) = share else { return };
+    /// A stream is no more.
+    pub(crate) fn remove(&mut self, id: u32, share: &Share) {
         match share.place {
-            Place::Fresh if !self.bulk.is_empty() => {
-                share.place = Place::Bulk;
-                self.bulk.push_back(id);
-            }
-            _ => share.place = Place::Idle,
+            Place::Idle => {}
+            Place::Fresh => self.fresh.retain(|other| *other != id),
+            Place::Bulk => self.bulk.retain(|other| *other != id),
         }
     }
 
-    /// The stream at the front sent `n` bytes. When its turn is over it goes to the end.
+    /// The stream at the front sent `n` bytes; `last`: it has nothing more that it may send. When its turn is over it goes to
+    /// the end.
     #[inline]
-    pub(crate) fn sent(&mut self, n: usize, share: &mut Share) {
-        share.deficit = share
-            .deficit
-            .saturating_sub(i32::try_from(n).unwrap_or(i32::MAX));
-        if share.deficit > 0 {
+    pub(crate) fn sent(&mut self, n: usize, last: bool, share: &mut Share) {
+        share.deficit = share.deficit.saturating_sub(i32::try_from(n).unwrap_or(i32::MAX));
+        if share.deficit > 0 && !last {
             return;
         }
         let Some(id) = self.pop() else { return };
-        share.deficit = share.deficit.saturating_add(SCHED_QUANTUM_BYTES);
+        if last && (share.place == Place::Bulk || self.bulk.is_empty()) {
+            share.place = Place::Idle;
+            return;
+        }
+        if share.deficit <= 0 {
+            share.deficit = share.deficit.saturating_add(SCHED_QUANTUM_BYTES);
+        }
         share.place = Place::Bulk;
         self.bulk.push_back(id);
     }

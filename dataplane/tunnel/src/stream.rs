@@ -35,6 +35,7 @@ pub(crate) type Streams<B> = HashMap<u32, Stream<B>, BuildHasherDefault<IdHasher
 pub(crate) struct IdHasher(u64);
 
 impl Hasher for IdHasher {
+    #[inline]
     fn finish(&self) -> u64 {
         self.0
     }
@@ -182,9 +183,7 @@ impl<B: Payload> Stream<B> {
     #[inline]
     fn take_last_piece(&mut self, out: &mut Outgoing<'_, B>) {
         match self.queue.pop_front() {
-            Some(Item::Data { payload, .. }) if !payload.as_ref().is_empty() => {
-                out.payload(payload)
-            }
+            Some(Item::Data { payload, .. }) if !payload.as_ref().is_empty() => out.payload(payload),
             _ => {}
         }
     }
@@ -199,8 +198,7 @@ impl<B: Payload> Item<B> {
             Self::Message { bytes, at } => {
                 let rest = bytes.get(*at..).unwrap_or_default();
                 let n = rest.len().min(left);
-                out.arena
-                    .extend_from_slice(rest.get(..n).unwrap_or_default());
+                out.arena.extend_from_slice(rest.get(..n).unwrap_or_default());
                 *at += n;
                 (n, *at == bytes.len())
             }
@@ -210,9 +208,7 @@ impl<B: Payload> Item<B> {
                 end,
                 payload,
             } => {
-                let head = prefix
-                    .get(usize::from(*at)..usize::from(*end))
-                    .unwrap_or_default();
+                let head = prefix.get(usize::from(*at)..usize::from(*end)).unwrap_or_default();
                 let head = head.get(..left.min(head.len())).unwrap_or_default();
                 out.arena.extend_from_slice(head);
                 *at += head.len() as u8;

@@ -120,8 +120,7 @@ async fn send_body(body: &mut h2::SendStream<Bytes>, mut bytes: Bytes, end: bool
             .unwrap()
             .unwrap();
         let last = n >= bytes.len();
-        body.send_data(bytes.split_to(n.min(bytes.len())), end && last)
-            .unwrap();
+        body.send_data(bytes.split_to(n.min(bytes.len())), end && last).unwrap();
     }
 }
 
@@ -152,10 +151,7 @@ async fn client_role_against_h2_server() {
         driver.await.unwrap();
     });
     let mut link = Driver::new(Mux::client(Limits::default()), ours);
-    let id = link
-        .mux
-        .open(open::SESSION_PATH, &[("x-session", "42")])
-        .unwrap();
+    let id = link.mux.open(open::SESSION_PATH, &[("x-session", "42")]).unwrap();
     link.send_all(id, 500_000).await;
     link.mux.finish(id, GrpcStatus::Ok, "");
     let mut got = 0;
@@ -167,9 +163,7 @@ async fn client_role_against_h2_server() {
                 link.mux.release(id, data.0.len());
             }
             Event::Writable { .. } => {}
-            Event::Closed {
-                status, message, ..
-            } => {
+            Event::Closed { status, message, .. } => {
                 assert_eq!(
                     (got, status, &*message),
                     (300_000, GrpcStatus::FailedPrecondition, "not now")
@@ -222,12 +216,7 @@ async fn server_role_against_h2_client() {
     });
     let mut link = Driver::new(Mux::server(Limits::default()), ours);
     for round in 0..3 {
-        let Event::Opened {
-            stream,
-            path,
-            metadata,
-        } = link.event().await
-        else {
+        let Event::Opened { stream, path, metadata } = link.event().await else {
             panic!()
         };
         assert_eq!(path, open::SESSION_PATH);
@@ -263,14 +252,10 @@ async fn trailers_only_and_early_end_reach_an_h2_client() {
         let mut send = send.ready().await.unwrap();
         let request = || {
             let request = http::Request::post(format!("https://a{}", open::HELLO_PATH));
-            request
-                .header("content-type", "application/grpc")
-                .body(())
-                .unwrap()
+            request.header("content-type", "application/grpc").body(()).unwrap()
         };
         // The body is never ended: the server says that it needs no more.
-        let (answer, _body): (_, h2::SendStream<Bytes>) =
-            send.send_request(request(), false).unwrap();
+        let (answer, _body): (_, h2::SendStream<Bytes>) = send.send_request(request(), false).unwrap();
         let answer = answer.await.unwrap();
         assert_eq!(answer.headers()["grpc-status"], "7");
         assert_eq!(answer.headers()["grpc-message"], "n%C3%B6");
@@ -309,10 +294,7 @@ async fn drain_of_an_h2_server_is_understood() {
         link.graceful_shutdown();
         let driver = tokio::spawn(async move { while link.accept().await.is_some() {} });
         read_body(&mut request.into_body()).await;
-        let head = http::Response::builder()
-            .header("grpc-status", "0")
-            .body(())
-            .unwrap();
+        let head = http::Response::builder().header("grpc-status", "0").body(()).unwrap();
         respond.send_response(head, true).unwrap();
         driver.await.unwrap();
     });

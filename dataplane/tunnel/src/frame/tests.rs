@@ -16,10 +16,7 @@ fn headers_are_written_as_read() {
     // The reserved bit is ignored (RFC 9113, 4.1).
     let reserved = [0, 0, 0, 4, 0, 0x80, 0, 0, 0];
     assert_eq!(Header::parse(&reserved).stream, 0);
-    assert_eq!(
-        Header::parse(&[0, 0, 0, 200, 0, 0, 0, 0, 0]).kind,
-        Kind::Unknown
-    );
+    assert_eq!(Header::parse(&[0, 0, 0, 200, 0, 0, 0, 0, 0]).kind, Kind::Unknown);
 }
 
 #[test]
@@ -48,15 +45,10 @@ fn padding_and_priority_are_stripped() {
         flags,
         stream: 1,
     };
-    let view = |flags, payload: &'static [u8]| {
-        headers_fragment(&header(flags, payload.len() as u32), payload)
-    };
+    let view = |flags, payload: &'static [u8]| headers_fragment(&header(flags, payload.len() as u32), payload);
     assert_eq!(view(0, b"abc"), Ok(&b"abc"[..]));
     assert_eq!(view(FLAG_PADDED, b"\x02abc"), Ok(&b"a"[..]));
-    assert_eq!(
-        view(FLAG_PADDED | FLAG_PRIORITY, b"\x01pppppabc"),
-        Ok(&b"ab"[..])
-    );
+    assert_eq!(view(FLAG_PADDED | FLAG_PRIORITY, b"\x01pppppabc"), Ok(&b"ab"[..]));
     assert!(view(FLAG_PADDED, b"").is_err());
     assert!(view(FLAG_PADDED, b"\x04abc").is_err());
     assert!(view(FLAG_PRIORITY, b"pppp").is_err());
@@ -81,9 +73,6 @@ fn settings_are_checked() {
 
 #[test]
 fn error_codes_have_names() {
-    assert_eq!(
-        ErrorCode::ENHANCE_YOUR_CALM.to_string(),
-        "ENHANCE_YOUR_CALM"
-    );
+    assert_eq!(ErrorCode::ENHANCE_YOUR_CALM.to_string(), "ENHANCE_YOUR_CALM");
     assert_eq!(ErrorCode(77).to_string(), "error code 0x4d");
 }

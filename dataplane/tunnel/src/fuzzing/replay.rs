@@ -52,7 +52,7 @@ fn replay(target: &str, run: fn(&[u8])) {
     names.sort();
     assert!(names.len() >= 8, "corpus of {target} is there");
     let inputs: Vec<Vec<u8>> = names.iter().map(|p| std::fs::read(p).unwrap()).collect();
-    let mut dice = Dice(0x5_1c_e);
+    let mut dice = Dice(0x51ce);
     for (i, input) in inputs.iter().enumerate() {
         run(input);
         for _ in 0..MUTATIONS_PER_INPUT {
@@ -102,8 +102,7 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let mut client: Mux<VecPayload> = Mux::client(Limits::default());
     let mut server: Mux<VecPayload> = Mux::server(Limits::default());
     let (mut up, mut down) = (vec![], vec![]);
-    let ids = [SESSION_PATH, HELLO_PATH, SESSION_PATH]
-        .map(|path| client.open(path, &[("x-a", "b")]).unwrap());
+    let ids = [SESSION_PATH, HELLO_PATH, SESSION_PATH].map(|path| client.open(path, &[("x-a", "b")]).unwrap());
     let mut step = |client: &mut Mux<VecPayload>, server: &mut Mux<VecPayload>| {
         let sent = transmit(client);
         up.extend_from_slice(&sent);
@@ -126,21 +125,12 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     server.drain();
     step(&mut client, &mut server);
     step(&mut client, &mut server);
-    seeds.push((
-        "client-bytes",
-        [&[SERVER][..], &up[PREFACE.len()..]].concat(),
-    ));
+    seeds.push(("client-bytes", [&[SERVER][..], &up[PREFACE.len()..]].concat()));
     seeds.push(("server-bytes", [&[CLIENT][..], &down].concat()));
     let settings = frame_bytes(4, 0, 0, &[0, 4, 0, 0, 0, 9, 0, 1, 0, 0, 0, 50]);
-    let block =
-        crate::hpack::Encoder::default().encode(crate::headers::request(SESSION_PATH, "a", &[]));
+    let block = crate::hpack::Encoder::default().encode(crate::headers::request(SESSION_PATH, "a", &[]));
     let call = frame_bytes(1, 4, 1, &block);
-    let server = |name, frames: &[Vec<u8>]| {
-        (
-            name,
-            [&[SERVER][..], &settings, &call, &frames.concat()].concat(),
-        )
-    };
+    let server = |name, frames: &[Vec<u8>]| (name, [&[SERVER][..], &settings, &call, &frames.concat()].concat());
     seeds.push(server(
         "window-tiny",
         &[
@@ -150,10 +140,7 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     ));
     seeds.push(server(
         "settings-shrink",
-        &[
-            frame_bytes(4, 0, 0, &[0, 4, 0, 0, 0, 0]),
-            frame_bytes(4, 1, 0, &[]),
-        ],
+        &[frame_bytes(4, 0, 0, &[0, 4, 0, 0, 0, 0]), frame_bytes(4, 1, 0, &[])],
     ));
     seeds.push(server(
         "padded",
@@ -161,10 +148,7 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     ));
     seeds.push(server(
         "ping",
-        &[
-            frame_bytes(6, 0, 0, b"pingpong"),
-            frame_bytes(6, 1, 0, b"drain?\0\0"),
-        ],
+        &[frame_bytes(6, 0, 0, b"pingpong"), frame_bytes(6, 1, 0, b"drain?\0\0")],
     ));
     seeds.push(server(
         "goaway",
@@ -176,33 +160,22 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     ));
     seeds.push(server(
         "reset",
-        &[
-            frame_bytes(3, 0, 1, &[0, 0, 0, 8]),
-            frame_bytes(0, 0, 1, b"late"),
-        ],
+        &[frame_bytes(3, 0, 1, &[0, 0, 0, 8]), frame_bytes(0, 0, 1, b"late")],
     ));
     seeds.push(server(
         "priority-unknown",
-        &[
-            frame_bytes(2, 0, 3, &[0; 5]),
-            frame_bytes(0x1f, 7, 9, b"extension"),
-        ],
+        &[frame_bytes(2, 0, 3, &[0; 5]), frame_bytes(0x1f, 7, 9, b"extension")],
     ));
     seeds.push(server(
         "field-longer",
-        &[frame_bytes(
-            0,
-            0,
-            1,
-            &[0, 0, 0, 0, 9, 10, 0xff, 0xff, 3, 1, 1, 1, 1, 1],
-        )],
+        &[frame_bytes(0, 0, 1, &[0, 0, 0, 0, 9, 10, 0xff, 0xff, 3, 1, 1, 1, 1, 1])],
     ));
     let (a, b) = block.split_at(20);
     let cut = [frame_bytes(1, 0, 3, a), frame_bytes(9, 4, 3, b)];
     seeds.push(server("continuation", &cut));
     let huffman = [
-        0x82, 0x87, 0x44, 0x83, 0x60, 0x75, 0x99, 0x5f, 0x8b, 0x1d, 0x75, 0xd0, 0x62, 0x0d, 0x26,
-        0x3d, 0x4c, 0x4d, 0x65, 0x64,
+        0x82, 0x87, 0x44, 0x83, 0x60, 0x75, 0x99, 0x5f, 0x8b, 0x1d, 0x75, 0xd0, 0x62, 0x0d, 0x26, 0x3d, 0x4c, 0x4d,
+        0x65, 0x64,
     ];
     seeds.push(server("huffman", &[frame_bytes(1, 5, 3, &huffman)]));
     seeds

@@ -15,23 +15,14 @@ fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<List, BadBlock> {
 fn examples_of_the_rfc() {
     // RFC 7541, C.4.1 and C.4.2: Huffman, and the dynamic table of the first block used by the second.
     let first = [
-        0x82, 0x86, 0x84, 0x41, 0x8c, 0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90,
-        0xf4, 0xff,
+        0x82, 0x86, 0x84, 0x41, 0x8c, 0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff,
     ];
-    let second = [
-        0x82, 0x86, 0x84, 0xbe, 0x58, 0x86, 0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbf,
-    ];
+    let second = [0x82, 0x86, 0x84, 0xbe, 0x58, 0x86, 0xa8, 0xeb, 0x10, 0x64, 0x9c, 0xbf];
     let mut decoder = Decoder::default();
     let list = decode(&mut decoder, &first).unwrap();
-    assert_eq!(
-        list[3],
-        (b":authority".to_vec(), b"www.example.com".to_vec())
-    );
+    assert_eq!(list[3], (b":authority".to_vec(), b"www.example.com".to_vec()));
     let list = decode(&mut decoder, &second).unwrap();
-    assert_eq!(
-        list[3],
-        (b":authority".to_vec(), b"www.example.com".to_vec())
-    );
+    assert_eq!(list[3], (b":authority".to_vec(), b"www.example.com".to_vec()));
     assert_eq!(list[4], (b"cache-control".to_vec(), b"no-cache".to_vec()));
 }
 
@@ -48,10 +39,7 @@ fn bad_blocks_are_refused() {
         &[0x40, 0x84, 0xff, 0xff, 0xff, 0xff, 0], // end of string
         &[0x3f, 0xe2, 0x1f],                      // table of 4097 bytes
     ] {
-        assert!(
-            decode(&mut Decoder::default(), block).is_err(),
-            "{block:x?}"
-        );
+        assert!(decode(&mut Decoder::default(), block).is_err(), "{block:x?}");
     }
     let many = vec![0x82; FIELDS_MAX + 1];
     assert!(decode(&mut Decoder::default(), &many).is_err());
@@ -62,19 +50,12 @@ fn a_smaller_table_is_announced_and_kept() {
     let mut encoder = Encoder::default();
     let mut decoder = Decoder::default();
     let fields = || [(&b"x-one"[..], &b"1"[..]), (b"x-two", b"2")];
-    let expected: List = fields()
-        .iter()
-        .map(|(n, v)| (n.to_vec(), v.to_vec()))
-        .collect();
+    let expected: List = fields().iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
     for size in [4096u32, 40, 0, 100, 1 << 30] {
         encoder.resize(size);
         for _ in 0..3 {
             let block = encoder.encode(fields());
-            assert_eq!(
-                decode(&mut decoder, &block).unwrap(),
-                expected,
-                "table {size}"
-            );
+            assert_eq!(decode(&mut decoder, &block).unwrap(), expected, "table {size}");
         }
     }
 }

@@ -11,11 +11,11 @@ use super::{Event, Mux, Role, transmit::put_end};
 use crate::{
     ErrorCode, GrpcStatus, LinkError, Payload, StreamId,
     frame::{self, Bad, FLAG_END_STREAM, FLAG_PADDED, HEADER_BYTES, Header, Kind, PREFACE},
-    grpc::Step,
-    limits::{CONTINUATION_FRAMES_MAX, CONTROL_QUEUE_BYTES_MAX},
-    stream::Local,
+    grpc::{BadMessage, Step},
+    limits::{CONTINUATION_FRAMES_MAX, CONTROL_QUEUE_BYTES_MAX, SLICE_COPY_BYTES_MAX, SLICE_SHARE_MIN},
+    stream::{Local, Stream},
 };
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 mod control;
 mod head;
@@ -66,6 +66,8 @@ pub(super) struct Block {
 struct Chunk<B> {
     buf: B,
     at: usize,
+    /// Its length as it came.
+    len: usize,
 }
 
 impl<B: Payload> Chunk<B> {
@@ -79,9 +81,14 @@ impl<B: Payload> Chunk<B> {
         self.at += n;
     }
 
-    /// Cuts the next `n` bytes off; the chunk itself when that is all of it.
+    /// The next `n` bytes: cut off, the chunk itself when that is all of it, or a copy when they are a small part of it.
     #[inline]
     fn take(&mut self, n: usize) -> B {
+        if n <= SLICE_COPY_BYTES_MAX && n < self.len / SLICE_SHARE_MIN {
+            let copy = B::from_slice(self.rest().get(..n).unwrap_or_default());
+            self.at += n;
+            return copy;
+        }
         if self.at > 0 {
             self.buf.advance(self.at);
             self.at = 0;
@@ -110,7 +117,8 @@ impl<B: Payload> Mux<B> {
         }
         self.now = now;
         self.keepalive.heard(now);
-        let mut chunk = Chunk { buf: input, at: 0 };
+        let len = input.as_ref().len();
+        let mut chunk = Chunk { buf: input, at: 0, len };
         let done = self.read(&mut chunk).and_then(|()| {
             let full = self.control.len() > CONTROL_QUEUE_BYTES_MAX;
             if full {
@@ -125,11 +133,7 @@ impl<B: Payload> Mux<B> {
     /// Tells the peer what it did wrong and closes the link.
     fn fail(&mut self, error: &LinkError) {
         if let LinkError::Protocol { code, what } = error {
-            let last = if self.role == Role::Server {
-                self.stream_id
-            } else {
-                0
-            };
+            let last = if self.role == Role::Server { self.stream_id } else { 0 };
             frame::put_goaway(&mut self.control, last, *code, what);
         }
         self.close(error.clone());
@@ -238,10 +242,7 @@ impl<B: Payload> Mux<B> {
             _ => {}
         }
         if matches!(header.kind, Kind::Headers | Kind::Continuation) {
-            let (have, frames) = self
-                .block
-                .as_ref()
-                .map_or((0, 0), |b| (b.bytes.len(), b.continuations));
+            let (have, frames) = self.block.as_ref().map_or((0, 0), |b| (b.bytes.len(), b.continuations));
             if have + header.len as usize > self.limits.header_list_bytes_max as usize + 512 {
                 return Err(LinkError::calm("header block too large"));
             }
@@ -306,26 +307,29 @@ impl<B: Payload> Mux<B> {
         let fault = match () {
             () if s.remote_done => Some((ErrorCode::STREAM_CLOSED, "DATA after END_STREAM")),
             () if !within => Some((ErrorCode::FLOW_CONTROL_ERROR, "stream window overrun")),
-            () if self.role == Role::Client && !s.head_seen => {
-                Some((ErrorCode::PROTOCOL_ERROR, "DATA before HEADERS"))
-            }
+            () if self.role == Role::Client && !s.head_seen => Some((ErrorCode::PROTOCOL_ERROR, "DATA before HEADERS")),
             () => None,
         };
-        if let Some((code, what)) = fault {
-            self.stream_error(id, code, GrpcStatus::Internal, what)?;
-        } else if len == 0 && !end {
-            self.empty_frame()?;
+        let mut data = Data {
+            stream: id,
+            left: len,
+            padded,
+            padding: 0,
+            end,
+        };
+        match fault {
+            None if len == 0 && !end => self.empty_frame()?,
+            // What nearly every frame is: read at once, without looking its stream up again.
+            None if !padded => {
+                let n = (len as usize).min(chunk.rest().len());
+                data.left -= n as u32;
+                let read = read_messages(id, s, n, chunk, &mut self.events);
+                self.messages_read(id, read)?;
+            }
+            None => {}
+            Some((code, what)) => self.stream_error(id, code, GrpcStatus::Internal, what)?,
         }
-        self.data(
-            Data {
-                stream: id,
-                left: len,
-                padded,
-                padding: 0,
-                end,
-            },
-            chunk,
-        )
+        self.data(data, chunk)
     }
 
     /// Goes on in a DATA frame as far as the chunk reaches.
@@ -362,11 +366,7 @@ impl<B: Payload> Mux<B> {
             return Ok(());
         }
         self.input = Input::HEADER;
-        if data.end {
-            self.remote_end(data.stream)
-        } else {
-            Ok(())
-        }
+        if data.end { self.remote_end(data.stream) } else { Ok(()) }
     }
 
     fn credit_stream(&mut self, id: u32, n: u32) {
@@ -375,54 +375,27 @@ impl<B: Payload> Mux<B> {
         }
     }
 
-    /// `n` bytes of a stream's messages, all in the chunk. Framing and messages are given back at once, payload when the user
-    /// releases it.
-    #[inline]
+    /// `n` bytes of a stream's messages, all in the chunk.
     fn content(&mut self, id: u32, n: usize, chunk: &mut Chunk<B>) -> Done {
-        let mut left = n;
-        let mut consumed = 0;
         let Some(s) = self.streams.get_mut(&id) else {
             chunk.skip(n);
             return Ok(());
         };
-        while left > 0 {
-            let rest = chunk.rest();
-            let used = match s.decoder.step(rest.get(..left).unwrap_or(rest)) {
-                Ok(Step::Skip(used)) => {
-                    chunk.skip(used);
-                    used
-                }
-                Ok(Step::Message(used, message)) => {
-                    chunk.skip(used);
-                    self.events.push_back(Event::Message {
-                        stream: StreamId(id),
-                        message,
-                    });
-                    used
-                }
-                Ok(Step::Payload(used, payload)) => {
-                    chunk.skip(used);
-                    if payload > 0 {
-                        let data = chunk.take(payload);
-                        s.unreleased += payload as u32;
-                        left -= payload;
-                        self.events.push_back(Event::Data {
-                            stream: StreamId(id),
-                            data,
-                        });
-                    }
-                    used
-                }
-                Err(bad) => {
-                    chunk.skip(left);
-                    return self.stream_error(id, ErrorCode::INTERNAL_ERROR, bad.0, bad.1);
-                }
-            };
-            left -= used;
-            consumed += used as u32;
+        let read = read_messages(id, s, n, chunk, &mut self.events);
+        self.messages_read(id, read)
+    }
+
+    /// Framing and messages are given back at once; payload when the user releases it.
+    #[inline]
+    fn messages_read(&mut self, id: u32, read: Result<bool, BadMessage>) -> Done {
+        match read {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.credit_stream(id, 0);
+                Ok(())
+            }
+            Err(bad) => self.stream_error(id, ErrorCode::INTERNAL_ERROR, bad.0, bad.1),
         }
-        Self::credit(&mut self.updates, id, s, consumed);
-        Ok(())
     }
 
     /// END_STREAM from the peer.
@@ -441,15 +414,9 @@ impl<B: Payload> Mux<B> {
         match self.role {
             Role::Server => {
                 s.remote_done = true;
-                self.events.push_back(Event::Half {
-                    stream: StreamId(id),
-                });
+                self.events.push_back(Event::Half { stream: StreamId(id) });
             }
-            Role::Client => self.answered(
-                id,
-                GrpcStatus::Internal,
-                "answer ends without trailers".to_owned(),
-            ),
+            Role::Client => self.answered(id, GrpcStatus::Internal, "answer ends without trailers".to_owned()),
         }
         Ok(())
     }
@@ -493,4 +460,49 @@ impl<B: Payload> Mux<B> {
             Err(LinkError::calm("flood of resets"))
         }
     }
+}
+
+/// Reads `n` bytes of a stream's messages, all in the chunk. True when so much of it was consumed that credit is due.
+#[inline]
+fn read_messages<B: Payload>(
+    id: u32,
+    s: &mut Stream<B>,
+    n: usize,
+    chunk: &mut Chunk<B>,
+    events: &mut VecDeque<Event<B>>,
+) -> Result<bool, BadMessage> {
+    let stream = StreamId(id);
+    let mut left = n;
+    let mut consumed = 0;
+    while left > 0 {
+        let rest = chunk.rest();
+        let used = match s.decoder.step(rest.get(..left).unwrap_or(rest)) {
+            Ok(Step::Skip(used)) => {
+                chunk.skip(used);
+                used
+            }
+            Ok(Step::Message(used, message)) => {
+                chunk.skip(used);
+                events.push_back(Event::Message { stream, message });
+                used
+            }
+            Ok(Step::Payload(used, payload)) => {
+                chunk.skip(used);
+                if payload > 0 {
+                    let data = chunk.take(payload);
+                    s.unreleased += payload as u32;
+                    left -= payload;
+                    events.push_back(Event::Data { stream, data });
+                }
+                used
+            }
+            Err(bad) => {
+                chunk.skip(left);
+                return Err(bad);
+            }
+        };
+        left -= used;
+        consumed += used as u32;
+    }
+    Ok(s.recv.consumed(consumed))
 }

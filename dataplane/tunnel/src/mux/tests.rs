@@ -97,13 +97,7 @@ fn joined(events: Events) -> Events {
     let mut out: Events = Vec::new();
     for e in events {
         match (out.last_mut(), e) {
-            (
-                Some(Event::Data {
-                    stream: s,
-                    data: have,
-                }),
-                Event::Data { stream, data },
-            ) if *s == stream => {
+            (Some(Event::Data { stream: s, data: have }), Event::Data { stream, data }) if *s == stream => {
                 have.0.extend(data.0);
             }
             (_, e) => out.push(e),
@@ -144,8 +138,7 @@ fn a_call_from_open_to_trailers() {
         p.client.finish(id, GrpcStatus::Ok, "");
         p.pump();
         assert_eq!(events(&mut p.server), [Event::Half { stream: id }]);
-        p.server
-            .finish(id, GrpcStatus::NotFound, "no, 100% größer\n");
+        p.server.finish(id, GrpcStatus::NotFound, "no, 100% größer\n");
         p.pump();
         let got = joined(events(&mut p.client));
         let message = "no, 100% größer\n".to_owned();
@@ -185,10 +178,7 @@ fn messages_of_other_methods_come_whole_and_bounded() {
     assert_eq!(
         got[1..],
         [
-            Event::Message {
-                stream: id,
-                message
-            },
+            Event::Message { stream: id, message },
             Event::Message {
                 stream: id,
                 message: vec![]
@@ -285,6 +275,71 @@ fn a_stalled_stream_stops_only_itself() {
     p.pump();
     assert!(events(&mut p.client).contains(&Event::Writable { stream: stalled }));
     assert!(p.client.capacity(stalled) > 200_000);
+}
+
+#[test]
+fn whoever_waits_for_the_connection_window_is_told() {
+    let mut p = Pair::new(Limits {
+        connection_window_bytes: 65_535,
+        ..Limits::default()
+    });
+    let (a, b) = (p.session(), p.session());
+    let n = p.client.capacity(a);
+    assert!(n < 65_535, "the connection has less than the stream");
+    p.client.send_data(a, VecPayload(vec![1; n]));
+    assert_eq!((p.client.capacity(a), p.client.capacity(b)), (0, 0));
+    p.pump();
+    let got = events(&mut p.client);
+    assert!(got.contains(&Event::Writable { stream: a }) && got.contains(&Event::Writable { stream: b }));
+    // The same when it is a queue that is given up.
+    let n = p.client.capacity(a);
+    p.client.send_data(a, VecPayload(vec![1; n]));
+    assert_eq!(p.client.capacity(b), 0);
+    p.client.reset(a, ErrorCode::CANCEL);
+    assert_eq!(events(&mut p.client), [Event::Writable { stream: b }]);
+}
+
+#[test]
+fn a_stream_that_is_over_leaves_nothing_behind() {
+    let mut p = Pair::new(Limits::default());
+    let id = p.session();
+    p.client.send_data(id, VecPayload(vec![1; 200_000]));
+    p.pump();
+    events(&mut p.server);
+    p.server.release(id, 200_000);
+    p.client.send_data(id, VecPayload(vec![1; 1000]));
+    p.client.reset(id, ErrorCode::CANCEL);
+    p.server.reset(id, ErrorCode::CANCEL);
+    assert_eq!(
+        (p.client.sched.front(), p.client.queued, p.server.updates.len()),
+        (None, 0, 0)
+    );
+}
+
+#[cfg(feature = "bytes")]
+#[test]
+fn a_small_piece_does_not_pin_its_chunk() {
+    use bytes::BytesMut;
+    let mut client: Mux<BytesMut> = Mux::client(Limits::default());
+    let mut server: Mux<BytesMut> = Mux::server(Limits::default());
+    let ids: Vec<StreamId> = (0..20).map(|_| client.open(SESSION_PATH, &[]).unwrap()).collect();
+    for id in &ids {
+        client.send_data(*id, BytesMut::from(&[7; 500][..]));
+    }
+    client.send_data(ids[0], BytesMut::from(&[8; 20_000][..]));
+    let mut wire = BytesMut::new();
+    while client.poll_transmit(&mut |piece: BytesMut| wire.extend_from_slice(&piece), BUDGET) {}
+    let all = wire.as_ptr_range();
+    server.feed(wire, SECOND).unwrap();
+    let mut sizes = Vec::new();
+    while let Some(event) = server.poll_event() {
+        if let Event::Data { data, .. } = event {
+            let sliced = all.contains(&data.as_ptr());
+            assert_eq!(sliced, data.len() > 4096, "{} bytes", data.len());
+            sizes.push(data.len());
+        }
+    }
+    assert_eq!(sizes.iter().sum::<usize>(), 30_000);
 }
 
 #[test]
@@ -398,9 +453,7 @@ fn a_silent_peer_is_pinged_then_given_up() {
     assert_eq!(p.client.poll_timeout(), Some(27 * SECOND));
     p.client.handle_timeout(27 * SECOND);
     let got = events(&mut p.client);
-    assert!(
-        matches!(&got[0], Event::Closed { stream, status: GrpcStatus::Unavailable, .. } if *stream == id)
-    );
+    assert!(matches!(&got[0], Event::Closed { stream, status: GrpcStatus::Unavailable, .. } if *stream == id));
     assert_eq!(
         got[1],
         Event::LinkClosed {
@@ -420,9 +473,7 @@ fn server_drain_lets_running_streams_end() {
     // Opened before the news arrived: still taken.
     let crossing = p.client.open(SESSION_PATH, &[]).unwrap();
     p.pump();
-    assert!(
-        matches!(&events(&mut p.server)[..], [Event::Opened { stream, .. }] if *stream == crossing)
-    );
+    assert!(matches!(&events(&mut p.server)[..], [Event::Opened { stream, .. }] if *stream == crossing));
     assert_eq!(events(&mut p.client), [Event::Draining]);
     assert_eq!(p.client.open(SESSION_PATH, &[]), Err(OpenError::Draining));
     p.client.send_data(id, VecPayload(vec![5]));
@@ -477,10 +528,7 @@ fn as_many_streams_as_the_peer_allows() {
     p.session();
     p.session();
     assert!(!p.client.can_open());
-    assert_eq!(
-        p.client.open(SESSION_PATH, &[]),
-        Err(OpenError::TooManyStreams)
-    );
+    assert_eq!(p.client.open(SESSION_PATH, &[]), Err(OpenError::TooManyStreams));
     // Before the settings are known a client may try, and is refused.
     let mut eager = Pair::new(Limits::default());
     eager.server = Mux::server(Limits {
@@ -498,10 +546,7 @@ fn as_many_streams_as_the_peer_allows() {
             ..
         }]
     ));
-    assert_eq!(
-        eager.server.open(SESSION_PATH, &[]),
-        Err(OpenError::ServerRole)
-    );
+    assert_eq!(eager.server.open(SESSION_PATH, &[]), Err(OpenError::ServerRole));
 }
 
 #[test]
@@ -512,9 +557,7 @@ fn everything_is_over_when_the_link_is() {
     let got = events(&mut p.client);
     assert_eq!(got.len(), 4);
     for (e, id) in got.iter().zip(&ids) {
-        assert!(
-            matches!(e, Event::Closed { stream, status: GrpcStatus::Unavailable, .. } if stream == id)
-        );
+        assert!(matches!(e, Event::Closed { stream, status: GrpcStatus::Unavailable, .. } if stream == id));
     }
     assert_eq!(p.client.send_data(ids[0], VecPayload(vec![1])), 0);
     p.client.send_message(ids[0], &[1]);
@@ -546,8 +589,7 @@ fn conversation() -> Vec<u8> {
     for n in [1usize, 127, 128, 300, 20_000, 70_000] {
         for id in &ids {
             p.client.send_message(*id, &[0x2a, 0]);
-            p.client
-                .send_data(*id, VecPayload((0..n).map(|i| i as u8).collect()));
+            p.client.send_data(*id, VecPayload((0..n).map(|i| i as u8).collect()));
         }
         step(&mut p);
         for id in &ids {

@@ -5,7 +5,7 @@ use crate::{
     ErrorCode, Payload,
     frame::{self, FLAG_END_STREAM, HEADER_BYTES, Header, Kind},
     headers::{self, Trailers},
-    limits::FRAME_BYTES_DEFAULT,
+    limits::{FRAME_BYTES_DEFAULT, SCHED_TURN_BYTES_MIN},
     stream::{Local, Outgoing, Stream},
 };
 
@@ -13,8 +13,8 @@ use crate::{
 const ARENA_BYTES_KEPT: usize = 4096;
 
 impl<B: Payload> Mux<B> {
-    /// Gives what is to be written, in order, about `budget_bytes` of it (control frames always leave, the last DATA frame
-    /// may be cut to fit). Returns whether there was anything, so `while mux.poll_transmit(..) {}` gives all there is.
+    /// Gives what is to be written, in order, about `budget_bytes` of it (control frames always leave, and the last DATA
+    /// frame may overshoot a little rather than be tiny). Returns whether there was anything, so `while mux.poll_transmit(..) {}` gives all there is.
     ///
     /// Frame headers, control frames and payload of up to a few hundred bytes lie together in one block; larger payload
     /// is handed on as it was given. The pieces of one call are meant for one gathered write.
@@ -71,24 +71,23 @@ impl<B: Payload> Mux<B> {
     fn send_frame(&mut self, out: &mut Outgoing<'_, B>, budget: usize) -> Option<usize> {
         loop {
             let id = self.sched.front()?;
-            let Some(s) = self.streams.get_mut(&id) else {
-                self.sched.leave(None);
-                continue;
-            };
+            // Whoever is removed leaves the scheduler too, so it is there.
+            let s = self.streams.get_mut(&id)?;
             let ready = s.queued().min(s.send.available());
             if ready == 0 {
-                self.sched.leave(Some(&mut s.share));
+                self.sched.sent(0, true, &mut s.share);
                 continue;
             }
             let n = ready
                 .min(self.send.available())
                 .min(self.peer.frame_bytes_max as usize)
                 .min(s.share.turn_bytes())
-                .min(budget.saturating_sub(HEADER_BYTES).max(1));
+                .min(budget.max(SCHED_TURN_BYTES_MIN));
             if n == 0 {
                 return None;
             }
             let last = n == s.queued();
+            let finishing = matches!(s.local, Local::Finishing(_));
             let end = last && matches!(s.local, Local::Finishing(None));
             let flags = if end { FLAG_END_STREAM } else { 0 };
             let header = Header {
@@ -101,8 +100,8 @@ impl<B: Payload> Mux<B> {
             s.take(n, out);
             self.send.sent(n);
             self.queued -= n;
-            self.sched.sent(n, &mut s.share);
-            if last {
+            self.sched.sent(n, last, &mut s.share);
+            if last && finishing {
                 self.queue_ran_empty(id, out.arena);
             }
             return Some(HEADER_BYTES + n);
@@ -125,13 +124,7 @@ impl<B: Payload> Mux<B> {
     }
 
     /// Server role: the trailers, with the response headers if there were none before, and the end of the stream.
-    pub(super) fn end_answer(
-        &mut self,
-        arena: &mut Vec<u8>,
-        id: u32,
-        head: bool,
-        trailers: &Trailers,
-    ) {
+    pub(super) fn end_answer(&mut self, arena: &mut Vec<u8>, id: u32, head: bool, trailers: &Trailers) {
         debug_assert!(self.role == Role::Server);
         let block = if head {
             self.hpack_out
@@ -141,11 +134,7 @@ impl<B: Payload> Mux<B> {
         };
         frame::put_headers(arena, id, &block, true, FRAME_BYTES_DEFAULT as usize);
         // RFC 9113, 8.1: a server that needs no more of the request says so with NO_ERROR after its whole answer.
-        if self
-            .streams
-            .get(&id)
-            .is_some_and(|s: &Stream<B>| !s.remote_done)
-        {
+        if self.streams.get(&id).is_some_and(|s: &Stream<B>| !s.remote_done) {
             frame::put_rst_stream(arena, id, ErrorCode::NO_ERROR);
         }
         self.remove(id);

@@ -121,15 +121,9 @@ impl<B: Payload> Mux<B> {
             self.sched.ready(id, &mut s.share);
         }
         let connection_room = self.send.available().saturating_sub(self.queued);
-        if s.starved
-            && s.sendable()
-            && s.room() > DATA_PREFIX_BYTES_MAX
-            && connection_room > DATA_PREFIX_BYTES_MAX
-        {
+        if s.starved && s.sendable() && s.room() > DATA_PREFIX_BYTES_MAX && connection_room > DATA_PREFIX_BYTES_MAX {
             s.starved = false;
-            self.events.push_back(Event::Writable {
-                stream: StreamId(id),
-            });
+            self.events.push_back(Event::Writable { stream: StreamId(id) });
         }
     }
 
@@ -159,12 +153,7 @@ impl<B: Payload> Mux<B> {
             }
             frame::put_ping(&mut self.control, true, opaque);
         } else if opaque == DRAIN_PING && self.drain == Drain::Announced {
-            frame::put_goaway(
-                &mut self.control,
-                self.stream_id,
-                ErrorCode::NO_ERROR,
-                "draining",
-            );
+            frame::put_goaway(&mut self.control, self.stream_id, ErrorCode::NO_ERROR, "draining");
             self.drain = Drain::Final;
             self.check_drained();
         }
@@ -181,19 +170,10 @@ impl<B: Payload> Mux<B> {
             self.events.push_back(Event::Draining);
         }
         if self.role == Role::Client {
-            let mut ids: Vec<u32> = self
-                .streams
-                .keys()
-                .copied()
-                .filter(|id| *id > last)
-                .collect();
+            let mut ids: Vec<u32> = self.streams.keys().copied().filter(|id| *id > last).collect();
             ids.sort_unstable();
             for id in ids {
-                self.gone(
-                    id,
-                    GrpcStatus::Unavailable,
-                    "not handled: peer is draining".to_owned(),
-                );
+                self.gone(id, GrpcStatus::Unavailable, "not handled: peer is draining".to_owned());
             }
         }
         self.check_drained();

@@ -45,9 +45,7 @@ impl<B: Payload> Mux<B> {
         let mut fields = Fields::default();
         let list_bytes_max = self.limits.header_list_bytes_max as usize;
         self.hpack_in
-            .decode(block, |name, value| {
-                fields.take(name, value, list_bytes_max)
-            })
+            .decode(block, |name, value| fields.take(name, value, list_bytes_max))
             .map_err(|bad| LinkError::Protocol {
                 code: ErrorCode::COMPRESSION_ERROR,
                 what: bad.0,
@@ -65,12 +63,7 @@ impl<B: Payload> Mux<B> {
         if let Some(s) = self.streams.get(&id) {
             if s.remote_done || !end || fields.malformed.is_some() {
                 let what = fields.malformed.unwrap_or("HEADERS inside a call");
-                return self.stream_error(
-                    id,
-                    ErrorCode::PROTOCOL_ERROR,
-                    GrpcStatus::Internal,
-                    what,
-                );
+                return self.stream_error(id, ErrorCode::PROTOCOL_ERROR, GrpcStatus::Internal, what);
             }
             return self.remote_end(id);
         }
@@ -114,13 +107,7 @@ impl<B: Payload> Mux<B> {
     /// "If Content-Type does not begin with application/grpc, gRPC servers SHOULD respond with HTTP status of 415."
     fn refuse_content(&mut self, id: u32, end: bool) -> Done {
         let block = self.hpack_out.encode([(&b":status"[..], &b"415"[..])]);
-        frame::put_headers(
-            &mut self.control,
-            id,
-            &block,
-            true,
-            FRAME_BYTES_DEFAULT as usize,
-        );
+        frame::put_headers(&mut self.control, id, &block, true, FRAME_BYTES_DEFAULT as usize);
         if end {
             self.count_reset()
         } else {
@@ -150,12 +137,7 @@ impl<B: Payload> Mux<B> {
                 s.head_seen = true;
                 Ok(())
             }
-            Some(200) => self.stream_error(
-                id,
-                ErrorCode::PROTOCOL_ERROR,
-                GrpcStatus::Unknown,
-                "answer is not gRPC",
-            ),
+            Some(200) => self.stream_error(id, ErrorCode::PROTOCOL_ERROR, GrpcStatus::Unknown, "answer is not gRPC"),
             status => {
                 let status = status.unwrap_or(0);
                 if !end {
@@ -174,20 +156,11 @@ impl<B: Payload> Mux<B> {
             let what = "HEADERS inside an answer";
             return self.stream_error(id, ErrorCode::PROTOCOL_ERROR, GrpcStatus::Internal, what);
         }
-        let cut = self
-            .streams
-            .get(&id)
-            .is_some_and(|s| !s.decoder.at_boundary());
+        let cut = self.streams.get(&id).is_some_and(|s| !s.decoder.at_boundary());
         let (status, message) = match fields.grpc_status {
-            Some(GrpcStatus::Ok) if cut => (
-                GrpcStatus::Internal,
-                "answer ends inside a message".to_owned(),
-            ),
+            Some(GrpcStatus::Ok) if cut => (GrpcStatus::Internal, "answer ends inside a message".to_owned()),
             Some(status) => (status, fields.grpc_message),
-            None => (
-                GrpcStatus::Unknown,
-                "trailers without grpc-status".to_owned(),
-            ),
+            None => (GrpcStatus::Unknown, "trailers without grpc-status".to_owned()),
         };
         self.answered(id, status, message);
         Ok(())

@@ -32,12 +32,7 @@ fn call(stream: u32, flags: u8) -> Vec<u8> {
     call_with(stream, flags, &mut hpack::Encoder::default(), &[])
 }
 
-fn call_with(
-    stream: u32,
-    flags: u8,
-    hpack: &mut hpack::Encoder,
-    metadata: &[(&str, &str)],
-) -> Vec<u8> {
+fn call_with(stream: u32, flags: u8, hpack: &mut hpack::Encoder, metadata: &[(&str, &str)]) -> Vec<u8> {
     let block = hpack.encode(headers::request(SESSION_PATH, "a", metadata));
     frame_bytes(1, flags, stream, &block)
 }
@@ -56,33 +51,21 @@ fn frames_out_of_order_or_size_end_the_link() {
         (frame_bytes(0, 0, 0, b"x"), ErrorCode::PROTOCOL_ERROR),
         (frame_bytes(1, 4, 2, &[0x83]), ErrorCode::PROTOCOL_ERROR), // even stream
         (frame_bytes(1, 4, 0, &[0x83]), ErrorCode::PROTOCOL_ERROR),
-        (
-            frame_bytes(1, 4, 1, &[0xff; 20]),
-            ErrorCode::COMPRESSION_ERROR,
-        ),
+        (frame_bytes(1, 4, 1, &[0xff; 20]), ErrorCode::COMPRESSION_ERROR),
         (frame_bytes(1, 0xc, 1, &[9, 1]), ErrorCode::PROTOCOL_ERROR), // padding too long
-        (
-            frame_bytes(1, 0x2c, 1, &[0, 1]),
-            ErrorCode::FRAME_SIZE_ERROR,
-        ),
+        (frame_bytes(1, 0x2c, 1, &[0, 1]), ErrorCode::FRAME_SIZE_ERROR),
         (frame_bytes(2, 0, 1, &[0; 4]), ErrorCode::FRAME_SIZE_ERROR),
         (frame_bytes(3, 0, 1, &[0; 4]), ErrorCode::PROTOCOL_ERROR), // reset of an idle stream
         (frame_bytes(3, 0, 1, &[0; 5]), ErrorCode::FRAME_SIZE_ERROR),
         (frame_bytes(4, 0, 0, &[0; 5]), ErrorCode::FRAME_SIZE_ERROR),
         (frame_bytes(4, 0, 1, &[]), ErrorCode::PROTOCOL_ERROR),
         (frame_bytes(4, 1, 0, &[0; 6]), ErrorCode::FRAME_SIZE_ERROR),
-        (
-            frame_bytes(4, 0, 0, &[0, 2, 0, 0, 0, 2]),
-            ErrorCode::PROTOCOL_ERROR,
-        ),
+        (frame_bytes(4, 0, 0, &[0, 2, 0, 0, 0, 2]), ErrorCode::PROTOCOL_ERROR),
         (
             frame_bytes(4, 0, 0, &[0, 4, 0x80, 0, 0, 0]),
             ErrorCode::FLOW_CONTROL_ERROR,
         ),
-        (
-            frame_bytes(4, 0, 0, &[0, 5, 0, 0, 0, 1]),
-            ErrorCode::PROTOCOL_ERROR,
-        ),
+        (frame_bytes(4, 0, 0, &[0, 5, 0, 0, 0, 1]), ErrorCode::PROTOCOL_ERROR),
         (frame_bytes(5, 0, 1, &[0; 8]), ErrorCode::PROTOCOL_ERROR),
         (frame_bytes(6, 0, 0, &[0; 7]), ErrorCode::FRAME_SIZE_ERROR),
         (frame_bytes(6, 0, 1, &[0; 8]), ErrorCode::PROTOCOL_ERROR),
@@ -92,10 +75,7 @@ fn frames_out_of_order_or_size_end_the_link() {
             frame_bytes(8, 0, 0, &[0x7f, 255, 255, 255]),
             ErrorCode::FLOW_CONTROL_ERROR,
         ),
-        (
-            frame_bytes(8, 0, 1, &[0, 0, 0, 1]),
-            ErrorCode::PROTOCOL_ERROR,
-        ),
+        (frame_bytes(8, 0, 1, &[0, 0, 0, 1]), ErrorCode::PROTOCOL_ERROR),
         (frame_bytes(9, 4, 1, &[]), ErrorCode::PROTOCOL_ERROR),
         (
             [frame_bytes(1, 0, 1, &[0x83]), frame_bytes(6, 0, 0, &[0; 8])].concat(),
@@ -143,28 +123,20 @@ fn faults_of_one_stream_end_only_that() {
         (frame_bytes(8, 0, 1, &[0x7f, 255, 255, 255]), 3),
         (frame_bytes(0, 0, 1, &[1, 0, 0, 0, 1, 0]), 2), // compressed message
         (frame_bytes(0, 0, 1, &[0, 0, 1, 0, 1, 0x12]), 2), // control message too large
-        (
-            frame_bytes(0, 0, 1, &[0, 0, 0, 0, 5, 0x0a, 2, 1, 1, 0x0a]),
-            2,
-        ), // a second field behind the payload
+        (frame_bytes(0, 0, 1, &[0, 0, 0, 0, 5, 0x0a, 2, 1, 1, 0x0a]), 2), // a second field behind the payload
         (frame_bytes(0, 0, 1, &[0, 0, 0, 0, 3, 0x0a, 0xff, 0xff]), 2),
         (
             frame_bytes(
                 0,
                 0,
                 1,
-                &[
-                    0, 0xff, 0xff, 0xff, 0xff, 0x0a, 0xff, 0xff, 0xff, 0xff, 0xff,
-                ],
+                &[0, 0xff, 0xff, 0xff, 0xff, 0x0a, 0xff, 0xff, 0xff, 0xff, 0xff],
             ),
             2,
         ),
         (frame_bytes(0, 1, 1, &[0, 0, 0]), 1), // ends inside a message
         (call(1, 4), 1),
-        (
-            [frame_bytes(0, 1, 1, &[]), frame_bytes(0, 0, 1, b"x")].concat(),
-            5,
-        ),
+        ([frame_bytes(0, 1, 1, &[]), frame_bytes(0, 0, 1, b"x")].concat(), 5),
         (bad_window, 3),
     ];
     for (bytes, expected) in cases {
@@ -185,17 +157,9 @@ fn faults_of_one_stream_end_only_that() {
         let rst = wire
             .windows(13)
             .find(|w| w[..9] == frame_bytes(3, 0, 1, &[0; 4])[3 - 3..9]);
-        assert_eq!(
-            rst.map(|w| u32::from(w[12])),
-            Some(expected),
-            "{bytes:?} {wire:?}"
-        );
+        assert_eq!(rst.map(|w| u32::from(w[12])), Some(expected), "{bytes:?} {wire:?}");
         assert_eq!(mux.streams(), 1);
-        feed(
-            &mut mux,
-            &frame_bytes(0, 0, 3, &[0, 0, 0, 0, 3, 0x0a, 1, 7]),
-        )
-        .unwrap();
+        feed(&mut mux, &frame_bytes(0, 0, 3, &[0, 0, 0, 0, 3, 0x0a, 1, 7])).unwrap();
         assert_eq!(data_of(&events(&mut mux), StreamId(3)), [7]);
     }
 }
@@ -239,11 +203,7 @@ fn malformed_requests_are_refused() {
         &[("a", &large), ("b", &large[..7000])],
     );
     feed(&mut mux, &bytes).unwrap();
-    assert_eq!(
-        mux.streams(),
-        0,
-        "list of more than 16 KiB with its overhead"
-    );
+    assert_eq!(mux.streams(), 0, "list of more than 16 KiB with its overhead");
 }
 
 #[test]
@@ -262,11 +222,7 @@ fn floods_end_the_link() {
         ("priority", |i, _| frame_bytes(2, 0, i * 2 + 1, &[0; 5])),
         ("unknown", |_, _| frame_bytes(0x77, 0, 0, &[0; 50])),
         ("rapid reset", |i, h| {
-            [
-                call_with(i * 2 + 1, 4, h, &[]),
-                frame_bytes(3, 0, i * 2 + 1, &[0; 4]),
-            ]
-            .concat()
+            [call_with(i * 2 + 1, 4, h, &[]), frame_bytes(3, 0, i * 2 + 1, &[0; 4])].concat()
         }),
         ("refused", |i, h| call_with(i * 2 + 1, 4, h, &[(":", "")])),
         ("continuation", |i, _| {
@@ -288,11 +244,7 @@ fn floods_end_the_link() {
             frames += 1;
             assert!(frames < 20_000, "{name} goes on");
         };
-        assert_eq!(
-            code(Err(error)),
-            ErrorCode::ENHANCE_YOUR_CALM,
-            "{name} after {frames}"
-        );
+        assert_eq!(code(Err(error)), ErrorCode::ENHANCE_YOUR_CALM, "{name} after {frames}");
         assert!(mux.control.len() < 64 * 1024, "{name}");
     }
 }
@@ -333,12 +285,7 @@ fn padding_priority_and_extensions_are_taken() {
     let payload = [&[3, 0, 0, 0, 0, 16][..], &block, &[0; 3]].concat();
     feed(&mut mux, &frame_bytes(1, 0x2c, 1, &payload)).unwrap();
     feed(&mut mux, &frame_bytes(0xbe, 0xff, 7, &[1; 300])).unwrap();
-    let data = frame_bytes(
-        0,
-        0x8,
-        1,
-        &[&[4, 0, 0, 0, 0, 4, 0x0a, 2, 5, 6][..], &[0; 4]].concat(),
-    );
+    let data = frame_bytes(0, 0x8, 1, &[&[4, 0, 0, 0, 0, 4, 0x0a, 2, 5, 6][..], &[0; 4]].concat());
     for byte in [&data[..], &data[..]].concat() {
         feed(&mut mux, &[byte]).unwrap();
     }
