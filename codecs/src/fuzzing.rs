@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::postgres::framer::{Framed, Framer, HEADER_BYTES, Speaker};
 use crate::postgres::login::{
-    CancelKey, ColumnName, Downstream, DownstreamConfig, DownstreamStep, ScramVerifier, TlsMode,
-    TlsOffer, Upstream, UpstreamConfig, UpstreamError, UpstreamFault, UpstreamStep,
+    CancelKey, ColumnName, Downstream, DownstreamConfig, DownstreamStep, ScramVerifier, TlsMode, TlsOffer, Upstream,
+    UpstreamConfig, UpstreamError, UpstreamFault, UpstreamStep,
 };
 use crate::postgres::message::{Backend, Frontend};
 use crate::wire::scram::ITERATIONS_MIN;
@@ -46,11 +46,7 @@ pub fn pg_framer(data: &[u8]) {
     };
     let whole = frames(speaker, bytes, bytes.len().max(1));
     for step in [1, 2, 5, 7] {
-        assert_eq!(
-            frames(speaker, bytes, step),
-            whole,
-            "cut every {step} bytes"
-        );
+        assert_eq!(frames(speaker, bytes, step), whole, "cut every {step} bytes");
     }
 }
 
@@ -91,7 +87,7 @@ fn message(speaker: Speaker, tag: u8, body: &[u8]) {
                 }
             }
             Ok(Frontend::Password(password)) => {
-                drop((password.password(), password.sasl_initial()))
+                let (_, _) = (password.password(), password.sasl_initial());
             }
             _ => {}
         }
@@ -131,8 +127,7 @@ pub fn pg_login_downstream(data: &[u8]) {
 
 fn verifiers() -> &'static [ScramVerifier] {
     static VERIFIERS: OnceLock<Vec<ScramVerifier>> = OnceLock::new();
-    VERIFIERS
-        .get_or_init(|| vec![ScramVerifier::derive(TOKEN, SALT, ITERATIONS_MIN).expect("not zero")])
+    VERIFIERS.get_or_init(|| vec![ScramVerifier::derive(TOKEN, SALT, ITERATIONS_MIN).expect("not zero")])
 }
 
 /// What the steps of a client's login were, when `step` bytes come at a time.
@@ -150,10 +145,7 @@ pub fn downstream(data: &[u8], step: usize) -> Vec<DownstreamStep> {
         let polled = login.poll();
         match &polled {
             DownstreamStep::Need => {
-                assert!(
-                    taken > 0 || input.held().is_empty(),
-                    "Need, but takes nothing"
-                );
+                assert!(taken > 0 || input.held().is_empty(), "Need, but takes nothing");
                 if input.held().is_empty() && !input.more() {
                     return steps;
                 }
@@ -178,22 +170,15 @@ pub fn downstream(data: &[u8], step: usize) -> Vec<DownstreamStep> {
                     pid: 1,
                     secret: vec![1; login.secret_bytes()],
                 };
-                steps.push(DownstreamStep::Send(
-                    login.welcome(&[("a".into(), "b".into())], key),
-                ));
+                steps.push(DownstreamStep::Send(login.welcome(&[("a".into(), "b".into())], key)));
             }
             _ => {}
         }
-        let ends = !matches!(
-            polled,
-            DownstreamStep::Send(_) | DownstreamStep::Identify(_)
-        );
+        let ends = !matches!(polled, DownstreamStep::Send(_) | DownstreamStep::Identify(_));
         steps.push(polled);
         if ends {
             check_answers(steps.iter().filter_map(|s| match s {
-                DownstreamStep::Send(bytes) | DownstreamStep::Refused { reply: bytes, .. } => {
-                    Some(bytes.len())
-                }
+                DownstreamStep::Send(bytes) | DownstreamStep::Refused { reply: bytes, .. } => Some(bytes.len()),
                 _ => None,
             }));
             return steps;
@@ -212,12 +197,7 @@ pub fn pg_login_upstream(data: &[u8]) {
 
 /// The configuration that the upstream target uses for a first byte.
 pub fn upstream_config(choice: u8) -> UpstreamConfig {
-    let tls = [
-        TlsMode::Disable,
-        TlsMode::Prefer,
-        TlsMode::Require,
-        TlsMode::VerifyFull,
-    ][usize::from(choice & 3)];
+    let tls = [TlsMode::Disable, TlsMode::Prefer, TlsMode::Require, TlsMode::VerifyFull][usize::from(choice & 3)];
     let column = |column: &str| ColumnName {
         schema: "public".into(),
         table: "customers".into(),

@@ -22,11 +22,7 @@ fn committed(target: &str) -> BTreeMap<String, Vec<u8>> {
     entries
         .map(|entry| {
             let path = entry.expect("a readable directory").path();
-            let name = path
-                .file_name()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
             (name, std::fs::read(&path).expect("a readable input"))
         })
         .collect()
@@ -55,8 +51,7 @@ impl Dice {
                 2 => out.insert(at, self.roll(256) as u8),
                 3 => out.truncate(at),
                 4 if at + 4 <= out.len() => {
-                    out[at..at + 4]
-                        .copy_from_slice(&NUMBERS[self.roll(NUMBERS.len())].to_be_bytes());
+                    out[at..at + 4].copy_from_slice(&NUMBERS[self.roll(NUMBERS.len())].to_be_bytes());
                 }
                 5 => {
                     let from = self.roll(other.len() + 1);
@@ -110,8 +105,7 @@ fn the_committed_seeds_are_those_of_the_source() {
             std::fs::create_dir_all(corpus(target)).expect("a writable tree");
             std::fs::write(&path, &bytes).expect("a writable tree");
         }
-        let found = std::fs::read(&path)
-            .unwrap_or_else(|e| panic!("{target}/{name}: {e}; run with {WRITE}=1"));
+        let found = std::fs::read(&path).unwrap_or_else(|e| panic!("{target}/{name}: {e}; run with {WRITE}=1"));
         assert_eq!(
             found, bytes,
             "{target}/{name} is not what the source makes; run with {WRITE}=1"

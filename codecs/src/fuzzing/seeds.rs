@@ -13,11 +13,7 @@ type Seed = (&'static str, &'static str, Vec<u8>);
 /// Target, file name, bytes.
 pub fn seeds() -> Vec<Seed> {
     let mut all = Vec::new();
-    all.extend(
-        framer()
-            .into_iter()
-            .map(|(name, bytes)| ("pg_framer", name, bytes)),
-    );
+    all.extend(framer().into_iter().map(|(name, bytes)| ("pg_framer", name, bytes)));
     all.extend(
         downstream()
             .into_iter()
@@ -60,20 +56,11 @@ fn framer() -> Vec<(&'static str, Vec<u8>)> {
         ("hostile-length-negative", front(b"Q\xff\xff\xff\xff")),
         ("hostile-length-2g", back(b"D\x7f\xff\xff\xff")),
         ("hostile-tag", front(b"\x16\x03\x01\x02\0")),
-        (
-            "hostile-cell-negative",
-            back(b"D\0\0\0\x0a\0\x01\xff\xff\xff\xfe"),
-        ),
-        (
-            "hostile-cell-2g",
-            back(b"D\0\0\0\x0b\0\x01\x7f\xff\xff\xffx"),
-        ),
+        ("hostile-cell-negative", back(b"D\0\0\0\x0a\0\x01\xff\xff\xff\xfe")),
+        ("hostile-cell-2g", back(b"D\0\0\0\x0b\0\x01\x7f\xff\xff\xffx")),
         ("hostile-count", back(b"D\0\0\0\x06\xff\xff")),
         ("hostile-error-without-end", back(b"E\0\0\0\x08SERR")),
-        (
-            "login-password",
-            join(2, &[&written(|o| e::password(o, b"secret"))]),
-        ),
+        ("login-password", join(2, &[&written(|o| e::password(o, b"secret"))])),
         (
             "login-server",
             join(
@@ -110,21 +97,10 @@ fn framer_frontend() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("query", front(&[&query])),
         ("query-twice", front(&[&query, &query])),
-        (
-            "extended",
-            front(&[&parse, &bind, &describe, &execute, &sync]),
-        ),
+        ("extended", front(&[&parse, &bind, &describe, &execute, &sync])),
         (
             "pipeline",
-            front(&[
-                &parse,
-                &bind,
-                &execute,
-                &bind,
-                &execute,
-                &bare(e::flush),
-                &sync,
-            ]),
+            front(&[&parse, &bind, &execute, &bind, &execute, &bare(e::flush), &sync]),
         ),
         (
             "close",
@@ -132,10 +108,7 @@ fn framer_frontend() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("function-call", front(&[&call])),
         ("copy-in", front(&[&copy, &copy, &bare(e::copy_done)])),
-        (
-            "copy-fail",
-            front(&[&copy, &written(|o| e::copy_fail(o, b"no"))]),
-        ),
+        ("copy-fail", front(&[&copy, &written(|o| e::copy_fail(o, b"no"))])),
         ("terminate", front(&[&bare(e::terminate)])),
     ]
 }
@@ -155,21 +128,9 @@ fn framer_backend() -> Vec<(&'static str, Vec<u8>)> {
     let row = written(|o| e::data_row(o, &[Some(b"ann@example.com"), None]));
     let complete = written(|o| e::command_complete(o, b"SELECT 1"));
     let ready = bare(|o| e::ready_for_query(o, TransactionStatus::Idle));
-    let error = written(|o| {
-        e::error_response(
-            o,
-            &[(b'S', b"ERROR"), (b'C', b"42601"), (b'M', b"syntax error")],
-        )
-    });
+    let error = written(|o| e::error_response(o, &[(b'S', b"ERROR"), (b'C', b"42601"), (b'M', b"syntax error")]));
     let notify = written(|o| e::notification_response(o, 9, b"jobs", b"1"));
-    let copy_out = written(|o| {
-        e::copy_response(
-            o,
-            tag::backend::COPY_OUT_RESPONSE,
-            Format::Text,
-            &[Format::Text],
-        )
-    });
+    let copy_out = written(|o| e::copy_response(o, tag::backend::COPY_OUT_RESPONSE, Format::Text, &[Format::Text]));
     let types = written(|o| e::parameter_description(o, &[23]));
     let bodiless = |tag| bare(|o| e::bodiless(o, tag));
     let back = |parts: &[&[u8]]| join(BACKEND, parts);
@@ -179,10 +140,7 @@ fn framer_backend() -> Vec<(&'static str, Vec<u8>)> {
         ("error", back(&[&error, &ready])),
         (
             "notice-and-notify",
-            back(&[
-                &written(|o| e::notice_response(o, &[(b'M', b"hm")])),
-                &notify,
-            ]),
+            back(&[&written(|o| e::notice_response(o, &[(b'M', b"hm")])), &notify]),
         ),
         (
             "copy-out",
@@ -200,23 +158,15 @@ fn framer_backend() -> Vec<(&'static str, Vec<u8>)> {
                 &bodiless(tag::backend::NO_DATA),
             ]),
         ),
-        (
-            "suspended",
-            back(&[&row, &bodiless(tag::backend::PORTAL_SUSPENDED)]),
-        ),
+        ("suspended", back(&[&row, &bodiless(tag::backend::PORTAL_SUSPENDED)])),
         (
             "function-result",
             back(&[&written(|o| e::function_call_response(o, Some(b"42")))]),
         ),
-        (
-            "key-v32",
-            back(&[&written(|o| e::backend_key_data(o, 7, &[9; 32]))]),
-        ),
+        ("key-v32", back(&[&written(|o| e::backend_key_data(o, 7, &[9; 32]))])),
         (
             "negotiate",
-            back(&[&written(|o| {
-                e::negotiate_protocol_version(o, 3 << 16, &[b"_pq_.x"])
-            })]),
+            back(&[&written(|o| e::negotiate_protocol_version(o, 3 << 16, &[b"_pq_.x"]))]),
         ),
     ]
 }
@@ -243,13 +193,8 @@ fn exchange(secret: &[u8], flag: &str) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut first = client.first();
     first[0] = flag.as_bytes()[0];
     let server_first = server.client_first(&first).expect("a well-formed message");
-    let last = client
-        .server_first(&server_first)
-        .expect("a well-formed message");
-    let server_final = server
-        .client_final(&last)
-        .map(|a| a.server_final)
-        .unwrap_or_default();
+    let last = client.server_first(&server_first).expect("a well-formed message");
+    let server_final = server.client_final(&last).map(|a| a.server_final).unwrap_or_default();
     let initial = written(|o| e::sasl_initial_response(o, b"SCRAM-SHA-256", Some(&first)));
     let response = written(|o| e::sasl_response(o, &last));
     (vec![initial, response], vec![server_first, server_final])
@@ -259,10 +204,7 @@ fn downstream() -> Vec<(&'static str, Vec<u8>)> {
     let (right, _) = exchange(TOKEN, "n");
     let (wrong, _) = exchange(b"slu_wrong", "n");
     let (binding, _) = exchange(TOKEN, "y");
-    let usual = startup(
-        0,
-        b"user\0alice\0database\0orders\0application_name\0psql\0\0",
-    );
+    let usual = startup(0, b"user\0alice\0database\0orders\0application_name\0psql\0\0");
     let newer = startup(2, b"user\0alice#orders\0\0");
     let newest = startup(9_999, b"user\0alice\0_pq_.test\0on\0\0");
     let (ssl, gss) = (packet(SSL, b""), packet(GSS, b""));
@@ -274,26 +216,19 @@ fn downstream() -> Vec<(&'static str, Vec<u8>)> {
         written(|o| e::sasl_initial_response(o, b"SCRAM-SHA-256", None)),
         written(|o| e::sasl_response(o, b"n,,n=,r=WlpaWlpaWlpaWlpaWlpaWlpa")),
     ];
-    let plus =
-        written(|o| e::sasl_initial_response(o, b"SCRAM-SHA-256-PLUS", Some(b"p=x,,n=,r=a")));
+    let plus = written(|o| e::sasl_initial_response(o, b"SCRAM-SHA-256-PLUS", Some(b"p=x,,n=,r=a")));
     let no = |parts: &[&[u8]]| join(0, parts);
     let yes = |parts: &[&[u8]]| join(1, parts);
     vec![
         ("login", no(&[&usual, &right[0], &right[1]])),
         ("login-v32", no(&[&newer, &right[0], &right[1]])),
         ("login-newest", no(&[&newest, &right[0], &right[1]])),
-        (
-            "login-tls",
-            yes(&[&ssl, TLS_MARK, &usual, &right[0], &right[1]]),
-        ),
+        ("login-tls", yes(&[&ssl, TLS_MARK, &usual, &right[0], &right[1]])),
         (
             "login-tls-required",
             join(2, &[&ssl, TLS_MARK, &usual, &right[0], &right[1]]),
         ),
-        (
-            "login-after-no",
-            no(&[&gss, &ssl, &usual, &right[0], &right[1]]),
-        ),
+        ("login-after-no", no(&[&gss, &ssl, &usual, &right[0], &right[1]])),
         (
             "login-gss-then-tls",
             yes(&[&gss, &ssl, TLS_MARK, &usual, &right[0], &right[1]]),
@@ -319,10 +254,7 @@ fn downstream() -> Vec<(&'static str, Vec<u8>)> {
         ("cancel-short", no(&[&packet(CANCEL, b"\0\0\0\x01ab")])),
         ("version-2", no(&[&packet(2 << 16, b"user\0a\0\0")])),
         ("no-user", no(&[&startup(0, b"database\0x\0\0")])),
-        (
-            "replication",
-            no(&[&startup(0, b"user\0a\0replication\0database\0\0")]),
-        ),
+        ("replication", no(&[&startup(0, b"user\0a\0replication\0database\0\0")])),
         ("user-twice", no(&[&startup(0, b"user\0a\0USER\0b\0\0")])),
         ("no-end", no(&[&startup(0, b"user\0alice\0")])),
         ("behind-the-end", no(&[&startup(0, b"user\0alice\0\0x")])),
@@ -332,10 +264,7 @@ fn downstream() -> Vec<(&'static str, Vec<u8>)> {
         ("length-4", no(&[b"\0\0\0\x04"])),
         ("direct-tls", yes(&[b"\x16\x03\x01\x02\0\x01\0\x01\xfc"])),
         ("http", yes(&[b"GET / HTTP/1.1\r\n\r\n"])),
-        (
-            "query-for-password",
-            no(&[&usual, b"Q\0\0\0\x0dselect 1\0"]),
-        ),
+        ("query-for-password", no(&[&usual, b"Q\0\0\0\x0dselect 1\0"])),
         ("password-length", no(&[&usual, b"p\x7f\xff\xff\xff"])),
     ]
 }
@@ -347,14 +276,7 @@ fn upstream() -> Vec<(&'static str, Vec<u8>)> {
     let sasl = written(|o| e::authentication_sasl(o, &[b"SCRAM-SHA-256-PLUS", b"SCRAM-SHA-256"]));
     let next = written(|o| e::authentication(o, 11, &server[0]));
     let last = written(|o| e::authentication(o, 12, &server[1]));
-    let scram = [
-        sasl.clone(),
-        next.clone(),
-        last.clone(),
-        ok.clone(),
-        settled.clone(),
-    ]
-    .concat();
+    let scram = [sasl.clone(), next.clone(), last.clone(), ok.clone(), settled.clone()].concat();
     let auth = |code: u32, data: &[u8]| written(|o| e::authentication(o, code, data));
     let refused = written(|o| {
         e::error_response(
@@ -366,9 +288,7 @@ fn upstream() -> Vec<(&'static str, Vec<u8>)> {
             ],
         )
     });
-    let notice = written(|o| {
-        e::notice_response(o, &[(b'S', b"NOTICE"), (b'C', b"00000"), (b'M', b"hello")])
-    });
+    let notice = written(|o| e::notice_response(o, &[(b'S', b"NOTICE"), (b'C', b"00000"), (b'M', b"hello")]));
     let plain = |parts: &[&[u8]]| join(0, parts);
     let mut all = vec![
         ("trust", plain(&[&ok, &settled])),
@@ -377,9 +297,7 @@ fn upstream() -> Vec<(&'static str, Vec<u8>)> {
         ("scram", plain(&[&scram])),
         (
             "scram-notices",
-            plain(&[
-                &sasl, &notice, &next, &notice, &last, &ok, &notice, &settled,
-            ]),
+            plain(&[&sasl, &notice, &next, &notice, &last, &ok, &notice, &settled]),
         ),
         ("scram-after-no", join(1, &[b"N", &scram])),
         ("scram-tls", join(1, &[b"S", TLS_MARK, &scram])),
@@ -387,10 +305,7 @@ fn upstream() -> Vec<(&'static str, Vec<u8>)> {
             "cleartext-tls",
             join(3, &[b"S", TLS_MARK, &auth(3, b""), &ok, &settled]),
         ),
-        (
-            "cleartext-after-no",
-            join(1, &[b"N", &auth(3, b""), &ok, &settled]),
-        ),
+        ("cleartext-after-no", join(1, &[b"N", &auth(3, b""), &ok, &settled])),
         ("require-no", join(2, &[b"N"])),
         ("ssl-error", join(1, &[b"E\0\0\0\x08SX\0\0"])),
         ("ssl-garbage", join(2, &[b"HTTP/1.1 400"])),
@@ -403,15 +318,9 @@ fn upstream() -> Vec<(&'static str, Vec<u8>)> {
         ),
         (
             "scram-iterations",
-            plain(&[
-                &sasl,
-                &auth(11, b"r=WlpaWlpaWlpaWlpaWlpaWlpax,s=AAAA,i=2147483647"),
-            ]),
+            plain(&[&sasl, &auth(11, b"r=WlpaWlpaWlpaWlpaWlpaWlpax,s=AAAA,i=2147483647")]),
         ),
-        (
-            "scram-error",
-            plain(&[&sasl, &next, &auth(12, b"e=invalid-proof")]),
-        ),
+        ("scram-error", plain(&[&sasl, &next, &auth(12, b"e=invalid-proof")])),
         ("gssapi", plain(&[&auth(7, b"")])),
         (
             "no-mechanism",
@@ -421,15 +330,9 @@ fn upstream() -> Vec<(&'static str, Vec<u8>)> {
         ("twice", plain(&[&auth(3, b""), &auth(3, b"")])),
         (
             "negotiate",
-            plain(&[
-                &written(|o| e::negotiate_protocol_version(o, 3 << 16, &[])),
-                &ok,
-            ]),
+            plain(&[&written(|o| e::negotiate_protocol_version(o, 3 << 16, &[])), &ok]),
         ),
-        (
-            "row-before-login",
-            plain(&[&written(|o| e::data_row(o, &[]))]),
-        ),
+        ("row-before-login", plain(&[&written(|o| e::data_row(o, &[]))])),
         ("length-negative", plain(&[b"R\xff\xff\xff\xff"])),
         ("length-2g", plain(&[b"E\x7f\xff\xff\xff"])),
     ];
@@ -461,8 +364,7 @@ fn look_ups(before: &[u8], notice: &[u8], refused: &[u8]) -> Vec<(&'static str, 
         type_modifier: -1,
         format: Format::Text,
     };
-    let row =
-        |a: &[u8], b: &[u8], c: &[u8]| written(|o| e::data_row(o, &[Some(a), Some(b), Some(c)]));
+    let row = |a: &[u8], b: &[u8], c: &[u8]| written(|o| e::data_row(o, &[Some(a), Some(b), Some(c)]));
     let columns = written(|o| e::row_description(o, &[column; 3]));
     let highest = row(b"-1", b"16500", b"0");
     let end = [
@@ -474,23 +376,12 @@ fn look_ups(before: &[u8], notice: &[u8], refused: &[u8]) -> Vec<(&'static str, 
     vec![
         (
             "look-up",
-            of(&[
-                &row(b"0", b"16400", b"2"),
-                &row(b"1", b"16400", b"3"),
-                &highest,
-                &end,
-            ]),
+            of(&[&row(b"0", b"16400", b"2"), &row(b"1", b"16400", b"3"), &highest, &end]),
         ),
         ("look-up-notice", of(&[notice, &highest, &end])),
         ("look-up-error", of(&[refused])),
-        (
-            "look-up-index",
-            of(&[&row(b"2", b"16400", b"2"), &highest, &end]),
-        ),
-        (
-            "look-up-attribute",
-            of(&[&row(b"0", b"16400", b"-2"), &highest, &end]),
-        ),
+        ("look-up-index", of(&[&row(b"2", b"16400", b"2"), &highest, &end])),
+        ("look-up-attribute", of(&[&row(b"0", b"16400", b"-2"), &highest, &end])),
         ("look-up-empty", of(&[&end])),
         (
             "look-up-null",

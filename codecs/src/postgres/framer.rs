@@ -7,8 +7,8 @@
 //! to [`super::login`].
 
 use super::limits::{
-    LARGE_FRAME_BYTES_MAX, LOGIN_BACKEND_BYTES_MAX, LOGIN_FRONTEND_BYTES_MAX,
-    ROW_DESCRIPTION_BYTES_MAX, SMALL_BACKEND_BYTES_MAX, SMALL_FRONTEND_BYTES_MAX,
+    LARGE_FRAME_BYTES_MAX, LOGIN_BACKEND_BYTES_MAX, LOGIN_FRONTEND_BYTES_MAX, ROW_DESCRIPTION_BYTES_MAX,
+    SMALL_BACKEND_BYTES_MAX, SMALL_FRONTEND_BYTES_MAX,
 };
 use super::message::tag::{backend, frontend};
 use crate::malformed::Malformed;
@@ -109,10 +109,7 @@ impl Framer {
                 max: max - 1,
             });
         }
-        Ok(Some(Header {
-            tag,
-            len: length + 1,
-        }))
+        Ok(Some(Header { tag, len: length + 1 }))
     }
 }
 
@@ -121,13 +118,9 @@ fn bound(speaker: Speaker, tag: u8) -> Option<(&'static str, usize)> {
     match speaker {
         Speaker::Frontend => frontend_bound(tag),
         Speaker::Backend => backend_bound(tag),
-        Speaker::FrontendLogin if tag == frontend::PASSWORD => {
-            Some(("password message", LOGIN_FRONTEND_BYTES_MAX))
-        }
+        Speaker::FrontendLogin if tag == frontend::PASSWORD => Some(("password message", LOGIN_FRONTEND_BYTES_MAX)),
         Speaker::FrontendLogin => None,
-        Speaker::BackendLogin => {
-            backend_bound(tag).map(|(place, max)| (place, max.min(LOGIN_BACKEND_BYTES_MAX)))
-        }
+        Speaker::BackendLogin => backend_bound(tag).map(|(place, max)| (place, max.min(LOGIN_BACKEND_BYTES_MAX))),
     }
 }
 
@@ -170,9 +163,7 @@ fn backend_bound(tag: u8) -> Option<(&'static str, usize)> {
         backend::COPY_IN_RESPONSE => ("CopyInResponse", SMALL_BACKEND_BYTES_MAX),
         backend::COPY_OUT_RESPONSE => ("CopyOutResponse", SMALL_BACKEND_BYTES_MAX),
         backend::EMPTY_QUERY_RESPONSE => ("EmptyQueryResponse", SMALL_BACKEND_BYTES_MAX),
-        backend::NEGOTIATE_PROTOCOL_VERSION => {
-            ("NegotiateProtocolVersion", SMALL_BACKEND_BYTES_MAX)
-        }
+        backend::NEGOTIATE_PROTOCOL_VERSION => ("NegotiateProtocolVersion", SMALL_BACKEND_BYTES_MAX),
         backend::NO_DATA => ("NoData", SMALL_BACKEND_BYTES_MAX),
         backend::NOTIFICATION_RESPONSE => ("NotificationResponse", SMALL_BACKEND_BYTES_MAX),
         backend::PARAMETER_STATUS => ("ParameterStatus", SMALL_BACKEND_BYTES_MAX),
@@ -197,10 +188,7 @@ mod tests {
     fn a_frame_needs_its_header_then_its_body() {
         assert_eq!(next(Speaker::Frontend, b""), Ok(Framed::Need(5)));
         assert_eq!(next(Speaker::Frontend, b"Q\0\0"), Ok(Framed::Need(5)));
-        assert_eq!(
-            next(Speaker::Frontend, b"Q\0\0\0\x09abcd"),
-            Ok(Framed::Need(10))
-        );
+        assert_eq!(next(Speaker::Frontend, b"Q\0\0\0\x09abcd"), Ok(Framed::Need(10)));
         let frame = Framed::Frame { tag: b'Q', len: 10 };
         assert_eq!(next(Speaker::Frontend, b"Q\0\0\0\x09abcd\0Q"), Ok(frame));
     }
@@ -210,18 +198,12 @@ mod tests {
         for length in [0u32, 3, 0x8000_0000, 0xffff_ffff, 0x7fff_ffff, 1 << 30] {
             let header = [b"Q".as_slice(), &length.to_be_bytes()].concat();
             assert!(
-                matches!(
-                    next(Speaker::Frontend, &header),
-                    Err(Malformed::Length { .. })
-                ),
+                matches!(next(Speaker::Frontend, &header), Err(Malformed::Length { .. })),
                 "{length:#x}"
             );
             let header = [b"D".as_slice(), &length.to_be_bytes()].concat();
             assert!(
-                matches!(
-                    next(Speaker::Backend, &header),
-                    Err(Malformed::Length { .. })
-                ),
+                matches!(next(Speaker::Backend, &header), Err(Malformed::Length { .. })),
                 "{length:#x}"
             );
         }
@@ -230,29 +212,17 @@ mod tests {
             Ok(Framed::Need(LARGE_FRAME_BYTES_MAX))
         );
         assert!(next(Speaker::Frontend, b"Q\x3f\xff\xff\xff").is_err());
-        assert!(
-            next(Speaker::Frontend, b"S\0\0\xff\xff").is_err(),
-            "Sync is small"
-        );
+        assert!(next(Speaker::Frontend, b"S\0\0\xff\xff").is_err(), "Sync is small");
     }
 
     #[test]
     fn tags_belong_to_their_speaker() {
         assert!(next(Speaker::Frontend, b"T").is_err());
         assert!(next(Speaker::Backend, b"Q").is_err());
-        assert!(
-            next(Speaker::Frontend, b"p").is_err(),
-            "no passwords after the login"
-        );
-        assert!(
-            next(Speaker::FrontendLogin, b"Q").is_err(),
-            "no statements before it"
-        );
+        assert!(next(Speaker::Frontend, b"p").is_err(), "no passwords after the login");
+        assert!(next(Speaker::FrontendLogin, b"Q").is_err(), "no statements before it");
         assert_eq!(next(Speaker::FrontendLogin, b"p"), Ok(Framed::Need(5)));
-        assert!(
-            next(Speaker::FrontendLogin, b"p\0\0\x27\x10").is_err(),
-            "10,001 bytes"
-        );
+        assert!(next(Speaker::FrontendLogin, b"p\0\0\x27\x10").is_err(), "10,001 bytes");
         assert!(next(Speaker::BackendLogin, b"E\0\x01\0\0").is_err());
     }
 

@@ -22,6 +22,9 @@ pub mod sqlstate {
     pub const SYSTEM_ERROR: &str = "58000";
 }
 
+/// Writes one of the two messages that consist of fields.
+type WriteFields = fn(&mut Vec<u8>, &[(u8, &[u8])]) -> Result<(), encode::EncodeError>;
+
 /// How bad it is: FATAL ends the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -114,17 +117,10 @@ impl Refusal {
         out
     }
 
-    fn append(
-        &self,
-        out: &mut Vec<u8>,
-        write: fn(&mut Vec<u8>, &[(u8, &[u8])]) -> Result<(), encode::EncodeError>,
-    ) {
+    fn append(&self, out: &mut Vec<u8>, write: WriteFields) {
         let clean = |text: &str| {
             let end = text.floor_char_boundary(REFUSAL_TEXT_BYTES_MAX);
-            text.get(..end)
-                .unwrap_or_default()
-                .replace('\0', "")
-                .into_bytes()
+            text.get(..end).unwrap_or_default().replace('\0', "").into_bytes()
         };
         let severity = self.severity.name().as_bytes().to_vec();
         let mut fields = vec![
@@ -133,20 +129,9 @@ impl Refusal {
             (ErrorFields::SQLSTATE, clean(&self.sqlstate)),
             (ErrorFields::MESSAGE, clean(&self.message)),
         ];
-        fields.extend(
-            self.detail
-                .as_deref()
-                .map(|text| (ErrorFields::DETAIL, clean(text))),
-        );
-        fields.extend(
-            self.hint
-                .as_deref()
-                .map(|text| (ErrorFields::HINT, clean(text))),
-        );
-        let borrowed: Vec<(u8, &[u8])> = fields
-            .iter()
-            .map(|(code, text)| (*code, text.as_slice()))
-            .collect();
+        fields.extend(self.detail.as_deref().map(|text| (ErrorFields::DETAIL, clean(text))));
+        fields.extend(self.hint.as_deref().map(|text| (ErrorFields::HINT, clean(text))));
+        let borrowed: Vec<(u8, &[u8])> = fields.iter().map(|(code, text)| (*code, text.as_slice())).collect();
         let written = write(out, &borrowed);
         debug_assert_eq!(written, Ok(()), "texts are bounded and hold no NUL");
     }

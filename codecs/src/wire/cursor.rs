@@ -60,9 +60,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let taken = self.take(N)?;
-        taken
-            .try_into()
-            .map_err(|_| Malformed::Truncated { place: self.place })
+        taken.try_into().map_err(|_| Malformed::Truncated { place: self.place })
     }
 
     /// One byte.
@@ -101,8 +99,7 @@ impl<'a> Cursor<'a> {
             return Err(Malformed::Unterminated { place: self.place });
         };
         self.offset += len + 1;
-        rest.get(..len)
-            .ok_or(Malformed::Truncated { place: self.place })
+        rest.get(..len).ok_or(Malformed::Truncated { place: self.place })
     }
 
     /// A value with a signed 32-bit length before it; length -1 is `None` (SQL NULL), anything lower is refused.
@@ -148,13 +145,7 @@ mod tests {
         assert_eq!(c.nullable(), Ok(None));
         assert_eq!(c.cstr(), Ok(&b"ab"[..]));
         assert_eq!(c.offset(), 10);
-        assert_eq!(
-            c.finish(),
-            Err(Malformed::Trailing {
-                place: "t",
-                bytes: 4
-            })
-        );
+        assert_eq!(c.finish(), Err(Malformed::Trailing { place: "t", bytes: 4 }));
         assert_eq!(c.take_rest(), b"rest");
         assert_eq!(c.finish(), Ok(()));
     }
@@ -164,10 +155,7 @@ mod tests {
         let mut c = Cursor::new(b"\x7f\xff\xff\xffab", "t");
         assert_eq!(c.nullable(), Err(Malformed::Truncated { place: "t" }));
         let mut c = Cursor::new(b"\xff\xff\xff\xfeab", "t");
-        assert!(matches!(
-            c.nullable(),
-            Err(Malformed::Length { announced: -2, .. })
-        ));
+        assert!(matches!(c.nullable(), Err(Malformed::Length { announced: -2, .. })));
         let mut c = Cursor::new(b"ab", "t");
         assert!(c.take(usize::MAX).is_err());
         assert_eq!(c.cstr(), Err(Malformed::Unterminated { place: "t" }));

@@ -20,8 +20,9 @@ pub const MECHANISM: &str = "SCRAM-SHA-256";
 pub const MECHANISM_PLUS: &str = "SCRAM-SHA-256-PLUS";
 /// Fewest iterations that the client face accepts (RFC 7677 section 4: at least 4096).
 pub const ITERATIONS_MIN: u32 = 4_096;
-/// Most iterations that the client face accepts, so that a server cannot keep it busy: a fraction of a second of work.
-pub const ITERATIONS_MAX: u32 = 1_000_000;
+/// Most iterations that the client face accepts, so that a server cannot keep it busy: the highest number that is
+/// commonly recommended (OWASP for PBKDF2 with HMAC-SHA-256), about a third of a second of work.
+pub const ITERATIONS_MAX: u32 = 600_000;
 /// Longest SCRAM message that is read, bytes.
 pub const MESSAGE_BYTES_MAX: usize = 4_096;
 /// Longest nonce of a peer, bytes.
@@ -53,9 +54,7 @@ pub enum ScramError {
     MandatoryExtension,
     #[error("SCRAM nonce does not match")]
     Nonce,
-    #[error(
-        "the server asks for {asked} SCRAM iterations; {ITERATIONS_MIN} to {ITERATIONS_MAX} are accepted"
-    )]
+    #[error("the server asks for {asked} SCRAM iterations; {ITERATIONS_MIN} to {ITERATIONS_MAX} are accepted")]
     Iterations { asked: u32 },
     #[error("the server sent a SCRAM salt of a size that is not accepted")]
     Salt,
@@ -100,11 +99,7 @@ impl ScramVerifier {
     ///
     /// # Errors
     /// [`ScramError::Iterations`] for zero iterations.
-    pub fn derive(
-        password: &[u8],
-        salt: &[u8],
-        iterations: u32,
-    ) -> Result<ScramVerifier, ScramError> {
+    pub fn derive(password: &[u8], salt: &[u8], iterations: u32) -> Result<ScramVerifier, ScramError> {
         let salted = salted_password(password, salt, iterations)?;
         let client_key = Zeroizing::new(hmac_sha256(&*salted, b"Client Key"));
         Ok(ScramVerifier {
@@ -172,10 +167,7 @@ impl Server {
     ///
     /// # Errors
     /// [`ScramError::NoVerifier`] for an empty list.
-    pub fn new(
-        verifiers: &[ScramVerifier],
-        nonce: [u8; NONCE_RANDOM_BYTES],
-    ) -> Result<Server, ScramError> {
+    pub fn new(verifiers: &[ScramVerifier], nonce: [u8; NONCE_RANDOM_BYTES]) -> Result<Server, ScramError> {
         let first = verifiers.first().ok_or(ScramError::NoVerifier)?;
         let same = |v: &&ScramVerifier| v.salt == first.salt && v.iterations == first.iterations;
         Ok(Server {
@@ -265,10 +257,7 @@ impl Server {
         let mut index = 0u64;
         let mut server_key = Zeroizing::new([0u8; KEY_BYTES]);
         for (i, verifier) in &self.verifiers {
-            let client_key = Zeroizing::new(xor(
-                *proof,
-                &hmac_sha256(&verifier.stored_key, auth_message),
-            ));
+            let client_key = Zeroizing::new(xor(*proof, &hmac_sha256(&verifier.stored_key, auth_message)));
             let fits = sha256(&*client_key).ct_eq(&verifier.stored_key) & !found;
             index.conditional_assign(&(*i as u64), fits);
             for (to, from) in server_key.iter_mut().zip(verifier.server_key) {
@@ -313,11 +302,7 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// `user` is the name inside the exchange: empty for PostgreSQL, which takes it from the start-up packet.
-    pub fn new(
-        user: &str,
-        password: Zeroizing<Vec<u8>>,
-        nonce: [u8; NONCE_RANDOM_BYTES],
-    ) -> Client {
+    pub fn new(user: &str, password: Zeroizing<Vec<u8>>, nonce: [u8; NONCE_RANDOM_BYTES]) -> Client {
         Client::with_nonce(user, password, BASE64.encode(nonce))
     }
 
@@ -440,21 +425,11 @@ pub fn prepared_password(password: &[u8]) -> Zeroizing<Vec<u8>> {
     }
 }
 
-fn salted_password(
-    password: &[u8],
-    salt: &[u8],
-    iterations: u32,
-) -> Result<Zeroizing<Key>, ScramError> {
+fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> Result<Zeroizing<Key>, ScramError> {
     let rounds = NonZeroU32::new(iterations).ok_or(ScramError::Iterations { asked: iterations })?;
     let prepared = prepared_password(password);
     let mut out = Zeroizing::new([0u8; KEY_BYTES]);
-    pbkdf2::derive(
-        pbkdf2::PBKDF2_HMAC_SHA256,
-        rounds,
-        salt,
-        &prepared,
-        &mut *out,
-    );
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, &prepared, &mut *out);
     Ok(out)
 }
 
@@ -500,10 +475,7 @@ fn key_from_base64(text: &str) -> Result<Key, ScramError> {
 
 fn sha256(data: &[u8]) -> Key {
     let mut out = [0; KEY_BYTES];
-    for (to, from) in out
-        .iter_mut()
-        .zip(digest::digest(&digest::SHA256, data).as_ref())
-    {
+    for (to, from) in out.iter_mut().zip(digest::digest(&digest::SHA256, data).as_ref()) {
         *to = *from;
     }
     out

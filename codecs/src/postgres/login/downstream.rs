@@ -84,9 +84,7 @@ impl Downstream {
     pub fn feed(&mut self, bytes: &[u8]) -> usize {
         let unit = match self.state {
             State::Opening => Unit::Startup,
-            State::Mechanism(_) | State::First(_) | State::Final(_) => {
-                Unit::Frame(Framer::new(Speaker::FrontendLogin))
-            }
+            State::Mechanism(_) | State::First(_) | State::Final(_) => Unit::Frame(Framer::new(Speaker::FrontendLogin)),
             State::Handshake => {
                 self.stuffed |= !bytes.is_empty();
                 return 0;
@@ -94,9 +92,7 @@ impl Downstream {
             State::Identified | State::Authenticated { .. } | State::Done => return 0,
         };
         let taken = self.inbox.feed(unit, bytes);
-        let upgrade = matches!(self.state, State::Opening)
-            && self.config.tls != TlsOffer::No
-            && !self.ssl_asked;
+        let upgrade = matches!(self.state, State::Opening) && self.config.tls != TlsOffer::No && !self.ssl_asked;
         if upgrade && self.inbox.is_complete() && startup::is_ssl_request(self.inbox.bytes()) {
             self.stuffed |= taken < bytes.len();
         }
@@ -139,8 +135,7 @@ impl Downstream {
             Err(error) => self.reject_scram(error),
             Ok(server) => {
                 let mut reply = std::mem::take(&mut self.preface);
-                let written =
-                    encode::authentication_sasl(&mut reply, &[scram::MECHANISM.as_bytes()]);
+                let written = encode::authentication_sasl(&mut reply, &[scram::MECHANISM.as_bytes()]);
                 debug_assert_eq!(written, Ok(()));
                 self.steps.push_back(DownstreamStep::Send(reply));
                 self.state = State::Mechanism(server);
@@ -205,10 +200,7 @@ impl Downstream {
             State::Mechanism(server) => self.choose(server, split_frame(packet).1),
             State::First(server) => self.challenge(server, split_frame(packet).1),
             State::Final(server) => self.prove(server, split_frame(packet).1),
-            state @ (State::Handshake
-            | State::Identified
-            | State::Authenticated { .. }
-            | State::Done) => {
+            state @ (State::Handshake | State::Identified | State::Authenticated { .. } | State::Done) => {
                 self.state = state;
             }
         }
@@ -233,9 +225,7 @@ impl Downstream {
             self.steps.push_back(DownstreamStep::Send(b"N".to_vec()));
         } else {
             self.state = State::Handshake;
-            self.steps.push_back(DownstreamStep::StartTls {
-                reply: b"S".to_vec(),
-            });
+            self.steps.push_back(DownstreamStep::StartTls { reply: b"S".to_vec() });
         }
     }
 
@@ -260,8 +250,7 @@ impl Downstream {
             debug_assert_eq!(written, Ok(()), "options came as strings without NUL");
         }
         self.state = State::Identified;
-        self.steps
-            .push_back(DownstreamStep::Identify(packet.startup));
+        self.steps.push_back(DownstreamStep::Identify(packet.startup));
     }
 
     fn choose(&mut self, server: scram::Server, body: &[u8]) {
@@ -293,13 +282,9 @@ impl Downstream {
 
     fn prove(&mut self, mut server: scram::Server, client_final: &[u8]) {
         match server.client_final(client_final) {
-            Ok(scram::Accepted {
-                verifier,
-                server_final,
-            }) => {
+            Ok(scram::Accepted { verifier, server_final }) => {
                 self.state = State::Authenticated { server_final };
-                self.steps
-                    .push_back(DownstreamStep::Authenticated { verifier });
+                self.steps.push_back(DownstreamStep::Authenticated { verifier });
             }
             Err(error) => self.reject_scram(error),
         }
@@ -316,8 +301,7 @@ impl Downstream {
         if matches!(self.state, State::Done) {
             return;
         }
-        let is_tls = matches!(self.state, State::Opening)
-            && self.inbox.bytes().first() == Some(&TLS_HANDSHAKE);
+        let is_tls = matches!(self.state, State::Opening) && self.inbox.bytes().first() == Some(&TLS_HANDSHAKE);
         self.reject(if is_tls {
             LoginRefusal::DirectTls
         } else {
@@ -336,8 +320,7 @@ impl Downstream {
 
     fn close(&mut self, reply: Vec<u8>, reason: LoginRefusal) {
         self.state = State::Done;
-        self.steps
-            .push_back(DownstreamStep::Refused { reply, reason });
+        self.steps.push_back(DownstreamStep::Refused { reply, reason });
     }
 }
 
@@ -347,41 +330,28 @@ fn answer(user: &str, reason: LoginRefusal) -> Option<Refusal> {
     match reason {
         LoginRefusal::DirectTls | LoginRefusal::BytesBeforeTls => None,
         LoginRefusal::TlsRequired => Some(
-            Refusal::fatal(
-                sqlstate::INVALID_AUTHORIZATION,
-                "this connection requires TLS",
-            )
-            .with_hint("Connect with sslmode=require, or better sslmode=verify-full."),
+            Refusal::fatal(sqlstate::INVALID_AUTHORIZATION, "this connection requires TLS")
+                .with_hint("Connect with sslmode=require, or better sslmode=verify-full."),
         ),
         LoginRefusal::Version { major, minor } => Some(Refusal::fatal(
             sqlstate::FEATURE_NOT_SUPPORTED,
-            format!(
-                "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{MINOR_MAX}"
-            ),
+            format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{MINOR_MAX}"),
         )),
         LoginRefusal::NoUser => Some(Refusal::fatal(
             sqlstate::INVALID_AUTHORIZATION,
             "no PostgreSQL user name specified in startup packet",
         )),
-        LoginRefusal::Replication => Some(Refusal::fatal(
-            sqlstate::FEATURE_NOT_SUPPORTED,
-            reason.to_string(),
-        )),
-        LoginRefusal::Scram(ScramError::BadProof | ScramError::NoVerifier) => Some(Refusal::fatal(
-            sqlstate::INVALID_PASSWORD,
-            bad_password(user),
-        )),
-        LoginRefusal::Scram(ScramError::AuthorizationIdentity) => Some(Refusal::fatal(
-            sqlstate::FEATURE_NOT_SUPPORTED,
-            reason.to_string(),
-        )),
-        LoginRefusal::Mechanism => {
-            violation("client selected an invalid SASL authentication mechanism".into())
+        LoginRefusal::Replication => Some(Refusal::fatal(sqlstate::FEATURE_NOT_SUPPORTED, reason.to_string())),
+        LoginRefusal::Scram(ScramError::BadProof | ScramError::NoVerifier) => {
+            Some(Refusal::fatal(sqlstate::INVALID_PASSWORD, bad_password(user)))
         }
-        LoginRefusal::NegotiatedTwice
-        | LoginRefusal::Scram(_)
-        | LoginRefusal::Malformed(_)
-        | LoginRefusal::Refused => violation(reason.to_string()),
+        LoginRefusal::Scram(ScramError::AuthorizationIdentity) => {
+            Some(Refusal::fatal(sqlstate::FEATURE_NOT_SUPPORTED, reason.to_string()))
+        }
+        LoginRefusal::Mechanism => violation("client selected an invalid SASL authentication mechanism".into()),
+        LoginRefusal::NegotiatedTwice | LoginRefusal::Scram(_) | LoginRefusal::Malformed(_) | LoginRefusal::Refused => {
+            violation(reason.to_string())
+        }
     }
 }
 

@@ -267,9 +267,7 @@ pub enum UpstreamFault {
     Method(&'static str),
     #[error("the target offers no SASL mechanism that is supported (SCRAM-SHA-256)")]
     Mechanism,
-    #[error(
-        "the target says that login is complete without having proved that it knows the password"
-    )]
+    #[error("the target says that login is complete without having proved that it knows the password")]
     UnprovenServer,
     #[error("the target wants protocol 3.{0}")]
     Version(u32),

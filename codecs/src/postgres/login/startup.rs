@@ -9,8 +9,7 @@
 use super::{CancelKey, LoginRefusal, Startup};
 use crate::malformed::Malformed;
 use crate::postgres::limits::{
-    MINOR_MAX, SECRET_BYTES_MAX, SECRET_BYTES_V30, STARTUP_BYTES_MAX, STARTUP_NAME_BYTES_MAX,
-    STARTUP_PARAMETERS_MAX,
+    MINOR_MAX, SECRET_BYTES_MAX, SECRET_BYTES_V30, STARTUP_BYTES_MAX, STARTUP_NAME_BYTES_MAX, STARTUP_PARAMETERS_MAX,
 };
 use crate::postgres::message::EncodeError;
 use crate::postgres::message::encode::{cstr, with_length};
@@ -88,27 +87,17 @@ fn parse_cancel(mut cursor: Cursor<'_>) -> Result<CancelKey, Malformed> {
     })
 }
 
-fn parse_startup(
-    version: u32,
-    cursor: Cursor<'_>,
-    tls: bool,
-) -> Result<StartupPacket, LoginRefusal> {
+fn parse_startup(version: u32, cursor: Cursor<'_>, tls: bool) -> Result<StartupPacket, LoginRefusal> {
     let (major, asked) = ((version >> 16) as u16, version as u16);
     if major != PROTOCOL_MAJOR {
-        return Err(LoginRefusal::Version {
-            major,
-            minor: asked,
-        });
+        return Err(LoginRefusal::Version { major, minor: asked });
     }
     let mut read = Parameters::default();
     read.read_all(cursor).map_err(LoginRefusal::Malformed)?;
     if read.replication {
         return Err(LoginRefusal::Replication);
     }
-    let user = read
-        .user
-        .filter(|user| !user.is_empty())
-        .ok_or(LoginRefusal::NoUser)?;
+    let user = read.user.filter(|user| !user.is_empty()).ok_or(LoginRefusal::NoUser)?;
     let database = read
         .database
         .filter(|name| !name.is_empty())

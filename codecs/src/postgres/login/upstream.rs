@@ -9,18 +9,14 @@ use super::catalog::{self, Answer};
 use super::inbox::{Inbox, Unit, split_frame};
 use super::startup;
 use super::{
-    CancelKey, Established, Nonce, ServerError, TlsMode, UpstreamConfig, UpstreamError,
-    UpstreamFault, UpstreamStep,
+    CancelKey, Established, Nonce, ServerError, TlsMode, UpstreamConfig, UpstreamError, UpstreamFault, UpstreamStep,
 };
 use crate::malformed::Malformed;
 use crate::postgres::framer::{Framer, Speaker};
 use crate::postgres::limits::{
-    RESOLVE_COLUMNS_MAX, RESOLVE_ROWS_MAX, SERVER_ERROR_FIELD_BYTES_MAX, TARGET_LOGIN_FRAMES_MAX,
-    TARGET_PARAMETERS_MAX,
+    RESOLVE_COLUMNS_MAX, RESOLVE_ROWS_MAX, SERVER_ERROR_FIELD_BYTES_MAX, TARGET_LOGIN_FRAMES_MAX, TARGET_PARAMETERS_MAX,
 };
-use crate::postgres::message::{
-    Authentication, Backend, EncodeError, ErrorFields, ParameterStatus, encode,
-};
+use crate::postgres::message::{Authentication, Backend, EncodeError, ErrorFields, ParameterStatus, encode};
 use crate::wire::scram::{self, ScramError};
 
 /// The minor version that is asked of targets: every server since 2003 speaks it.
@@ -143,8 +139,7 @@ impl Upstream {
     fn begin(&mut self) {
         if self.config.tls != TlsMode::Disable && !self.tls {
             self.state = State::TlsAnswer;
-            self.steps
-                .push_back(UpstreamStep::Send(startup::ssl_request()));
+            self.steps.push_back(UpstreamStep::Send(startup::ssl_request()));
         } else if let Err(fault) = self.start() {
             self.fail(fault);
         }
@@ -155,8 +150,7 @@ impl Upstream {
             return Err(UpstreamFault::TooManyColumns);
         }
         let config = &self.config;
-        let message =
-            startup::startup_message(MINOR, &config.user, &config.database, &config.params)?;
+        let message = startup::startup_message(MINOR, &config.user, &config.database, &config.params)?;
         self.state = State::Asked;
         self.steps.push_back(UpstreamStep::Send(message));
         Ok(())
@@ -182,9 +176,7 @@ impl Upstream {
                 State::Settling => self.settle(tag, message),
                 state => match message {
                     Backend::Authentication(request) => self.authenticate(state, request),
-                    Backend::NegotiateProtocolVersion(wanted) => {
-                        Err(UpstreamFault::Version(wanted.version & 0xFFFF))
-                    }
+                    Backend::NegotiateProtocolVersion(wanted) => Err(UpstreamFault::Version(wanted.version & 0xFFFF)),
                     _ => Err(unexpected(tag)),
                 },
             },
@@ -220,11 +212,7 @@ impl Upstream {
     }
 
     /// `state` was taken out; it is put back, as it is after the request.
-    fn authenticate(
-        &mut self,
-        state: State,
-        request: Authentication<'_>,
-    ) -> Result<(), UpstreamFault> {
+    fn authenticate(&mut self, state: State, request: Authentication<'_>) -> Result<(), UpstreamFault> {
         self.state = match (state, request) {
             (State::Asked | State::Answered, Authentication::Ok) => State::Settling,
             (State::Asked, Authentication::CleartextPassword) => self.send_cleartext()?,
@@ -269,15 +257,9 @@ impl Upstream {
     }
 
     fn start_scram(&mut self) -> Result<State, UpstreamFault> {
-        let client = Box::new(scram::Client::new(
-            "",
-            self.config.password.clone(),
-            self.nonce,
-        ));
+        let client = Box::new(scram::Client::new("", self.config.password.clone(), self.nonce));
         let first = client.first();
-        self.send(|out| {
-            encode::sasl_initial_response(out, scram::MECHANISM.as_bytes(), Some(&first))
-        })?;
+        self.send(|out| encode::sasl_initial_response(out, scram::MECHANISM.as_bytes(), Some(&first)))?;
         Ok(State::Scram(client))
     }
 
@@ -291,9 +273,7 @@ impl Upstream {
                 });
                 Ok(())
             }
-            Backend::NegotiateProtocolVersion(wanted) => {
-                Err(UpstreamFault::Version(wanted.version & 0xFFFF))
-            }
+            Backend::NegotiateProtocolVersion(wanted) => Err(UpstreamFault::Version(wanted.version & 0xFFFF)),
             Backend::ReadyForQuery(_) if self.config.resolve_columns.is_empty() => {
                 self.ready(Answer::default());
                 Ok(())
@@ -307,12 +287,7 @@ impl Upstream {
         }
     }
 
-    fn look_up(
-        &mut self,
-        mut answer: Answer,
-        tag: u8,
-        message: Backend<'_>,
-    ) -> Result<(), UpstreamFault> {
+    fn look_up(&mut self, mut answer: Answer, tag: u8, message: Backend<'_>) -> Result<(), UpstreamFault> {
         match message {
             Backend::RowDescription(columns) if columns.columns() == 3 => {}
             Backend::DataRow(row) => answer.add(&row, self.config.resolve_columns.len())?,
@@ -354,10 +329,7 @@ impl Upstream {
         Ok(())
     }
 
-    fn send(
-        &mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
-    ) -> Result<(), UpstreamFault> {
+    fn send(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) -> Result<(), UpstreamFault> {
         let mut out = Vec::new();
         write(&mut out)?;
         self.steps.push_back(UpstreamStep::Send(out));
@@ -406,15 +378,9 @@ fn unexpected(tag: u8) -> UpstreamFault {
 
 /// `md5` and the hash of the hash of password and user with the salt (PostgreSQL documentation, "Password Authentication").
 fn md5_answer(user: &str, password: &[u8], salt: [u8; 4]) -> Zeroizing<Vec<u8>> {
-    let inner = Md5::new()
-        .chain_update(password)
-        .chain_update(user)
-        .finalize();
+    let inner = Md5::new().chain_update(password).chain_update(user).finalize();
     let inner = Zeroizing::new(hex(&inner));
-    let outer = Md5::new()
-        .chain_update(&*inner)
-        .chain_update(salt)
-        .finalize();
+    let outer = Md5::new().chain_update(&*inner).chain_update(salt).finalize();
     let mut answer = Zeroizing::new(b"md5".to_vec());
     answer.extend_from_slice(&hex(&outer));
     answer
@@ -422,10 +388,7 @@ fn md5_answer(user: &str, password: &[u8], salt: [u8; 4]) -> Zeroizing<Vec<u8>> 
 
 fn hex(bytes: &[u8]) -> Vec<u8> {
     let digit = |n: u8| char::from_digit(u32::from(n), 16).map_or(b'0', |c| c as u8);
-    bytes
-        .iter()
-        .flat_map(|b| [digit(b >> 4), digit(b & 15)])
-        .collect()
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 fn server_error(fields: &ErrorFields<'_>) -> ServerError {

@@ -49,38 +49,22 @@ impl<'a> Backend<'a> {
             tag::BIND_COMPLETE => empty(body, "BindComplete", Backend::BindComplete)?,
             tag::CLOSE_COMPLETE => empty(body, "CloseComplete", Backend::CloseComplete)?,
             tag::COMMAND_COMPLETE => Backend::CommandComplete(CommandComplete::parse(body)?),
-            tag::COPY_BOTH_RESPONSE => {
-                Backend::CopyBothResponse(CopyResponse::parse(body, "CopyBothResponse")?)
-            }
+            tag::COPY_BOTH_RESPONSE => Backend::CopyBothResponse(CopyResponse::parse(body, "CopyBothResponse")?),
             tag::COPY_DATA => Backend::CopyData(body),
             tag::COPY_DONE => empty(body, "CopyDone", Backend::CopyDone)?,
-            tag::COPY_IN_RESPONSE => {
-                Backend::CopyInResponse(CopyResponse::parse(body, "CopyInResponse")?)
-            }
-            tag::COPY_OUT_RESPONSE => {
-                Backend::CopyOutResponse(CopyResponse::parse(body, "CopyOutResponse")?)
-            }
+            tag::COPY_IN_RESPONSE => Backend::CopyInResponse(CopyResponse::parse(body, "CopyInResponse")?),
+            tag::COPY_OUT_RESPONSE => Backend::CopyOutResponse(CopyResponse::parse(body, "CopyOutResponse")?),
             tag::DATA_ROW => Backend::DataRow(DataRow::parse(body)?),
-            tag::EMPTY_QUERY_RESPONSE => {
-                empty(body, "EmptyQueryResponse", Backend::EmptyQueryResponse)?
-            }
+            tag::EMPTY_QUERY_RESPONSE => empty(body, "EmptyQueryResponse", Backend::EmptyQueryResponse)?,
             tag::ERROR_RESPONSE => Backend::ErrorResponse(error_response_fields(body)?),
-            tag::FUNCTION_CALL_RESPONSE => {
-                Backend::FunctionCallResponse(FunctionCallResponse::parse(body)?)
-            }
+            tag::FUNCTION_CALL_RESPONSE => Backend::FunctionCallResponse(FunctionCallResponse::parse(body)?),
             tag::NEGOTIATE_PROTOCOL_VERSION => {
                 Backend::NegotiateProtocolVersion(NegotiateProtocolVersion::parse(body)?)
             }
             tag::NO_DATA => empty(body, "NoData", Backend::NoData)?,
-            tag::NOTICE_RESPONSE => {
-                Backend::NoticeResponse(ErrorFields::parse(body, "NoticeResponse")?)
-            }
-            tag::NOTIFICATION_RESPONSE => {
-                Backend::NotificationResponse(NotificationResponse::parse(body)?)
-            }
-            tag::PARAMETER_DESCRIPTION => {
-                Backend::ParameterDescription(ParameterDescription::parse(body)?)
-            }
+            tag::NOTICE_RESPONSE => Backend::NoticeResponse(ErrorFields::parse(body, "NoticeResponse")?),
+            tag::NOTIFICATION_RESPONSE => Backend::NotificationResponse(NotificationResponse::parse(body)?),
+            tag::PARAMETER_DESCRIPTION => Backend::ParameterDescription(ParameterDescription::parse(body)?),
             tag::PARAMETER_STATUS => Backend::ParameterStatus(ParameterStatus::parse(body)?),
             tag::PARSE_COMPLETE => empty(body, "ParseComplete", Backend::ParseComplete)?,
             tag::PORTAL_SUSPENDED => empty(body, "PortalSuspended", Backend::PortalSuspended)?,
@@ -133,9 +117,7 @@ impl<'a> Authentication<'a> {
         let request = match code {
             0 => Authentication::Ok,
             3 => Authentication::CleartextPassword,
-            5 => Authentication::Md5Password {
-                salt: cursor.array()?,
-            },
+            5 => Authentication::Md5Password { salt: cursor.array()? },
             10 => Authentication::Sasl {
                 mechanisms: Mechanisms::read(&mut cursor)?,
             },
@@ -156,9 +138,7 @@ impl<'a> Authentication<'a> {
             Authentication::Ok => "trust",
             Authentication::CleartextPassword => "password",
             Authentication::Md5Password { .. } => "md5",
-            Authentication::Sasl { .. }
-            | Authentication::SaslContinue(_)
-            | Authentication::SaslFinal(_) => "SASL",
+            Authentication::Sasl { .. } | Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => "SASL",
             Authentication::Other { code: 1 | 2, .. } => "Kerberos",
             Authentication::Other { code: 4, .. } => "crypt",
             Authentication::Other { code: 6, .. } => "SCM credentials",
@@ -188,9 +168,7 @@ impl<'a> Mechanisms<'a> {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.bytes
-            .split(|&b| b == 0)
-            .filter(|name| !name.is_empty())
+        self.bytes.split(|&b| b == 0).filter(|name| !name.is_empty())
     }
 
     pub fn contains(&self, mechanism: &[u8]) -> bool {
@@ -209,12 +187,7 @@ pub struct BackendKeyData<'a> {
 /// Leaves the secret out.
 impl std::fmt::Debug for BackendKeyData<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "BackendKeyData({}, {} bytes)",
-            self.process_id,
-            self.secret.len()
-        )
+        write!(f, "BackendKeyData({}, {} bytes)", self.process_id, self.secret.len())
     }
 }
 
@@ -248,8 +221,7 @@ impl<'a> CommandComplete<'a> {
     /// # Errors
     /// No NUL, or bytes behind it.
     pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
-        super::frontend::only_string(body, "CommandComplete")
-            .map(|command_tag| CommandComplete { command_tag })
+        super::frontend::only_string(body, "CommandComplete").map(|command_tag| CommandComplete { command_tag })
     }
 
     /// The number at the end of the command tag: rows returned or changed. `None` for commands that count nothing.

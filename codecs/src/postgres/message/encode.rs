@@ -40,10 +40,7 @@ pub fn frame(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>) -> Enco
 }
 
 /// Appends a length and what `body` writes, for packets without a tag. On error `out` keeps what was written so far.
-pub(in crate::postgres) fn with_length(
-    out: &mut Vec<u8>,
-    body: impl FnOnce(&mut Vec<u8>) -> Encoded,
-) -> Encoded {
+pub(in crate::postgres) fn with_length(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>) -> Encoded) -> Encoded {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     body(out)?;
@@ -345,12 +342,7 @@ fn fields_frame(out: &mut Vec<u8>, tag: u8, fields: &[(u8, &[u8])]) -> Encoded {
     })
 }
 
-pub fn notification_response(
-    out: &mut Vec<u8>,
-    process_id: u32,
-    channel: &[u8],
-    payload: &[u8],
-) -> Encoded {
+pub fn notification_response(out: &mut Vec<u8>, process_id: u32, channel: &[u8], payload: &[u8]) -> Encoded {
     frame(out, backend::NOTIFICATION_RESPONSE, |out| {
         out.extend_from_slice(&process_id.to_be_bytes());
         cstr(out, channel)?;
@@ -381,9 +373,7 @@ pub fn parameter_description(out: &mut Vec<u8>, types: &[u32]) -> Encoded {
 }
 
 pub fn function_call_response(out: &mut Vec<u8>, value: Option<&[u8]>) -> Encoded {
-    frame(out, backend::FUNCTION_CALL_RESPONSE, |out| {
-        nullable(out, value)
-    })
+    frame(out, backend::FUNCTION_CALL_RESPONSE, |out| nullable(out, value))
 }
 
 /// Messages of a server that have no body: ParseComplete, BindComplete, CloseComplete, NoData, EmptyQueryResponse,

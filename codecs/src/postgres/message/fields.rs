@@ -74,20 +74,12 @@ impl<'a> Formats<'a> {
 
     /// The codes as written.
     pub fn iter(&self) -> impl Iterator<Item = Format> + 'a {
-        self.codes
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|&code| decode(code))
+        self.codes.as_chunks::<2>().0.iter().map(|&code| decode(code))
     }
 }
 
 fn decode([_, low]: [u8; 2]) -> Format {
-    if low == 1 {
-        Format::Binary
-    } else {
-        Format::Text
-    }
+    if low == 1 { Format::Binary } else { Format::Text }
 }
 
 /// A list of type OIDs.
@@ -117,19 +109,11 @@ impl<'a> Oids<'a> {
 
     /// The OID at `index` (from 0).
     pub fn at(&self, index: usize) -> Option<u32> {
-        self.bytes
-            .as_chunks::<4>()
-            .0
-            .get(index)
-            .map(|b| u32::from_be_bytes(*b))
+        self.bytes.as_chunks::<4>().0.get(index).map(|b| u32::from_be_bytes(*b))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = u32> + 'a {
-        self.bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|b| u32::from_be_bytes(*b))
+        self.bytes.as_chunks::<4>().0.iter().map(|b| u32::from_be_bytes(*b))
     }
 }
 
@@ -245,9 +229,7 @@ impl<'a> ErrorFields<'a> {
 
     /// The first field with this code.
     pub fn field(&self, code: u8) -> Option<&'a [u8]> {
-        self.iter()
-            .find(|&(c, _)| c == code)
-            .map(|(_, value)| value)
+        self.iter().find(|&(c, _)| c == code).map(|(_, value)| value)
     }
 
     /// The severity that is not translated, or the translated one of old servers.

@@ -84,6 +84,10 @@ pub struct Parse<'a> {
 impl<'a> Parse<'a> {
     /// # Errors
     /// A body that does not follow the format.
+    #[expect(
+        clippy::self_named_constructors,
+        reason = "every view has `parse`, and the protocol calls this message Parse"
+    )]
     pub fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(body, "Parse");
         let name = cursor.cstr()?;

@@ -13,14 +13,10 @@ pub mod tag;
 mod tests;
 
 pub use backend::{
-    Authentication, Backend, BackendKeyData, CommandComplete, CopyResponse, DataRow,
-    FieldDescription, FunctionCallResponse, NegotiateProtocolVersion, NotificationResponse,
-    ParameterDescription, ParameterStatus, RowDescription, TransactionStatus,
-    error_response_fields,
+    Authentication, Backend, BackendKeyData, CommandComplete, CopyResponse, DataRow, FieldDescription,
+    FunctionCallResponse, NegotiateProtocolVersion, NotificationResponse, ParameterDescription, ParameterStatus,
+    RowDescription, TransactionStatus, error_response_fields,
 };
 pub use encode::EncodeError;
 pub use fields::{Cell, Cells, ErrorFields, Format, Formats, Oids};
-pub use frontend::{
-    Bind, Execute, Frontend, FunctionCall, Parse, PasswordMessage, Query, SaslInitialResponse,
-    Target,
-};
+pub use frontend::{Bind, Execute, Frontend, FunctionCall, Parse, PasswordMessage, Query, SaslInitialResponse, Target};

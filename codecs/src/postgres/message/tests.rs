@@ -39,15 +39,7 @@ fn frontend_samples() -> Vec<Encoder> {
         ok(|o| e::close(o, Target::Portal(b"p"))),
         Box::new(e::sync),
         Box::new(e::flush),
-        ok(|o| {
-            e::function_call(
-                o,
-                1598,
-                &[Format::Text],
-                &[Some(b"x"), None],
-                Format::Binary,
-            )
-        }),
+        ok(|o| e::function_call(o, 1598, &[Format::Text], &[Some(b"x"), None], Format::Binary)),
         Box::new(e::copy_done),
         ok(|o| e::copy_fail(o, b"stop")),
         Box::new(e::terminate),
@@ -100,10 +92,7 @@ fn framed(encode: &Encoder, speaker: Speaker) -> (u8, Vec<u8>) {
     let tag = frame[0];
     assert_eq!(
         Framer::new(speaker).next(&frame),
-        Ok(Framed::Frame {
-            tag,
-            len: frame.len()
-        })
+        Ok(Framed::Frame { tag, len: frame.len() })
     );
     (tag, frame[HEADER_BYTES..].to_vec())
 }
@@ -121,11 +110,8 @@ fn breaks(tag: u8, body: &[u8], backend: bool) -> bool {
 
 #[test]
 fn every_sample_parses_and_no_shorter_or_longer_body_does() {
-    let all = frontend_samples()
-        .into_iter()
-        .map(|s| (s, Speaker::Frontend));
-    for (sample, speaker) in all.chain(backend_samples().into_iter().map(|s| (s, Speaker::Backend)))
-    {
+    let all = frontend_samples().into_iter().map(|s| (s, Speaker::Frontend));
+    for (sample, speaker) in all.chain(backend_samples().into_iter().map(|s| (s, Speaker::Backend))) {
         let (tag, body) = framed(&sample, speaker);
         let backend = speaker == Speaker::Backend;
         assert!(!breaks(tag, &body, backend), "{}: {body:?}", tag as char);
@@ -137,11 +123,7 @@ fn every_sample_parses_and_no_shorter_or_longer_body_does() {
             );
         }
         let longer = [body.as_slice(), b"\0"].concat();
-        assert!(
-            breaks(tag, &longer, backend),
-            "{} with one byte more",
-            tag as char
-        );
+        assert!(breaks(tag, &longer, backend), "{} with one byte more", tag as char);
     }
 }
 
@@ -191,9 +173,7 @@ fn values_come_back() {
     assert_eq!(v.options().collect::<Vec<_>>(), [b"_pq_.a", b"_pq_.b"]);
 
     let (tag, body) = framed(&backend_samples()[3], Speaker::Backend);
-    let Ok(Backend::Authentication(Authentication::Sasl { mechanisms })) =
-        Backend::parse(tag, &body)
-    else {
+    let Ok(Backend::Authentication(Authentication::Sasl { mechanisms })) = Backend::parse(tag, &body) else {
         panic!()
     };
     assert_eq!(
@@ -218,20 +198,14 @@ fn undefined_values_are_refused() {
     assert!(TransactionStatus::parse(b"X").is_err());
     assert!(Target::parse(b"Xname\0", "Describe").is_err());
     assert!(CopyResponse::parse(b"\x02\0\0", "CopyInResponse").is_err());
-    assert!(
-        Bind::parse(b"\0\0\0\x01\0\x02\0\0\0\0").is_err(),
-        "format code 2"
-    );
+    assert!(Bind::parse(b"\0\0\0\x01\0\x02\0\0\0\0").is_err(), "format code 2");
     assert!(
         Bind::parse(b"\0\0\0\x02\0\0\0\x01\0\0\0\0").is_err(),
         "two formats for no parameter"
     );
     assert!(BackendKeyData::parse(b"\0\0\0\x01abc").is_err());
     assert!(BackendKeyData::parse(&[1; 4 + 257]).is_err());
-    assert_eq!(
-        BackendKeyData::parse(&[1; 4 + 256]).unwrap().secret.len(),
-        256
-    );
+    assert_eq!(BackendKeyData::parse(&[1; 4 + 256]).unwrap().secret.len(), 256);
     assert!(Frontend::parse(b'?', b"").is_err());
     assert!(Backend::parse(b'?', b"").is_err());
 }
@@ -239,14 +213,7 @@ fn undefined_values_are_refused() {
 #[test]
 fn a_row_is_checked_to_its_end() {
     let negative = b"\0\x01\xff\xff\xff\xfe";
-    assert!(
-        DataRow::parse(negative)
-            .unwrap()
-            .cells()
-            .next()
-            .unwrap()
-            .is_err()
-    );
+    assert!(DataRow::parse(negative).unwrap().cells().next().unwrap().is_err());
     let huge = b"\0\x02\x7f\xff\xff\xffabc";
     let mut cells = DataRow::parse(huge).unwrap().cells();
     assert!(cells.next().unwrap().is_err());
@@ -262,10 +229,7 @@ fn what_cannot_be_written_leaves_the_buffer_alone() {
     assert_eq!(e::query(&mut out, b"a\0b"), Err(EncodeError::Nul));
     let many = vec![None; usize::from(u16::MAX) + 1];
     assert_eq!(e::data_row(&mut out, &many), Err(EncodeError::TooMany));
-    assert_eq!(
-        e::backend_key_data(&mut out, 1, b"abc"),
-        Err(EncodeError::Secret)
-    );
+    assert_eq!(e::backend_key_data(&mut out, 1, b"abc"), Err(EncodeError::Secret));
     assert_eq!(out, b"kept");
     assert_eq!(e::length_code(1 << 31), Err(EncodeError::TooLong));
     assert_eq!(e::length_code((1 << 31) - 1), Ok(i32::MAX));
@@ -274,10 +238,7 @@ fn what_cannot_be_written_leaves_the_buffer_alone() {
 #[test]
 fn secrets_are_not_printed() {
     let printed = format!("{:?}", Frontend::parse(b'p', b"hunter2\0").unwrap());
-    assert!(
-        !printed.contains("104") && printed.contains("8 bytes"),
-        "{printed}"
-    );
+    assert!(!printed.contains("104") && printed.contains("8 bytes"), "{printed}");
     assert_eq!(
         format!("{:?}", BackendKeyData::parse(b"\0\0\0\x01abcd").unwrap()),
         "BackendKeyData(1, 4 bytes)"

@@ -47,10 +47,7 @@ fn proof_for(token: &[u8], first_bare: &str, server_first: &[u8], binding: &str)
     let auth_message = format!("{first_bare},{server_first},{without_proof}");
     let salted = salted_password(token, b"salt", 1).unwrap();
     let client_key = hmac_sha256(&*salted, b"Client Key");
-    let proof = xor(
-        client_key,
-        &hmac_sha256(&sha256(&client_key), auth_message.as_bytes()),
-    );
+    let proof = xor(client_key, &hmac_sha256(&sha256(&client_key), auth_message.as_bytes()));
     format!("{without_proof},p={}", BASE64.encode(proof)).into_bytes()
 }
 
@@ -58,20 +55,14 @@ fn proof_for(token: &[u8], first_bare: &str, server_first: &[u8], binding: &str)
 fn the_rfc_example_as_client() {
     let mut client = rfc_client();
     assert_eq!(client.first(), RFC_CLIENT_FIRST);
-    assert_eq!(
-        client.server_first(RFC_SERVER_FIRST).as_deref(),
-        Ok(RFC_CLIENT_FINAL)
-    );
+    assert_eq!(client.server_first(RFC_SERVER_FIRST).as_deref(), Ok(RFC_CLIENT_FINAL));
     assert_eq!(client.server_final(RFC_SERVER_FINAL), Ok(()));
 }
 
 #[test]
 fn the_rfc_example_as_server() {
     let mut server = rfc_server();
-    assert_eq!(
-        server.client_first(RFC_CLIENT_FIRST).as_deref(),
-        Ok(RFC_SERVER_FIRST)
-    );
+    assert_eq!(server.client_first(RFC_CLIENT_FIRST).as_deref(), Ok(RFC_SERVER_FIRST));
     let accepted = server.client_final(RFC_CLIENT_FINAL).unwrap();
     assert_eq!(
         (accepted.verifier, accepted.server_final.as_slice()),
@@ -102,10 +93,7 @@ fn verifiers_of_another_salt_never_fit_and_keep_the_count() {
     let server_first = server.client_first(b"n,,n=,r=abc").unwrap();
     let answer = proof_for(b"c", "n=,r=abc", &server_first, "n,,");
     assert_eq!(server.client_final(&answer).map(|a| a.verifier), Ok(2));
-    assert_eq!(
-        Server::new(&[], [7; 18]).err(),
-        Some(ScramError::NoVerifier)
-    );
+    assert_eq!(Server::new(&[], [7; 18]).err(), Some(ScramError::NoVerifier));
 }
 
 #[test]
@@ -113,28 +101,19 @@ fn channel_binding_flags() {
     let mut server = server_for(&[b"t"]);
     let server_first = server.client_first(b"y,,n=,r=abc").unwrap();
     let answer = proof_for(b"t", "n=,r=abc", &server_first, "y,,");
-    assert!(
-        server.client_final(&answer).is_ok(),
-        "y is right: PLUS was not offered"
-    );
+    assert!(server.client_final(&answer).is_ok(), "y is right: PLUS was not offered");
 
     let mut server = server_for(&[b"t"]);
     let server_first = server.client_first(b"y,,n=,r=abc").unwrap();
     let answer = proof_for(b"t", "n=,r=abc", &server_first, "n,,");
-    assert_eq!(
-        server.client_final(&answer),
-        Err(ScramError::ChannelBindingMismatch)
-    );
+    assert_eq!(server.client_final(&answer), Err(ScramError::ChannelBindingMismatch));
 
     let refused = |message: &[u8]| server_for(&[b"t"]).client_first(message).unwrap_err();
     assert_eq!(
         refused(b"p=tls-server-end-point,,n=,r=abc"),
         ScramError::ChannelBindingRequired
     );
-    assert_eq!(
-        refused(b"n,a=root,n=,r=abc"),
-        ScramError::AuthorizationIdentity
-    );
+    assert_eq!(refused(b"n,a=root,n=,r=abc"), ScramError::AuthorizationIdentity);
     assert_eq!(refused(b"n,,m=x,n=,r=abc"), ScramError::MandatoryExtension);
 }
 
@@ -163,27 +142,14 @@ fn malformed_client_messages() {
             "{first:?}"
         );
     }
-    let finals: [&[u8]; 5] = [
-        b"",
-        b"c=biws",
-        b"c=biws,r=x,p=",
-        b"c=*,r=x,p=AAAA",
-        b"p=AAAA",
-    ];
+    let finals: [&[u8]; 5] = [b"", b"c=biws", b"c=biws,r=x,p=", b"c=*,r=x,p=AAAA", b"p=AAAA"];
     for last in finals {
         let mut server = server_for(&[b"t"]);
         server.client_first(b"n,,n=,r=abc").unwrap();
         assert!(server.client_final(last).is_err(), "{last:?}");
-        assert_eq!(
-            server.client_final(last),
-            Err(ScramError::OutOfOrder),
-            "one try only"
-        );
+        assert_eq!(server.client_final(last), Err(ScramError::OutOfOrder), "one try only");
     }
-    assert_eq!(
-        server_for(&[b"t"]).client_final(b"c=biws"),
-        Err(ScramError::OutOfOrder)
-    );
+    assert_eq!(server_for(&[b"t"]).client_final(b"c=biws"), Err(ScramError::OutOfOrder));
 }
 
 #[test]
@@ -192,10 +158,7 @@ fn a_client_nonce_that_was_not_ours_is_refused() {
     let server_first = server.client_first(b"n,,n=,r=abc").unwrap();
     let answer = proof_for(b"t", "n=,r=abc", &server_first, "n,,");
     let other = String::from_utf8(answer).unwrap().replace("r=abc", "r=abd");
-    assert_eq!(
-        server.client_final(other.as_bytes()),
-        Err(ScramError::Nonce)
-    );
+    assert_eq!(server.client_final(other.as_bytes()), Err(ScramError::Nonce));
 }
 
 #[test]
@@ -207,8 +170,8 @@ fn the_client_bounds_what_a_server_asks() {
         ScramError::Iterations { asked: 4095 }
     );
     assert_eq!(
-        ask(&format!("{r},s=AAAA,i=1000001")),
-        ScramError::Iterations { asked: 1_000_001 }
+        ask(&format!("{r},s=AAAA,i=600001")),
+        ScramError::Iterations { asked: 600_001 }
     );
     assert_eq!(
         ask(&format!("{r},s=AAAA,i=99999999999999999999")),
@@ -218,19 +181,10 @@ fn the_client_bounds_what_a_server_asks() {
     assert_eq!(ask(&format!("{r},s=AAAA,i=+4096")), ScramError::Malformed);
     assert_eq!(ask(&format!("{r},s=,i=4096")), ScramError::Salt);
     assert_eq!(ask(&format!("{r},s=*,i=4096")), ScramError::Malformed);
-    assert_eq!(
-        ask(&format!("r={RFC_CLIENT_NONCE},s=AAAA,i=4096")),
-        ScramError::Nonce
-    );
+    assert_eq!(ask(&format!("r={RFC_CLIENT_NONCE},s=AAAA,i=4096")), ScramError::Nonce);
     assert_eq!(ask("r=other,s=AAAA,i=4096"), ScramError::Nonce);
-    assert_eq!(
-        ask("m=ext,r=other,s=AAAA,i=4096"),
-        ScramError::MandatoryExtension
-    );
-    assert_eq!(
-        ask(&"r".repeat(MESSAGE_BYTES_MAX + 1)),
-        ScramError::Malformed
-    );
+    assert_eq!(ask("m=ext,r=other,s=AAAA,i=4096"), ScramError::MandatoryExtension);
+    assert_eq!(ask(&"r".repeat(MESSAGE_BYTES_MAX + 1)), ScramError::Malformed);
 }
 
 #[test]
@@ -241,23 +195,11 @@ fn the_client_believes_only_a_server_that_proves_itself() {
         client
     };
     let wrong = b"v=7rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
-    assert_eq!(
-        after_first().server_final(wrong),
-        Err(ScramError::BadServerSignature)
-    );
-    assert_eq!(
-        after_first().server_final(b"e=other-error"),
-        Err(ScramError::BadProof)
-    );
-    assert_eq!(
-        after_first().server_final(b"v=AAAA"),
-        Err(ScramError::Malformed)
-    );
+    assert_eq!(after_first().server_final(wrong), Err(ScramError::BadServerSignature));
+    assert_eq!(after_first().server_final(b"e=other-error"), Err(ScramError::BadProof));
+    assert_eq!(after_first().server_final(b"v=AAAA"), Err(ScramError::Malformed));
     assert_eq!(after_first().server_final(b""), Err(ScramError::Malformed));
-    assert_eq!(
-        rfc_client().server_final(RFC_SERVER_FINAL),
-        Err(ScramError::OutOfOrder)
-    );
+    assert_eq!(rfc_client().server_final(RFC_SERVER_FINAL), Err(ScramError::OutOfOrder));
     assert_eq!(
         after_first().server_first(RFC_SERVER_FIRST),
         Err(ScramError::OutOfOrder)
@@ -284,19 +226,13 @@ fn a_mock_verifier_is_stable_and_different_by_user() {
     assert_ne!(a.salt, b.salt);
     assert_eq!(a.salt.len(), 16);
     assert_ne!(a.stored_key, a.server_key);
-    assert_ne!(
-        a.salt,
-        ScramVerifier::mock(b"other", b"alice", 16, 4096).salt
-    );
+    assert_ne!(a.salt, ScramVerifier::mock(b"other", b"alice", 16, 4096).salt);
 }
 
 #[test]
 fn secrets_are_not_printed() {
     let verifier = ScramVerifier::derive(b"t", b"salt", 1).unwrap();
-    assert_eq!(
-        format!("{verifier:?}"),
-        "ScramVerifier { iterations: 1, .. }"
-    );
+    assert_eq!(format!("{verifier:?}"), "ScramVerifier { iterations: 1, .. }");
     assert!(!format!("{:?}", rfc_client()).contains("pencil"));
 }
 

@@ -4,9 +4,7 @@ use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use super::super::*;
-use crate::postgres::message::{
-    FieldDescription, Format, Frontend, TransactionStatus, encode as e,
-};
+use crate::postgres::message::{FieldDescription, Format, Frontend, TransactionStatus, encode as e};
 use crate::wire::scram::Server;
 use UpstreamStep as Step;
 
@@ -77,10 +75,7 @@ impl Dialogue {
         }
     }
 
-    fn says_frame(
-        &mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), e::EncodeError>,
-    ) -> Vec<Step> {
+    fn says_frame(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), e::EncodeError>) -> Vec<Step> {
         let mut out = Vec::new();
         write(&mut out).unwrap();
         self.says(&out)
@@ -190,14 +185,8 @@ fn tls_by_mode() {
             fault(&asked(mode).says(b"E\0\0\0\x05\0")),
             UpstreamFault::TlsRequestFailed
         );
-        assert_eq!(
-            fault(&asked(mode).says(b"H")),
-            UpstreamFault::TlsAnswer(b'H')
-        );
-        assert_eq!(
-            fault(&asked(mode).says(b"SR")),
-            UpstreamFault::BytesBeforeTls
-        );
+        assert_eq!(fault(&asked(mode).says(b"H")), UpstreamFault::TlsAnswer(b'H'));
+        assert_eq!(fault(&asked(mode).says(b"SR")), UpstreamFault::BytesBeforeTls);
         let mut target = asked(mode);
         target.says(b"S");
         assert_eq!(fault(&target.says(b"x")), UpstreamFault::BytesBeforeTls);
@@ -205,10 +194,7 @@ fn tls_by_mode() {
         assert_eq!(target.steps(), [], "it stays failed");
     }
     assert_eq!(sent(&asked(TlsMode::Prefer).says(b"N"))[4..8], [0, 3, 0, 0]);
-    assert_eq!(
-        fault(&asked(TlsMode::Require).says(b"N")),
-        UpstreamFault::TlsNotOffered
-    );
+    assert_eq!(fault(&asked(TlsMode::Require).says(b"N")), UpstreamFault::TlsNotOffered);
     assert_eq!(
         fault(&asked(TlsMode::VerifyFull).says(b"N")),
         UpstreamFault::TlsNotOffered
@@ -220,10 +206,7 @@ fn md5() {
     let mut target = Dialogue::started(config(TlsMode::Disable));
     let steps = target.says_frame(|o| e::authentication(o, 5, &[1, 2, 3, 4]));
     // SELECT 'md5' || md5((md5('hunter2' || 'app'))::bytea || '\x01020304'::bytea)
-    assert_eq!(
-        password_body(&steps),
-        b"md56c756f9baaf93d46b93b7ca862c00383\0"
-    );
+    assert_eq!(password_body(&steps), b"md56c756f9baaf93d46b93b7ca862c00383\0");
     ready(&target.says(&welcome()));
 }
 
@@ -236,10 +219,7 @@ fn clear_text_needs_tls_or_an_operator_who_said_no() {
     let mut target = Dialogue::with(config(TlsMode::Prefer));
     target.steps();
     target.says(b"N");
-    assert_eq!(
-        fault(&target.says_frame(ask)),
-        UpstreamFault::CleartextWithoutTls
-    );
+    assert_eq!(fault(&target.says_frame(ask)), UpstreamFault::CleartextWithoutTls);
 
     let mut target = Dialogue::with(config(TlsMode::Prefer));
     target.steps();
@@ -254,8 +234,7 @@ fn challenged() -> (Dialogue, Vec<u8>) {
     let verifier = ScramVerifier::derive(PASSWORD, b"0123456789abcdef", 4096).unwrap();
     let mut server = Server::new(&[verifier], [9; 18]).unwrap();
     let mut target = Dialogue::started(config(TlsMode::Disable));
-    let steps = target
-        .says_frame(|o| e::authentication_sasl(o, &[b"SCRAM-SHA-256-PLUS", b"SCRAM-SHA-256"]));
+    let steps = target.says_frame(|o| e::authentication_sasl(o, &[b"SCRAM-SHA-256-PLUS", b"SCRAM-SHA-256"]));
     let body = password_body(&steps);
     let Ok(Frontend::Password(password)) = Frontend::parse(b'p', &body) else {
         panic!()
@@ -271,28 +250,19 @@ fn challenged() -> (Dialogue, Vec<u8>) {
 #[test]
 fn scram() {
     let (mut target, server_final) = challenged();
-    assert_eq!(
-        target.says_frame(|o| e::authentication(o, 12, &server_final)),
-        []
-    );
+    assert_eq!(target.says_frame(|o| e::authentication(o, 12, &server_final)), []);
     ready(&target.says(&welcome()));
 }
 
 #[test]
 fn a_target_that_does_not_prove_itself_is_left() {
     let (mut target, _) = challenged();
-    assert_eq!(
-        fault(&target.says(&welcome())),
-        UpstreamFault::UnprovenServer
-    );
+    assert_eq!(fault(&target.says(&welcome())), UpstreamFault::UnprovenServer);
     let (mut target, server_final) = challenged();
     let mut wrong = server_final;
     wrong[5] ^= 1;
     let steps = target.says_frame(|o| e::authentication(o, 12, &wrong));
-    assert!(
-        matches!(fault(&steps), UpstreamFault::Scram(_)),
-        "{steps:?}"
-    );
+    assert!(matches!(fault(&steps), UpstreamFault::Scram(_)), "{steps:?}");
 }
 
 #[test]
@@ -329,10 +299,7 @@ fn the_targets_own_error_is_passed_on() {
     else {
         panic!("{steps:?}")
     };
-    assert_eq!(
-        (error.severity.as_str(), error.sqlstate.as_str()),
-        ("FATAL", "3D000")
-    );
+    assert_eq!((error.severity.as_str(), error.sqlstate.as_str()), ("FATAL", "3D000"));
     assert_eq!(error.message, "database \"orders\" does not exist");
     assert_eq!(error.detail.as_ref().map(String::len), Some(4_096));
     assert_eq!(error.hint.as_deref(), Some("\u{fffd}"));
@@ -345,15 +312,9 @@ fn messages_at_the_wrong_moment_end_it() {
         matches!(fault(&target.says(bytes)), UpstreamFault::Malformed(_))
     };
     assert!(unexpected(b"Z\0\0\0\x05I"), "ready before authentication");
-    assert!(
-        unexpected(b"K\0\0\0\x0c\0\0\0\x01abcd"),
-        "a key before authentication"
-    );
+    assert!(unexpected(b"K\0\0\0\x0c\0\0\0\x01abcd"), "a key before authentication");
     assert!(unexpected(b"D\0\0\0\x06\0\0"), "a row");
-    assert!(
-        unexpected(b"R\0\0\0\x08\0\0\0\x0b"),
-        "SASL data without SASL"
-    );
+    assert!(unexpected(b"R\0\0\0\x08\0\0\0\x0b"), "SASL data without SASL");
     assert!(unexpected(b"R\xff\xff\xff\xff"), "negative length");
     assert!(unexpected(b"E\x7f\xff\xff\xff"), "2 GiB");
     assert!(unexpected(b"?"), "unknown tag");
@@ -391,22 +352,13 @@ fn a_target_that_never_gets_ready_is_left() {
 fn values_that_cannot_be_written_end_it_before_anything_is_sent() {
     let mut with_nul = config(TlsMode::Disable);
     with_nul.params = vec![("a".into(), "b\0user\0root".into())];
-    assert_eq!(
-        fault(&Dialogue::with(with_nul).steps()),
-        UpstreamFault::Unwritable
-    );
+    assert_eq!(fault(&Dialogue::with(with_nul).steps()), UpstreamFault::Unwritable);
     let mut long = config(TlsMode::Disable);
     long.params = vec![("a".into(), "b".repeat(10_000))];
-    assert_eq!(
-        fault(&Dialogue::with(long).steps()),
-        UpstreamFault::Unwritable
-    );
+    assert_eq!(fault(&Dialogue::with(long).steps()), UpstreamFault::Unwritable);
     let mut many = config(TlsMode::Disable);
     many.resolve_columns = vec![column("s", "t", "c"); 4_097];
-    assert_eq!(
-        fault(&Dialogue::with(many).steps()),
-        UpstreamFault::TooManyColumns
-    );
+    assert_eq!(fault(&Dialogue::with(many).steps()), UpstreamFault::TooManyColumns);
 }
 
 /// A target that was asked for two columns; the text of the look-up is the second value.
@@ -453,10 +405,7 @@ fn columns_are_looked_up() {
         "{text}"
     );
     assert!(
-        text.is_ascii()
-            && text.contains(r"E'p\u00FCb'")
-            && text.contains("E'o''brien'")
-            && text.contains(r"E'c\\'")
+        text.is_ascii() && text.contains(r"E'p\u00FCb'") && text.contains("E'o''brien'") && text.contains(r"E'c\\'")
     );
     let steps = target.says(&answer(&[
         ["0", "16400", "2"],
@@ -489,19 +438,11 @@ fn a_look_up_that_is_not_answered_as_asked_ends_it() {
     ];
     for rows in rows {
         let (mut target, _) = looked_up();
-        assert_eq!(
-            fault(&target.says(&answer(rows))),
-            UpstreamFault::Catalog,
-            "{rows:?}"
-        );
+        assert_eq!(fault(&target.says(&answer(rows))), UpstreamFault::Catalog, "{rows:?}");
     }
     let (mut target, _) = looked_up();
-    let steps = target.says_frame(|o| {
-        e::error_response(
-            o,
-            &[(b'S', b"ERROR"), (b'C', b"42P01"), (b'M', b"no catalogue")],
-        )
-    });
+    let steps =
+        target.says_frame(|o| e::error_response(o, &[(b'S', b"ERROR"), (b'C', b"42P01"), (b'M', b"no catalogue")]));
     assert!(
         matches!(
             &steps[..],
