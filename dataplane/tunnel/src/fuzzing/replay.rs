@@ -97,8 +97,8 @@ fn frame_bytes(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn seeds() -> Vec<(&'static str, Vec<u8>)> {
-    let mut seeds = Vec::new();
+/// What client and server of an ordinary conversation send.
+fn conversation() -> (Vec<u8>, Vec<u8>) {
     let mut client: Mux<VecPayload> = Mux::client(Limits::default());
     let mut server: Mux<VecPayload> = Mux::server(Limits::default());
     let (mut up, mut down) = (vec![], vec![]);
@@ -125,8 +125,15 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     server.drain();
     step(&mut client, &mut server);
     step(&mut client, &mut server);
-    seeds.push(("client-bytes", [&[SERVER][..], &up[PREFACE.len()..]].concat()));
-    seeds.push(("server-bytes", [&[CLIENT][..], &down].concat()));
+    (up, down)
+}
+
+fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let (up, down) = conversation();
+    let mut seeds = vec![
+        ("client-bytes", [&[SERVER][..], &up[PREFACE.len()..]].concat()),
+        ("server-bytes", [&[CLIENT][..], &down].concat()),
+    ];
     let settings = frame_bytes(4, 0, 0, &[0, 4, 0, 0, 0, 9, 0, 1, 0, 0, 0, 50]);
     let block = crate::hpack::Encoder::default().encode(crate::headers::request(SESSION_PATH, "a", &[]));
     let call = frame_bytes(1, 4, 1, &block);
