@@ -76,20 +76,7 @@ const fn classes(byte: u8) -> Class {
     };
     let ends_value = matches!(
         byte,
-        0..=b' '
-            | 0x7f
-            | b'"'
-            | b'\''
-            | b'`'
-            | b','
-            | b';'
-            | b'&'
-            | b'<'
-            | b'>'
-            | b')'
-            | b']'
-            | b'}'
-            | b'|'
+        0..=b' ' | 0x7f | b'"' | b'\'' | b'`' | b',' | b';' | b'&' | b'<' | b'>' | b')' | b']' | b'}' | b'|'
     );
     if ends_value { set } else { set | VALUE }
 }

@@ -23,10 +23,7 @@ const _: () = assert!(Detector::COUNT <= 128, "one bit per built-in detector");
 
 impl Context {
     /// No hot word at all.
-    pub const NONE: Context = Context {
-        built_in: 0,
-        custom: 0,
-    };
+    pub const NONE: Context = Context { built_in: 0, custom: 0 };
 
     pub(crate) fn of(detector: Detector) -> Context {
         Context {
@@ -101,15 +98,12 @@ impl HotWords {
             nearest_end -= 1;
             chars += usize::from(haystack[nearest_end] & 0xc0 != 0x80);
         }
-        let window = nearest_end
-            .saturating_sub(HOT_WORD_BYTES_MAX + 1)
-            .max(floor);
+        let window = nearest_end.saturating_sub(HOT_WORD_BYTES_MAX + 1).max(floor);
         self.find(&haystack[window..start], nearest_end - window)
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.words.as_ref().map_or(0, AhoCorasick::memory_usage)
-            + size_of_val(self.enables.as_slice())
+        self.words.as_ref().map_or(0, AhoCorasick::memory_usage) + size_of_val(self.enables.as_slice())
     }
 
     /// Union over the whole words in `window` that end at `end_min` or later.
@@ -141,10 +135,7 @@ fn stands_alone(window: &[u8], start: usize, end: usize) -> bool {
     let upper = |at: usize| window.get(at).is_some_and(u8::is_ascii_uppercase);
     let lower = |at: usize| window.get(at).is_some_and(u8::is_ascii_lowercase);
     let begins = start == 0 || !letter(start - 1) || (lower(start - 1) && upper(start));
-    let plural = window
-        .get(end)
-        .is_some_and(|b| b.eq_ignore_ascii_case(&b's'))
-        && !letter(end + 1);
+    let plural = window.get(end).is_some_and(|b| b.eq_ignore_ascii_case(&b's')) && !letter(end + 1);
     let ends = !letter(end) || plural || (lower(end - 1) && upper(end));
     begins && ends
 }
@@ -186,11 +177,7 @@ mod tests {
         let phone = Context::of(Detector::PhoneNumber);
         for (gap, counts) in [(1, true), (30, true), (31, false)] {
             let text = format!("phone{}", "-".repeat(gap));
-            assert_eq!(
-                words.left_of(text.as_bytes(), text.len()).has(phone),
-                counts,
-                "{gap}"
-            );
+            assert_eq!(words.left_of(text.as_bytes(), text.len()).has(phone), counts, "{gap}");
             let wide = format!("phone{}", "é".repeat(gap));
             assert_eq!(
                 words.left_of(wide.as_bytes(), wide.len()).has(phone),

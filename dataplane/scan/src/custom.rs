@@ -15,8 +15,7 @@ use crate::finding::DetectorId;
 use crate::hit::Hit;
 use crate::limits::{
     CUSTOM_CONTEXT_COUNT_MAX, CUSTOM_COUNT_MAX, CUSTOM_DETERMINIZE_BYTES_MAX, CUSTOM_DFA_BYTES_MAX,
-    CUSTOM_MATCH_BYTES_MAX, CUSTOM_NFA_BYTES_MAX, CUSTOM_REGEX_BYTES_MAX, CUSTOM_WORD_COUNT_MAX,
-    HOT_WORD_BYTES_MAX,
+    CUSTOM_MATCH_BYTES_MAX, CUSTOM_NFA_BYTES_MAX, CUSTOM_REGEX_BYTES_MAX, CUSTOM_WORD_COUNT_MAX, HOT_WORD_BYTES_MAX,
 };
 use crate::spec::{Custom, SpecError};
 
@@ -77,9 +76,7 @@ impl CustomSet {
     }
 
     pub fn place(&self, name: &str) -> Option<usize> {
-        self.patterns
-            .iter()
-            .position(|pattern| pattern.name == name)
+        self.patterns.iter().position(|pattern| pattern.name == name)
     }
 
     pub fn name(&self, place: usize) -> &str {
@@ -87,19 +84,14 @@ impl CustomSet {
     }
 
     pub fn label(&self, place: usize) -> &str {
-        self.patterns
-            .get(place)
-            .map_or("", |pattern| &pattern.label)
+        self.patterns.get(place).map_or("", |pattern| &pattern.label)
     }
 
     pub fn hot_words(&self) -> impl Iterator<Item = (&str, Context)> {
         self.patterns.iter().flat_map(|pattern| {
-            let words = pattern.context.map(|context| {
-                pattern
-                    .words
-                    .iter()
-                    .map(move |word| (word.as_str(), context))
-            });
+            let words = pattern
+                .context
+                .map(|context| pattern.words.iter().map(move |word| (word.as_str(), context)));
             words.into_iter().flatten()
         })
     }
@@ -114,9 +106,8 @@ impl CustomSet {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        let automata = |pattern: &Pattern| {
-            pattern.regex.forward().memory_usage() + pattern.regex.reverse().memory_usage()
-        };
+        let automata =
+            |pattern: &Pattern| pattern.regex.forward().memory_usage() + pattern.regex.reverse().memory_usage();
         self.patterns
             .iter()
             .map(|pattern| automata(pattern) + size_of::<Pattern>())
@@ -133,8 +124,7 @@ impl Pattern {
     fn build(spec: &Custom, context: Option<Context>) -> Result<Pattern, SpecError> {
         let name = spec.name.clone();
         for word in &spec.context {
-            let sized =
-                !word.trim().is_empty() && word.len() <= HOT_WORD_BYTES_MAX && word.is_ascii();
+            let sized = !word.trim().is_empty() && word.len() <= HOT_WORD_BYTES_MAX && word.is_ascii();
             if !sized || spec.context.len() > CUSTOM_WORD_COUNT_MAX {
                 return Err(SpecError::Word {
                     name,
@@ -237,18 +227,10 @@ fn bound_repetitions(hir: &Hir, max: u32) -> Hir {
             sub: Box::new(bound_repetitions(&repetition.sub, max)),
         }),
         HirKind::Capture(capture) => bound_repetitions(&capture.sub, max),
-        HirKind::Concat(parts) => Hir::concat(
-            parts
-                .iter()
-                .map(|part| bound_repetitions(part, max))
-                .collect(),
-        ),
-        HirKind::Alternation(parts) => Hir::alternation(
-            parts
-                .iter()
-                .map(|part| bound_repetitions(part, max))
-                .collect(),
-        ),
+        HirKind::Concat(parts) => Hir::concat(parts.iter().map(|part| bound_repetitions(part, max)).collect()),
+        HirKind::Alternation(parts) => {
+            Hir::alternation(parts.iter().map(|part| bound_repetitions(part, max)).collect())
+        }
         _ => hir.clone(),
     }
 }
@@ -257,10 +239,7 @@ fn bound_repetitions(hir: &Hir, max: u32) -> Hir {
 fn collect_bytes(hir: &Hir, alphabet: &mut [bool; 256]) {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => {}
-        HirKind::Literal(literal) => literal
-            .0
-            .iter()
-            .for_each(|byte| alphabet[usize::from(*byte)] = true),
+        HirKind::Literal(literal) => literal.0.iter().for_each(|byte| alphabet[usize::from(*byte)] = true),
         HirKind::Class(Class::Bytes(class)) => {
             for range in class.iter() {
                 (range.start()..=range.end()).for_each(|byte| alphabet[usize::from(byte)] = true);
@@ -345,9 +324,7 @@ impl Pattern {
         // Whatever is part of a match that is not complete yet lies in the last run of bytes of the pattern's alphabet.
         if !engine.text().last() {
             let tail = bytes.iter().rev().take(self.reach_bytes_max + 1);
-            let open = tail
-                .take_while(|byte| self.alphabet[usize::from(**byte)])
-                .count();
+            let open = tail.take_while(|byte| self.alphabet[usize::from(**byte)]).count();
             if open > 0 {
                 engine.wait_from(bytes.len() - open);
             }
@@ -357,9 +334,7 @@ impl Pattern {
             let Ok(Some(found)) = self.regex.try_search(&Input::new(bytes).range(from..)) else {
                 break;
             };
-            let hot = self
-                .context
-                .is_none_or(|context| engine.hot(context, found.start()));
+            let hot = self.context.is_none_or(|context| engine.hot(context, found.start()));
             if found.len() <= self.match_bytes_max && hot {
                 engine.found(id, self.rank, Hit::new(found.start(), found.end(), 75));
             }

@@ -114,12 +114,7 @@ struct Entry {
     standing: Standing,
 }
 
-const fn entry(
-    detector: Detector,
-    name: &'static str,
-    label: &'static str,
-    standing: Standing,
-) -> Entry {
+const fn entry(detector: Detector, name: &'static str, label: &'static str, standing: Standing) -> Entry {
     Entry {
         detector,
         name,
@@ -273,14 +268,8 @@ impl Detector {
 
     /// The detector with this name (or one of its other usual names); upper and lower case are alike.
     pub fn from_name(name: &str) -> Option<Detector> {
-        let by_name = CATALOGUE
-            .iter()
-            .find(|entry| entry.name.eq_ignore_ascii_case(name));
-        let by_alias = || {
-            ALIASES
-                .iter()
-                .find(|(alias, _)| alias.eq_ignore_ascii_case(name))
-        };
+        let by_name = CATALOGUE.iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
+        let by_alias = || ALIASES.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
         by_name
             .map(|entry| entry.detector)
             .or_else(|| by_alias().map(|(_, detector)| *detector))
@@ -327,10 +316,7 @@ mod tests {
             assert_eq!(Detector::from_name(entry.name), Some(entry.detector));
             assert!(!entry.label.is_empty());
             assert!(
-                entry
-                    .name
-                    .bytes()
-                    .all(|b| b.is_ascii_uppercase() || b == b'_'),
+                entry.name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'),
                 "{}",
                 entry.name
             );
@@ -352,14 +338,8 @@ mod tests {
 
     #[test]
     fn names_are_found_in_any_case_and_unknown_ones_are_not() {
-        assert_eq!(
-            Detector::from_name("email_address"),
-            Some(Detector::EmailAddress)
-        );
-        assert_eq!(
-            Detector::from_name("us_ssn"),
-            Some(Detector::UsSocialSecurityNumber)
-        );
+        assert_eq!(Detector::from_name("email_address"), Some(Detector::EmailAddress));
+        assert_eq!(Detector::from_name("us_ssn"), Some(Detector::UsSocialSecurityNumber));
         assert_eq!(Detector::from_name("NOT_A_DETECTOR"), None);
     }
 }

@@ -28,12 +28,7 @@ pub(crate) struct Engine<'s, 't> {
 }
 
 impl<'s, 't> Engine<'s, 't> {
-    pub fn new(
-        scanner: &'s Scanner,
-        haystack: &'t [u8],
-        last: bool,
-        field: Context,
-    ) -> Engine<'s, 't> {
+    pub fn new(scanner: &'s Scanner, haystack: &'t [u8], last: bool, field: Context) -> Engine<'s, 't> {
         Engine {
             scanner,
             text: Text::new(haystack, last),
@@ -55,32 +50,23 @@ impl<'s, 't> Engine<'s, 't> {
 
     /// Decides as much as possible. Triggers are looked for at `from` and beyond, matches count that start at `base` or
     /// beyond; findings are reported relative to `base`, the decided place relative to the haystack.
-    pub fn decide(
-        mut self,
-        from: usize,
-        base: usize,
-        scratch: &mut Scratch,
-        out: &mut Vec<Finding>,
-    ) -> Resolved {
+    pub fn decide(mut self, from: usize, base: usize, scratch: &mut Scratch, out: &mut Vec<Finding>) -> Resolved {
         self.base = base;
         self.raws = std::mem::take(&mut scratch.raws);
         self.raws.clear();
         self.find(from);
         custom::scan(&mut self);
         let horizon = self.horizon();
-        let resolved = order::resolve(
-            &mut self.raws,
-            &mut scratch.accepted,
-            &self.text,
-            horizon,
-            base,
-            out,
-        );
+        let resolved = order::resolve(&mut self.raws, &mut scratch.accepted, &self.text, horizon, base, out);
         let counters = &mut scratch.counters;
         counters.scanned_bytes += (self.text.len() - base) as u64;
         counters.candidates += self.candidates;
         counters.waiting += self.waiting;
         counters.verified += self.raws.len() as u64;
+        #[cfg(test)]
+        {
+            counters.steps += self.text.steps();
+        }
         scratch.raws = self.raws;
         resolved
     }
@@ -105,12 +91,7 @@ impl<'s, 't> Engine<'s, 't> {
 
     /// Judges one candidate. No match that `verify` can report starts before `earliest`.
     #[inline(always)]
-    pub fn consider(
-        &mut self,
-        detector: Detector,
-        earliest: usize,
-        verify: impl FnOnce(&Text<'t>) -> Option<Hit>,
-    ) {
+    pub fn consider(&mut self, detector: Detector, earliest: usize, verify: impl FnOnce(&Text<'t>) -> Option<Hit>) {
         self.text.forget_edge();
         let hit = verify(&self.text);
         self.judged(detector.into(), self.scanner.rank(detector), earliest, hit);
@@ -138,8 +119,7 @@ impl<'s, 't> Engine<'s, 't> {
             .left
             .filter(|(place, _)| *place == start)
             .map(|(_, context)| context);
-        let context =
-            known.unwrap_or_else(|| self.scanner.hot_words.left_of(self.text.bytes(), start));
+        let context = known.unwrap_or_else(|| self.scanner.hot_words.left_of(self.text.bytes(), start));
         self.left = Some((start, context));
         context.has(wanted)
     }

@@ -129,9 +129,7 @@ impl Cluster {
         for raw in members.iter() {
             let place = accepted.partition_point(|earlier| earlier.start < raw.start);
             let clear_left = place == 0 || accepted[place - 1].end <= raw.start;
-            let clear_right = accepted
-                .get(place)
-                .is_none_or(|later| raw.end <= later.start);
+            let clear_right = accepted.get(place).is_none_or(|later| raw.end <= later.start);
             if clear_left && clear_right {
                 accepted.insert(place, *raw);
             }

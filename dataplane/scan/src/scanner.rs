@@ -6,8 +6,8 @@ use crate::custom::CustomSet;
 use crate::detect;
 use crate::engine::Engine;
 use crate::limits::{
-    CLUSTER_BYTES_MAX, HAYSTACK_BYTES_MAX, LATE_TRIGGER_BYTES, LONG_MATCH_BYTES,
-    TERMINATOR_BYTES_MAX, TRIGGER_BACK_BYTES,
+    CLUSTER_BYTES_MAX, HAYSTACK_BYTES_MAX, LATE_TRIGGER_BYTES, LONG_MATCH_BYTES, TERMINATOR_BYTES_MAX,
+    TRIGGER_BACK_BYTES,
 };
 use crate::spec::{Spec, SpecError};
 use crate::trigger::Triggers;
@@ -61,16 +61,11 @@ impl Scanner {
         let all_regions = spec.phone_regions.is_empty();
         let phone_regions = match all_regions {
             true => u64::MAX,
-            false => spec
-                .phone_regions
-                .iter()
-                .fold(0, |bits, region| bits | region.bit()),
+            false => spec.phone_regions.iter().fold(0, |bits, region| bits | region.bit()),
         };
         let triggers = Triggers::build(enabled);
         let report = report(enabled, &triggers, &hot_words, &custom);
-        let ranks = Detector::all()
-            .map(|detector| spec.rank(detector))
-            .collect();
+        let ranks = Detector::all().map(|detector| spec.rank(detector)).collect();
         Ok(Scanner {
             enabled,
             triggers,
@@ -120,13 +115,7 @@ impl Scanner {
     ///
     /// # Panics
     /// When the haystack has 4 GiB or more: such a thing is a [`crate::Stream`].
-    pub fn scan(
-        &self,
-        haystack: &[u8],
-        ctx: Context,
-        scratch: &mut Scratch,
-        out: &mut Vec<Finding>,
-    ) {
+    pub fn scan(&self, haystack: &[u8], ctx: Context, scratch: &mut Scratch, out: &mut Vec<Finding>) {
         assert!(
             haystack.len() < HAYSTACK_BYTES_MAX,
             "a haystack of one call is smaller than 4 GiB"
@@ -194,12 +183,7 @@ fn hot_words(enabled: Enabled, custom: &CustomSet) -> HotWords {
     HotWords::build(&phrases).expect("a bounded number of short words always compiles")
 }
 
-fn report(
-    enabled: Enabled,
-    triggers: &Triggers,
-    hot_words: &HotWords,
-    custom: &CustomSet,
-) -> Report {
+fn report(enabled: Enabled, triggers: &Triggers, hot_words: &HotWords, custom: &CustomSet) -> Report {
     let built_in_look = if enabled.len() == 0 {
         0
     } else if enabled.has_any(detect::LONG) {
@@ -222,6 +206,8 @@ fn report(
 
 impl std::fmt::Debug for Scanner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scanner").field("report", &self.report).finish_non_exhaustive()
+        f.debug_struct("Scanner")
+            .field("report", &self.report)
+            .finish_non_exhaustive()
     }
 }

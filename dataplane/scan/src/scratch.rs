@@ -38,4 +38,7 @@ pub struct Counters {
     pub waiting: u64,
     /// Matches that are reported.
     pub findings: u64,
+    /// Bytes that verifiers looked at.
+    #[cfg(test)]
+    pub(crate) steps: u64,
 }

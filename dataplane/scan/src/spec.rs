@@ -2,8 +2,8 @@
 
 use crate::Detector;
 use crate::limits::{
-    CUSTOM_CONTEXT_COUNT_MAX, CUSTOM_COUNT_MAX, CUSTOM_MATCH_BYTES_MAX, CUSTOM_REGEX_BYTES_MAX,
-    CUSTOM_WORD_COUNT_MAX, HOT_WORD_BYTES_MAX,
+    CUSTOM_CONTEXT_COUNT_MAX, CUSTOM_COUNT_MAX, CUSTOM_MATCH_BYTES_MAX, CUSTOM_REGEX_BYTES_MAX, CUSTOM_WORD_COUNT_MAX,
+    HOT_WORD_BYTES_MAX,
 };
 
 /// Input of [`crate::Scanner::build`]. [`Spec::default`] holds the default-on detectors and every phone region.
@@ -162,9 +162,7 @@ impl Region {
 
     /// The region of an ISO 3166-1 alpha-2 country code.
     pub fn from_code(code: &str) -> Option<Region> {
-        let found = Region::CODES
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(code));
+        let found = Region::CODES.iter().find(|(known, _)| known.eq_ignore_ascii_case(code));
         found.map(|(_, region)| *region)
     }
 
@@ -176,9 +174,7 @@ impl Region {
 /// Why a spec cannot be compiled. The text names the detector and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
-    #[error(
-        "detector {0} is known but this engine does not find it yet; name another one or use a custom regex"
-    )]
+    #[error("detector {0} is known but this engine does not find it yet; name another one or use a custom regex")]
     NotBuilt(&'static str),
     #[error(
         "detector {0} cannot be decided from content: it needs a rule on the column, or a dictionary, \
@@ -204,19 +200,13 @@ pub enum SpecError {
          a pattern describes a value inside a text"
     )]
     Anchor { name: String },
-    #[error(
-        "custom detector {name}: the regex has no longest match; bound its repetitions or set max_len"
-    )]
+    #[error("custom detector {name}: the regex has no longest match; bound its repetitions or set max_len")]
     Unbounded { name: String },
-    #[error(
-        "custom detector {name}: longest match is {bytes} bytes, at most {CUSTOM_MATCH_BYTES_MAX} are possible"
-    )]
+    #[error("custom detector {name}: longest match is {bytes} bytes, at most {CUSTOM_MATCH_BYTES_MAX} are possible")]
     TooLong { name: String, bytes: usize },
     #[error("custom detector {name}: max_len must be at least 1")]
     ZeroLength { name: String },
-    #[error(
-        "custom detector {name}: the compiled regex is too large; bound its repetitions tighter"
-    )]
+    #[error("custom detector {name}: the compiled regex is too large; bound its repetitions tighter")]
     TooLarge { name: String },
     #[error(
         "custom detector {name}: context word {word:?} must be 1 to {HOT_WORD_BYTES_MAX} bytes of text, \

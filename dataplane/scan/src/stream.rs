@@ -68,8 +68,7 @@ impl Stream {
         if self.inside.is_none() && followed < window.len() {
             decided = self.scan(scanner, ctx, scratch, window, followed, last, out);
         }
-        scratch.counters.findings +=
-            out[count_before..].iter().filter(|f| f.offset == 0).count() as u64;
+        scratch.counters.findings += out[count_before..].iter().filter(|f| f.offset == 0).count() as u64;
         decided
     }
 
@@ -97,10 +96,7 @@ impl Stream {
         end
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the caller's arguments and one position"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the caller's arguments and one position")]
     fn scan(
         &mut self,
         scanner: &Scanner,
@@ -127,10 +123,7 @@ impl Stream {
         self.inside = resolved.inside.map(|(raw, offset)| Inside { raw, offset });
         let decided = from + resolved.decided - base;
         self.remember(&window[from..decided]);
-        debug_assert!(
-            self.inside
-                .is_none_or(|inside| inside.raw.tail != Tail::Closed)
-        );
+        debug_assert!(self.inside.is_none_or(|inside| inside.raw.tail != Tail::Closed));
         decided
     }
 
@@ -138,8 +131,7 @@ impl Stream {
     fn remember(&mut self, released: &[u8]) {
         let keep_new = released.len().min(STREAM_TAIL_BYTES);
         let keep_old = self.tail_len.min(STREAM_TAIL_BYTES - keep_new);
-        self.tail
-            .copy_within(self.tail_len - keep_old..self.tail_len, 0);
+        self.tail.copy_within(self.tail_len - keep_old..self.tail_len, 0);
         self.tail_len = keep_old + keep_new;
         self.tail[keep_old..self.tail_len].copy_from_slice(&released[released.len() - keep_new..]);
     }

@@ -30,10 +30,7 @@ pub(crate) fn assert_spans_with(spec: &Spec, detector: Detector, marked: &[&str]
     for text in marked {
         let (plain, spans) = unmark(text);
         let found = scan(&scanner, plain.as_bytes());
-        let found: Vec<_> = found
-            .iter()
-            .map(|f| (f.start as usize, f.end as usize))
-            .collect();
+        let found: Vec<_> = found.iter().map(|f| (f.start as usize, f.end as usize)).collect();
         assert_eq!(found, spans, "{} in {plain:?}", detector.name());
     }
 }
@@ -48,3 +45,9 @@ pub(crate) fn assert_spans<S: AsRef<str>>(detector: Detector, marked: &[S]) {
 pub(crate) fn assert_misses<S: AsRef<str>>(detector: Detector, texts: &[S]) {
     assert_spans(detector, texts);
 }
+
+mod corpus;
+mod custom;
+mod long;
+mod policy;
+mod properties;

@@ -144,10 +144,7 @@ impl<'a> Text<'a> {
     /// Whether `literal` stands at `place`.
     #[inline(always)]
     pub fn has(&self, place: usize, literal: &[u8]) -> bool {
-        literal
-            .iter()
-            .enumerate()
-            .all(|(k, byte)| self.at(place + k) == *byte)
+        literal.iter().enumerate().all(|(k, byte)| self.at(place + k) == *byte)
     }
 
     /// Whether `literal` (given in lower case) stands at `place` in any case.

@@ -60,9 +60,7 @@ impl Triggers {
     pub fn next(&self, bytes: &[u8], from: usize) -> Option<Next> {
         let mut place = from;
         while let Some(block) = bytes.get(place..place + STRIDE) {
-            let found = block
-                .iter()
-                .position(|byte| self.table[*byte as usize].is_some());
+            let found = block.iter().position(|byte| self.table[*byte as usize].is_some());
             if let Some(offset) = found {
                 place += offset;
                 break;

@@ -108,7 +108,13 @@ impl Key {
         if matches!(before_operator, b'=' | b'!' | b'<' | b'>' | b'~') {
             return None;
         }
-        end -= usize::from(before_operator == b':');
+        // `:=` assigns, `::` does not.
+        if before_operator == b':' {
+            if text.at(operator) == b':' {
+                return None;
+            }
+            end -= 1;
+        }
         let blanks_end = end;
         while blanks_end - end < BLANKS_MAX && text.before(end, 1) == b' ' {
             end -= 1;
@@ -121,10 +127,7 @@ impl Key {
             return None;
         }
         let mut start = text.run_back(end, WORD, KEY_BYTES_MAX);
-        while start > 0
-            && end - start < KEY_BYTES_MAX
-            && matches!(text.before(start, 1), b'-' | b'.')
-        {
+        while start > 0 && end - start < KEY_BYTES_MAX && matches!(text.before(start, 1), b'-' | b'.') {
             start = text.run_back(start - 1, WORD, KEY_BYTES_MAX);
         }
         let key = &text.bytes()[start..end];
@@ -138,9 +141,7 @@ impl Key {
 }
 
 fn detector_of(key: &[u8]) -> Option<Detector> {
-    let names_password = PASSWORD_KEYS
-        .iter()
-        .any(|(end, alone)| ends_with(key, end, *alone));
+    let names_password = PASSWORD_KEYS.iter().any(|(end, alone)| ends_with(key, end, *alone));
     let names_token = || TOKEN_KEYS.iter().any(|end| ends_with(key, end, true));
     if names_password {
         Some(Password)
@@ -156,9 +157,7 @@ fn ends_with(key: &[u8], end: &[u8], alone: bool) -> bool {
     };
     let (before, word) = key.split_at(split);
     let new_word = match before.last() {
-        Some(last) if last.is_ascii_alphabetic() => {
-            last.is_ascii_lowercase() && word[0].is_ascii_uppercase()
-        }
+        Some(last) if last.is_ascii_alphabetic() => last.is_ascii_lowercase() && word[0].is_ascii_uppercase(),
         _ => true,
     };
     word.eq_ignore_ascii_case(end) && (new_word || !alone)
@@ -194,11 +193,7 @@ fn verify(text: &Text<'_>, operator: usize, key: &Key) -> Option<Hit> {
         return Some(Hit::run(place, end, VALUE, 70));
     }
     let prose = colon && spaced && !key.quoted;
-    let bytes_min = if prose {
-        PROSE_VALUE_BYTES_MIN
-    } else {
-        VALUE_BYTES_MIN
-    };
+    let bytes_min = if prose { PROSE_VALUE_BYTES_MIN } else { VALUE_BYTES_MIN };
     let end = if prose {
         without_full_stop(text, place, end)
     } else {
@@ -258,11 +253,7 @@ fn stands_in(value: &[u8]) -> bool {
     let blank = value
         .iter()
         .all(|byte| matches!(byte, b'*' | b'x' | b'X' | b'.' | b'-' | b'_' | b'?' | b' '));
-    variable
-        || blank
-        || STAND_INS
-            .iter()
-            .any(|word| value.eq_ignore_ascii_case(word))
+    variable || blank || STAND_INS.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 /// A single quote at `place`: `PASSWORD '…'` and `IDENTIFIED BY '…'` of SQL.
@@ -317,7 +308,7 @@ mod tests {
                 "{\"password\": \"«my secret pass»\", \"a\": 1}",
                 "?user=bob&password=«abc»&x=1",
                 "password: «hunter2».",
-                "userPassword='«x»'",
+                "userPassword='«x1»'",
                 "pwd:=«abcdef»",
                 "passwd => «abcdef»",
                 "host=x password=«s3cret» dbname=y",

@@ -82,11 +82,7 @@ fn bearer(text: &Text<'_>, start: usize) -> Option<Hit> {
     let token = &text.bytes()[start..end];
     let tokenlike = token.len() >= BEARER_WORDLESS_BYTES
         || (token.len() >= BEARER_BYTES_MIN && token.iter().any(u8::is_ascii_digit));
-    let padded = if end == run {
-        end + padding(text, end)
-    } else {
-        end
-    };
+    let padded = if end == run { end + padding(text, end) } else { end };
     tokenlike.then(|| Hit::new(start, padded, 85))
 }
 
@@ -126,10 +122,7 @@ mod tests {
             AuthToken,
             &[
                 "Authorization: Bearer «mF_9.B5f-4.1JqM1234»",
-                "bearer «abcdefghij0123456789»=x"
-                    .split("=x")
-                    .next()
-                    .unwrap(),
+                "bearer «abcdefghij0123456789»=x".split("=x").next().unwrap(),
                 "'Bearer «AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA»'",
                 "Bearer «abcdef0123456789abcd==» x",
                 "Bearer «abcdef0123456789abcd».",

@@ -33,13 +33,10 @@ pub(crate) fn key_id(engine: &mut Engine<'_, '_>, place: usize) {
 }
 
 fn verify_key_id(text: &Text<'_>, start: usize) -> Option<Hit> {
-    PREFIXES
-        .iter()
-        .find(|prefix| text.has(start, &prefix[..]))?;
+    PREFIXES.iter().find(|prefix| text.has(start, &prefix[..]))?;
     let end = text.short_run(start, ALNUM, KEY_ID_BYTES + 1);
     let upper = !text.bytes()[start..end].iter().any(u8::is_ascii_lowercase);
-    (end - start == KEY_ID_BYTES && upper && text.boundary_at(end))
-        .then(|| Hit::new(start, end, 98))
+    (end - start == KEY_ID_BYTES && upper && text.boundary_at(end)).then(|| Hit::new(start, end, 98))
 }
 
 /// Looks for runs of exactly forty base64 characters: every such run covers one of the places that are probed.
@@ -58,11 +55,7 @@ pub(crate) fn secret_runs(engine: &mut Engine<'_, '_>) {
 fn verify_secret(text: &Text<'_>, start: usize) -> Option<Hit> {
     let end = text.short_run(start, BASE64, SECRET_BYTES + 1);
     let before = text.before(start, 1);
-    if end - start != SECRET_BYTES
-        || is(before, WORD | BASE64)
-        || text.at(end) == b'='
-        || !text.boundary_at(end)
-    {
+    if end - start != SECRET_BYTES || is(before, WORD | BASE64) || text.at(end) == b'=' || !text.boundary_at(end) {
         return None;
     }
     let secret = &text.bytes()[start..end];

@@ -49,26 +49,26 @@ const ISSUERS: &[Issuer] = &[
     issuer(370_000, 379_999, &[15]),                             // American Express
     issuer(380_000, 399_999, &[14, 16, 17, 18, 19]),             // Diners Club
     issuer(400_000, 499_999, &[13, 16, 19]),                     // Visa
-    issuer(500_000, 509_999, MAESTRO), // Maestro, Elo, Verve, RuPay, Dankort
-    issuer(510_000, 559_999, &[16]),   // Mastercard
-    issuer(560_000, 589_999, MAESTRO), // Maestro
-    issuer(601_100, 601_199, LONG),    // Discover
-    issuer(604_200, 604_201, &[16]),   // Cabal
-    issuer(605_474, 605_474, &[16]),   // NPS
-    issuer(606_282, 606_282, &[16, 19]), // Hipercard
-    issuer(606_985, 608_500, &[16]),   // RuPay
-    issuer(620_000, 629_999, LONG),    // UnionPay, Discover
-    issuer(630_400, 630_499, MAESTRO), // Maestro
-    issuer(636_000, 636_999, LONG),    // InterPayment, Elo
+    issuer(500_000, 509_999, MAESTRO),                           // Maestro, Elo, Verve, RuPay, Dankort
+    issuer(510_000, 559_999, &[16]),                             // Mastercard
+    issuer(560_000, 589_999, MAESTRO),                           // Maestro
+    issuer(601_100, 601_199, LONG),                              // Discover
+    issuer(604_200, 604_201, &[16]),                             // Cabal
+    issuer(605_474, 605_474, &[16]),                             // NPS
+    issuer(606_282, 606_282, &[16, 19]),                         // Hipercard
+    issuer(606_985, 608_500, &[16]),                             // RuPay
+    issuer(620_000, 629_999, LONG),                              // UnionPay, Discover
+    issuer(630_400, 630_499, MAESTRO),                           // Maestro
+    issuer(636_000, 636_999, LONG),                              // InterPayment, Elo
     issuer(637_000, 639_999, &[12, 13, 14, 15, 16, 17, 18, 19]), // InstaPayment, Maestro
-    issuer(644_000, 659_999, LONG),    // Discover, Troy, Elo, RuPay, Verve
-    issuer(675_900, 676_399, MAESTRO), // Maestro
-    issuer(676_770, 676_774, MAESTRO), // Maestro UK, Solo
-    issuer(810_000, 817_199, LONG),    // UnionPay
-    issuer(817_200, 829_999, &[16]),   // RuPay
-    issuer(860_000, 860_099, &[16]),   // Uzcard
-    issuer(979_200, 979_299, &[16]),   // Troy
-    issuer(986_000, 986_099, &[16]),   // Humo
+    issuer(644_000, 659_999, LONG),                              // Discover, Troy, Elo, RuPay, Verve
+    issuer(675_900, 676_399, MAESTRO),                           // Maestro
+    issuer(676_770, 676_774, MAESTRO),                           // Maestro UK, Solo
+    issuer(810_000, 817_199, LONG),                              // UnionPay
+    issuer(817_200, 829_999, &[16]),                             // RuPay
+    issuer(860_000, 860_099, &[16]),                             // Uzcard
+    issuer(979_200, 979_299, &[16]),                             // Troy
+    issuer(986_000, 986_099, &[16]),                             // Humo
 ];
 
 /// A cheap necessary condition on the first group.
@@ -88,13 +88,7 @@ pub(crate) fn verify(text: &Text<'_>, start: usize) -> Option<Hit> {
     (1..=groups.count).rev().find_map(|count| {
         let digits = &groups.digits[..groups.total(count)];
         let sound = printed_so(&groups.lens[..count]) && issued(digits) && luhn(digits);
-        sound.then(|| {
-            Hit::new(
-                start,
-                groups.ends[count - 1],
-                if count == 1 { 85 } else { 95 },
-            )
-        })
+        sound.then(|| Hit::new(start, groups.ends[count - 1], if count == 1 { 85 } else { 95 }))
     })
 }
 
@@ -164,18 +158,14 @@ fn issued(digits: &[u8]) -> bool {
 /// Luhn's check of ISO/IEC 7812-1 annex B over ASCII digits.
 pub(crate) fn luhn(digits: &[u8]) -> bool {
     const DOUBLED: [u32; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .fold(0, |sum, (place, digit)| {
-            let value = u32::from(digit.wrapping_sub(b'0'));
-            sum + if place % 2 == 1 {
-                DOUBLED[value as usize % 10]
-            } else {
-                value
-            }
-        });
+    let sum: u32 = digits.iter().rev().enumerate().fold(0, |sum, (place, digit)| {
+        let value = u32::from(digit.wrapping_sub(b'0'));
+        sum + if place % 2 == 1 {
+            DOUBLED[value as usize % 10]
+        } else {
+            value
+        }
+    });
     sum.is_multiple_of(10)
 }
 

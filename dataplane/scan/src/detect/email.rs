@@ -15,8 +15,7 @@ pub(crate) fn local_start(text: &Text<'_>, at: usize) -> Option<usize> {
     let bytes = &text.bytes()[run..at];
     let mut start = 0;
     for (k, pair) in bytes.windows(2).enumerate() {
-        let quote_at_edge =
-            pair[0] == b'\'' && !is(pair[1], ALNUM) || pair[1] == b'\'' && !is(pair[0], ALNUM);
+        let quote_at_edge = pair[0] == b'\'' && !is(pair[1], ALNUM) || pair[1] == b'\'' && !is(pair[0], ALNUM);
         if pair == b".." || quote_at_edge {
             start = k + 1;
         }
@@ -57,9 +56,7 @@ pub(crate) fn domain_end(text: &Text<'_>, from: usize) -> Option<usize> {
 /// it is too long.
 fn label_end(text: &Text<'_>, from: usize) -> Option<usize> {
     let mut end = from;
-    while end - from <= DOMAIN_LABEL_BYTES_MAX
-        && (text.is(end, ALNUM) || (end > from && text.at(end) == b'-'))
-    {
+    while end - from <= DOMAIN_LABEL_BYTES_MAX && (text.is(end, ALNUM) || (end > from && text.at(end) == b'-')) {
         end += 1;
     }
     if end - from > DOMAIN_LABEL_BYTES_MAX {

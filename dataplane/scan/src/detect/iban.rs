@@ -103,20 +103,13 @@ fn read(text: &Text<'_>, start: usize, code: &mut [u8]) -> Option<(usize, bool)>
         *slot = byte.to_ascii_uppercase();
         place += 1;
     }
-    text.boundary_at(place)
-        .then_some((place, separator.is_some()))
+    text.boundary_at(place).then_some((place, separator.is_some()))
 }
 
 fn mod_97(code: &[u8]) -> u32 {
     let (head, account) = code.split_at(4);
     account.iter().chain(head).fold(0, |rest, byte| {
-        let value = u32::from(
-            byte - if byte.is_ascii_digit() {
-                b'0'
-            } else {
-                b'A' - 10
-            },
-        );
+        let value = u32::from(byte - if byte.is_ascii_digit() { b'0' } else { b'A' - 10 });
         (rest * if value < 10 { 10 } else { 100 } + value) % 97
     })
 }
@@ -140,18 +133,9 @@ mod tests {
             (b"MT", 31),
             (b"RU", 33),
         ] {
-            assert_eq!(
-                total(country),
-                bytes,
-                "{}",
-                String::from_utf8_lossy(country)
-            );
+            assert_eq!(total(country), bytes, "{}", String::from_utf8_lossy(country));
         }
-        assert!(
-            COUNTRIES
-                .iter()
-                .all(|(country, _)| total(country) <= LENGTH_MAX)
-        );
+        assert!(COUNTRIES.iter().all(|(country, _)| total(country) <= LENGTH_MAX));
     }
 
     #[test]

@@ -83,13 +83,7 @@ pub(crate) const DIGIT_BORNE: &[Detector] = &[
 ];
 
 /// Detectors whose candidates are given away by a colon.
-pub(crate) const COLON_BORNE: &[Detector] = &[
-    UrlWithCredentials,
-    Password,
-    AuthToken,
-    IpAddress,
-    MacAddress,
-];
+pub(crate) const COLON_BORNE: &[Detector] = &[UrlWithCredentials, Password, AuthToken, IpAddress, MacAddress];
 
 /// Detectors whose candidates begin with a literal, and the first bytes of those.
 pub(crate) const WORD_FIRST_BYTES: &[(Detector, &[u8])] = &[
@@ -109,9 +103,7 @@ pub(crate) const WORD_FIRST_BYTES: &[(Detector, &[u8])] = &[
 pub(crate) fn built(detector: Detector) -> bool {
     detector.default_on()
         || matches!(detector, IpAddress | MacAddress | UkNationalInsuranceNumber)
-        || digits::SCHEMES
-            .iter()
-            .any(|scheme| scheme.detector == detector)
+        || digits::SCHEMES.iter().any(|scheme| scheme.detector == detector)
 }
 
 /// Hot words of the detector's weak shapes.
@@ -133,14 +125,13 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
         letters_before_digits(engine, place, end);
         return end;
     }
-    if is(next, WORD) {
-        return end;
-    }
-    if engine.on(UkNationalInsuranceNumber) && engine.text().before(place, 1) == b' ' && place >= 3
-    {
+    if engine.on(UkNationalInsuranceNumber) && engine.text().before(place, 1) == b' ' && place >= 3 {
         engine.consider(UkNationalInsuranceNumber, place - 3, |text| {
             uk::national_insurance(text, place - 3)
         });
+    }
+    if is(next, WORD) {
+        return end;
     }
     let len = end - place;
     if len == 4 && date_at(engine, place) {
@@ -152,12 +143,8 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     }
     if engine.on(UsSocialSecurityNumber) {
         match len {
-            3 if grouped => engine.consider(UsSocialSecurityNumber, place, |text| {
-                ssn::grouped(text, place)
-            }),
-            9 => engine.consider_weak(UsSocialSecurityNumber, place, |text| {
-                ssn::compact(text, place)
-            }),
+            3 if grouped => engine.consider(UsSocialSecurityNumber, place, |text| ssn::grouped(text, place)),
+            9 => engine.consider_weak(UsSocialSecurityNumber, place, |text| ssn::compact(text, place)),
             _ => {}
         }
     }
@@ -193,8 +180,7 @@ fn date_at(engine: &Engine<'_, '_>, place: usize) -> bool {
 /// Two letters and then digits: IBAN and its like.
 fn letters_before_digits(engine: &mut Engine<'_, '_>, place: usize, end: usize) {
     let text = engine.text();
-    let two_letters =
-        text.before(place, 1).is_ascii_alphabetic() && text.before(place, 2).is_ascii_alphabetic();
+    let two_letters = text.before(place, 1).is_ascii_alphabetic() && text.before(place, 2).is_ascii_alphabetic();
     if !two_letters || is(text.before(place, 3), WORD) {
         return;
     }
@@ -227,9 +213,7 @@ pub(crate) fn word(engine: &mut Engine<'_, '_>, place: usize) -> usize {
 
 pub(crate) fn at_sign(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     if let Some(start) = email::local_start(engine.text(), place) {
-        engine.consider(EmailAddress, start, |text| {
-            email::verify(text, start, place)
-        });
+        engine.consider(EmailAddress, start, |text| email::verify(text, start, place));
     }
     place + 1
 }
@@ -248,11 +232,8 @@ pub(crate) fn colon(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     let text = engine.text();
     let next = text.bytes().get(place + 1).copied().unwrap_or(0);
     let after = text.bytes().get(place + 2).copied().unwrap_or(0);
-    if engine.on(UrlWithCredentials) && url::scheme_ends(text, place) && (next == b'/' || next == 0)
-    {
-        engine.consider(UrlWithCredentials, place + 1, |text| {
-            url::verify(text, place)
-        });
+    if engine.on(UrlWithCredentials) && url::scheme_ends(text, place) && (next == b'/' || next == 0) {
+        engine.consider(UrlWithCredentials, place + 1, |text| url::verify(text, place));
     }
     if next == b'/' && after == b'/' {
         return place + 3;
@@ -268,10 +249,7 @@ pub(crate) fn equals(engine: &mut Engine<'_, '_>, place: usize) -> usize {
 }
 
 pub(crate) fn dash(engine: &mut Engine<'_, '_>, place: usize) -> usize {
-    if engine.on(EncryptionKey)
-        && engine.text().before(place, 1) != b'-'
-        && pem::possible(engine.text(), place)
-    {
+    if engine.on(EncryptionKey) && engine.text().before(place, 1) != b'-' && pem::possible(engine.text(), place) {
         engine.consider(EncryptionKey, place, |text| pem::verify(text, place));
     }
     network::dash(engine, place);

@@ -31,9 +31,7 @@ pub(crate) fn ipv4(text: &Text<'_>, start: usize) -> Option<Hit> {
         let value = digits
             .iter()
             .fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
-        let sound = (1..=3).contains(&digits.len())
-            && value <= 255
-            && (digits.len() == 1 || digits[0] != b'0');
+        let sound = (1..=3).contains(&digits.len()) && value <= 255 && (digits.len() == 1 || digits[0] != b'0');
         sound.then_some(())?;
         place = end;
     }
@@ -51,8 +49,7 @@ fn prefix_length(text: &Text<'_>, end: usize, bits_max: u32) -> usize {
     let bits = digits
         .iter()
         .fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
-    let sound =
-        !digits.is_empty() && digits.len() <= 3 && bits <= bits_max && text.boundary_at(digits_end);
+    let sound = !digits.is_empty() && digits.len() <= 3 && bits <= bits_max && text.boundary_at(digits_end);
     if sound { digits_end } else { end }
 }
 
@@ -61,8 +58,7 @@ pub(crate) fn colon(engine: &mut Engine<'_, '_>, place: usize) {
     if engine.on(IpAddress) {
         let text = engine.text();
         let start = text.run_back(place, HEX, 5);
-        let first =
-            text.before(start, 1) != b':' && text.boundary_before(start) && place - start <= 4;
+        let first = text.before(start, 1) != b':' && text.boundary_before(start) && place - start <= 4;
         if first && text.before(start, 1) != b'.' {
             engine.consider(IpAddress, start, |text| ipv6(text, start));
         }
@@ -83,9 +79,7 @@ fn mac_candidate(engine: &mut Engine<'_, '_>, place: usize) {
 
 fn ipv6(text: &Text<'_>, start: usize) -> Option<Hit> {
     let mut end = start;
-    while end - start <= IPV6_BYTES_MAX
-        && (text.is(end, HEX) || matches!(text.at(end), b':' | b'.'))
-    {
+    while end - start <= IPV6_BYTES_MAX && (text.is(end, HEX) || matches!(text.at(end), b':' | b'.')) {
         end += 1;
     }
     if end - start > IPV6_BYTES_MAX || is(text.at(end), WORD) {
@@ -189,11 +183,7 @@ mod tests {
         );
         assert_spans(
             MacAddress,
-            &[
-                "«00:1A:2b:3C:4D:5E»",
-                "«00-1a-2b-3c-4d-5e».",
-                "(«02:00:00:00:00:01»)",
-            ],
+            &["«00:1A:2b:3C:4D:5E»", "«00-1a-2b-3c-4d-5e».", "(«02:00:00:00:00:01»)"],
         );
         assert_misses(
             MacAddress,

@@ -31,9 +31,7 @@ pub(crate) fn verify(text: &Text<'_>, place: usize) -> Option<Hit> {
     while head - place < DASH_RUN_MAX && text.at(head) == b'-' {
         head += 1;
     }
-    let start = head
-        .checked_sub(DASHES.len())
-        .filter(|start| *start >= place)?;
+    let start = head.checked_sub(DASHES.len()).filter(|start| *start >= place)?;
     if !text.has(head, b"BEGIN ") {
         return None;
     }
@@ -88,9 +86,7 @@ fn body_start(text: &Text<'_>, from: usize) -> Option<usize> {
 /// End of a `Name: value` line.
 fn header_line_end(text: &Text<'_>, from: usize) -> Option<usize> {
     let mut name_end = from;
-    while name_end - from < HEADER_LINE_BYTES_MAX
-        && (text.is(name_end, ALNUM) || text.at(name_end) == b'-')
-    {
+    while name_end - from < HEADER_LINE_BYTES_MAX && (text.is(name_end, ALNUM) || text.at(name_end) == b'-') {
         name_end += 1;
     }
     if name_end == from || text.at(name_end) != b':' {
@@ -193,12 +189,8 @@ mod tests {
             assert_spans(
                 EncryptionKey,
                 &[
-                    &format!(
-                        "x «-----BEGIN {label}-----\n{BODY}\n{BODY}==\n-----END {label}-----»\ny"
-                    ),
-                    &format!(
-                        "{{\"key\":\"«-----BEGIN {label}-----\\n{BODY}\\n-----END {label}-----»\\n\"}}"
-                    ),
+                    &format!("x «-----BEGIN {label}-----\n{BODY}\n{BODY}==\n-----END {label}-----»\ny"),
+                    &format!("{{\"key\":\"«-----BEGIN {label}-----\\n{BODY}\\n-----END {label}-----»\\n\"}}"),
                 ],
             );
         }

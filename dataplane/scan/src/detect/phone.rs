@@ -109,9 +109,7 @@ impl Dialled {
     }
 
     fn total(&self) -> usize {
-        self.groups[..self.count]
-            .last()
-            .map_or(0, |group| group.total)
+        self.groups[..self.count].last().map_or(0, |group| group.total)
     }
 
     fn groups(&self) -> &[Group] {
@@ -122,10 +120,7 @@ impl Dialled {
     fn laid_out(&self, lens: &[usize], separators: &[u8]) -> bool {
         let alike = |k: usize| separators.contains(&self.groups[k].separator);
         self.count >= lens.len()
-            && lens
-                .iter()
-                .zip(self.groups())
-                .all(|(len, group)| *len == group.len)
+            && lens.iter().zip(self.groups()).all(|(len, group)| *len == group.len)
             && (1..lens.len()).all(alike)
             && self.groups[lens.len() - 1].bounded
     }
@@ -164,8 +159,7 @@ pub(crate) fn international(text: &Text<'_>, plus: usize) -> Option<Hit> {
 fn international_end(dialled: &Dialled, skip: usize) -> Option<usize> {
     let (code, lengths) = country(dialled.digits.get(skip..dialled.total())?)?;
     // In `+44 (0)20 …` the zero in parentheses is not dialled from abroad.
-    let is_trunk =
-        |group: &Group| group.opened && group.len == 1 && dialled.digits[group.total - 1] == b'0';
+    let is_trunk = |group: &Group| group.opened && group.len == 1 && dialled.digits[group.total - 1] == b'0';
     let trunk = dialled.groups().iter().position(is_trunk);
     let ends = dialled
         .groups()
@@ -174,8 +168,7 @@ fn international_end(dialled: &Dialled, skip: usize) -> Option<usize> {
         .rev()
         .filter(|(_, group)| group.bounded);
     let mut candidates = ends.filter_map(|(place, group)| {
-        let national = group.total.checked_sub(skip + code)?
-            - usize::from(trunk.is_some_and(|trunk| trunk <= place));
+        let national = group.total.checked_sub(skip + code)? - usize::from(trunk.is_some_and(|trunk| trunk <= place));
         lengths.contains(&national).then_some(group.end)
     });
     candidates.next()
@@ -242,9 +235,7 @@ fn three(code: usize) -> Option<std::ops::RangeInclusive<usize>> {
 
 /// Ten digits `NPA NXX XXXX` of the North American Numbering Plan: neither part begins with 0 or 1 or is `N11`.
 fn north_american(digits: &[u8]) -> bool {
-    let part = |from: usize| {
-        digits[from] >= b'2' && !(digits[from + 1] == b'1' && digits[from + 2] == b'1')
-    };
+    let part = |from: usize| digits[from] >= b'2' && !(digits[from + 1] == b'1' && digits[from + 2] == b'1');
     digits.len() == 10 && part(0) && part(3)
 }
 
@@ -278,30 +269,32 @@ fn unmistakable(dialled: &Dialled, regions: u64, opened: bool) -> Option<usize> 
         if alike && dialled.laid_out(&[3, 3, 4], joint) && north_american(&digits[..10]) {
             return Some(end(3));
         }
-        let prefix = dialled.groups[0].len;
-        let prefixed = (1..=3).contains(&prefix) && dialled.laid_out(&[prefix, 3, 3, 4], b"-.)");
-        let code = &digits[..prefix];
-        let known = code == b"1"
-            || code == b"001"
-            || (code[..1] != *b"0" && country(&digits[..prefix + 10]).is_some());
-        if !opened && prefixed && known && north_american(&digits[prefix..prefix + 10]) {
+        if !opened && prefixed_north_american(dialled) {
             return Some(end(4));
         }
     }
     let by_layout = LAYOUTS.iter().find(|(region, lead, lens, joint)| {
-        on(*region)
-            && digits.starts_with(lead)
-            && digits[1] != b'0'
-            && dialled.laid_out(lens, joint)
+        on(*region) && digits.starts_with(lead) && digits[1] != b'0' && dialled.laid_out(lens, joint)
     });
     if let Some((_, _, lens, _)) = by_layout {
         return Some(end(lens.len()));
     }
-    let brazil =
-        opened && on(Region::Brazil) && digits[0] >= b'1' && dialled.groups[1].separator != b'.';
+    let brazil = opened && on(Region::Brazil) && digits[0] >= b'1' && dialled.groups[1].separator != b'.';
     let mobile = brazil && dialled.laid_out(&[2, 5, 4], b" -)") && digits[2] == b'9';
     let fixed = brazil && dialled.laid_out(&[2, 4, 4], b" -)") && matches!(digits[2], b'2'..=b'5');
     (mobile || fixed).then(|| end(3))
+}
+
+/// A country code without `+` before ten North American digits: `1-415-555-0132`, `001-415-555-0132`.
+fn prefixed_north_american(dialled: &Dialled) -> bool {
+    let prefix = dialled.groups[0].len;
+    if !(1..=3).contains(&prefix) || !dialled.laid_out(&[prefix, 3, 3, 4], b"-.)") {
+        return false;
+    }
+    let digits = &dialled.digits[..prefix + 10];
+    let code = &digits[..prefix];
+    let known = code == b"1" || code == b"001" || (code[0] != b'0' && country(digits).is_some());
+    known && north_american(&digits[prefix..])
 }
 
 /// Region, first digits, lengths of the groups, separators between them.
@@ -328,13 +321,7 @@ struct Plan {
     next: &'static [u8],
 }
 
-const fn plan(
-    region: Region,
-    lead: &'static [u8],
-    digits_min: usize,
-    digits_max: usize,
-    next: &'static [u8],
-) -> Plan {
+const fn plan(region: Region, lead: &'static [u8], digits_min: usize, digits_max: usize, next: &'static [u8]) -> Plan {
     Plan {
         region,
         lead,
@@ -372,20 +359,14 @@ impl Plan {
     fn fits(&self, digits: &[u8]) -> bool {
         (self.digits_min..=self.digits_max).contains(&digits.len())
             && digits.starts_with(self.lead)
-            && digits
-                .get(self.lead.len())
-                .is_some_and(|next| self.next.contains(next))
+            && digits.get(self.lead.len()).is_some_and(|next| self.next.contains(next))
     }
 }
 
 /// End of the longest number that some region's plan allows. The layout is free, but no lone digits and no date.
 fn plausible(dialled: &Dialled, regions: u64) -> Option<usize> {
     let lens = |k: usize| dialled.groups()[k].len;
-    let date = dialled.count >= 3
-        && matches!(
-            (lens(0), lens(1), lens(2)),
-            (4, 1 | 2, 1 | 2) | (1 | 2, 1 | 2, 4)
-        );
+    let date = dialled.count >= 3 && matches!((lens(0), lens(1), lens(2)), (4, 1 | 2, 1 | 2) | (1 | 2, 1 | 2, 4));
     if date {
         return None;
     }
@@ -397,9 +378,7 @@ fn plausible(dialled: &Dialled, regions: u64) -> Option<usize> {
         .filter(|(_, group)| group.bounded);
     let mut candidates = ends.filter(|(place, group)| {
         let digits = &dialled.digits[..group.total];
-        let lone = dialled.groups()[1..=*place]
-            .iter()
-            .any(|group| group.len == 1);
+        let lone = dialled.groups()[1..=*place].iter().any(|group| group.len == 1);
         digits.len() >= DIGITS_MIN && !lone && allowed(digits, regions)
     });
     let by_plan = candidates.next().map(|(_, group)| group.end);
@@ -414,8 +393,7 @@ fn plausible(dialled: &Dialled, regions: u64) -> Option<usize> {
 
 fn allowed(digits: &[u8], regions: u64) -> bool {
     let us = regions & Region::NorthAmerica.bit() != 0;
-    let north_america =
-        us && (north_american(digits) || (digits[0] == b'1' && north_american(&digits[1..])));
+    let north_america = us && (north_american(digits) || (digits[0] == b'1' && north_american(&digits[1..])));
     north_america
         || PLANS
             .iter()
@@ -426,18 +404,13 @@ fn allowed(digits: &[u8], regions: u64) -> bool {
 fn extension(text: &Text<'_>, end: usize) -> usize {
     let blank = usize::from(text.at(end) == b' ');
     let words: [&[u8]; 5] = [b"extension", b"ext.", b"ext", b"x", b"#"];
-    let Some(word) = words
-        .into_iter()
-        .find(|word| text.has_any_case(end + blank, word))
-    else {
+    let Some(word) = words.into_iter().find(|word| text.has_any_case(end + blank, word)) else {
         return end;
     };
     let mut from = end + blank + word.len();
     from += usize::from(text.at(from) == b' ');
     let digits_end = text.short_run(from, DIGIT, EXTENSION_DIGITS_MAX + 1);
-    let sound = digits_end > from
-        && digits_end - from <= EXTENSION_DIGITS_MAX
-        && text.boundary_at(digits_end);
+    let sound = digits_end > from && digits_end - from <= EXTENSION_DIGITS_MAX && text.boundary_at(digits_end);
     if sound { digits_end } else { end }
 }
 
@@ -554,12 +527,7 @@ mod tests {
         assert_spans_with(
             &spec,
             PhoneNumber,
-            &[
-                "«06 12 34 56 78»",
-                "415-555-0132",
-                "«+14155550132»",
-                "phone 4155550132",
-            ],
+            &["«06 12 34 56 78»", "415-555-0132", "«+14155550132»", "phone 4155550132"],
         );
     }
 }

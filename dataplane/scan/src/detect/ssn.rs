@@ -30,8 +30,7 @@ pub(crate) fn grouped(text: &Text<'_>, start: usize) -> Option<Hit> {
     for (place, digit) in [0, 1, 2, 4, 5, 7, 8, 9, 10].into_iter().zip(&mut digits) {
         *digit = text.at(start + place);
     }
-    let sound =
-        digits.iter().all(u8::is_ascii_digit) && text.boundary_at(start + 11) && issued(&digits);
+    let sound = digits.iter().all(u8::is_ascii_digit) && text.boundary_at(start + 11) && issued(&digits);
     sound.then(|| Hit::new(start, start + 11, if separator == b'-' { 90 } else { 80 }))
 }
 

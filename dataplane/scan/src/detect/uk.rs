@@ -16,11 +16,7 @@ pub(crate) fn national_insurance(text: &Text<'_>, start: usize) -> Option<Hit> {
         text.at(start + 1).to_ascii_uppercase(),
     ];
     let letters = |byte: u8| byte.is_ascii_uppercase() && !b"DFIQUV".contains(&byte);
-    if !letters(prefix[0])
-        || !letters(prefix[1])
-        || prefix[1] == b'O'
-        || VOID_PREFIXES.contains(&&prefix)
-    {
+    if !letters(prefix[0]) || !letters(prefix[1]) || prefix[1] == b'O' || VOID_PREFIXES.contains(&&prefix) {
         return None;
     }
     let mut place = start + 2;

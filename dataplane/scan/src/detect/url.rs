@@ -17,10 +17,7 @@ pub(crate) fn scheme_ends(text: &Text<'_>, colon: usize) -> bool {
     {
         start -= 1;
     }
-    start < colon
-        && text.bytes()[start..colon]
-            .iter()
-            .any(|byte| is(*byte, LETTER))
+    start < colon && text.bytes()[start..colon].iter().any(|byte| is(*byte, LETTER))
 }
 
 /// Judges the URL whose scheme ends at the colon at `colon`.
@@ -42,9 +39,7 @@ pub(crate) fn verify(text: &Text<'_>, colon: usize) -> Option<Hit> {
     let end = end?;
     let userinfo = &text.bytes()[start..end];
     let split = userinfo.iter().position(|byte| *byte == b':')?;
-    let host = text.is(end + 1, ALNUM)
-        || matches!(text.at(end + 1), b'[' | b'_')
-        || text.at(end + 1) >= 0x80;
+    let host = text.is(end + 1, ALNUM) || matches!(text.at(end + 1), b'[' | b'_') || text.at(end + 1) >= 0x80;
     (host && split + 1 < userinfo.len()).then(|| Hit::new(start, end, 95))
 }
 

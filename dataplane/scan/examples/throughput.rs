@@ -1,0 +1,210 @@
+//! Prints the scan speed of the default-on detectors on generated text rows, prose and poison, in MB/s (10^6 bytes).
+//!
+//! Run with `cargo run --release -p scan --example throughput`. Rows are distinct; each figure is the best of five passes.
+
+use std::fmt::Write;
+use std::time::Instant;
+
+use scan::{Cells, Context, Scanner, Scratch, Spec, Stream};
+
+const BYTES: usize = 8 << 20;
+const PASSES: usize = 5;
+
+/// A small generator of numbers (xorshift), so that runs can be compared.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+const WORDS: &[&str] = &[
+    "order",
+    "shipped",
+    "to",
+    "the",
+    "warehouse",
+    "in",
+    "north",
+    "after",
+    "customer",
+    "asked",
+    "for",
+    "a",
+    "refund",
+    "because",
+    "box",
+    "was",
+    "open",
+    "Thanks",
+    "and",
+    "please",
+    "check",
+    "again",
+    "invoice",
+    "of",
+    "last",
+    "month",
+    "it",
+    "has",
+    "two",
+    "lines",
+];
+
+fn row(text: &mut String, numbers: &mut Numbers, personal: bool) {
+    let n = |numbers: &mut Numbers, max: u64| numbers.next() % max;
+    let (a, b) = (numbers.next(), numbers.next());
+    let _ = write!(
+        text,
+        "{}|{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}|",
+        a % 10_000_000,
+        a as u32,
+        b as u16,
+        a % 4096,
+        b % 4096,
+        b >> 16
+    );
+    let _ = write!(
+        text,
+        "2024-{:02}-{:02} {:02}:{:02}:{:02}.{:06}+00|",
+        a % 12 + 1,
+        b % 28 + 1,
+        a % 24,
+        b % 60,
+        a % 60,
+        b % 1_000_000
+    );
+    let _ = write!(
+        text,
+        "{}.{:02}|{}|",
+        n(numbers, 100_000),
+        n(numbers, 100),
+        if a % 2 == 0 { 't' } else { 'f' }
+    );
+    for _ in 0..12 {
+        let _ = write!(text, "{} ", WORDS[n(numbers, WORDS.len() as u64) as usize]);
+    }
+    if personal {
+        let _ = write!(
+            text,
+            "|user{}@example.com|({}) 555-{:04}|",
+            a % 100_000,
+            200 + b % 700,
+            a % 10_000
+        );
+        let _ = write!(
+            text,
+            "4111 1111 1111 1111|{:03}-{:02}-{:04}|DE89370400440532013000",
+            100 + a % 500,
+            10 + b % 80,
+            1000 + a % 9000
+        );
+    }
+    text.push('\n');
+}
+
+fn rows(every: usize) -> String {
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut text = String::new();
+    for count in 0.. {
+        if text.len() >= BYTES {
+            break;
+        }
+        row(&mut text, &mut numbers, every > 0 && count % every == 0);
+    }
+    text
+}
+
+fn prose() -> String {
+    let mut numbers = Numbers(88_172_645_463_325_252);
+    let mut text = String::new();
+    while text.len() < BYTES {
+        text.push_str(WORDS[(numbers.next() % WORDS.len() as u64) as usize]);
+        text.push_str(if numbers.next().is_multiple_of(11) { ". " } else { " " });
+    }
+    text
+}
+
+/// Best time of several passes, in seconds, and what the last pass found.
+fn best(mut pass: impl FnMut() -> usize) -> (f64, usize) {
+    let mut best = f64::MAX;
+    let mut found = 0;
+    for _ in 0..PASSES {
+        let start = Instant::now();
+        found = pass();
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    (best, found)
+}
+
+fn print(name: &str, bytes: usize, (seconds, found): (f64, usize)) {
+    println!(
+        "{name:<34} {:>9.0} MB/s  {found:>8} findings",
+        bytes as f64 / seconds / 1e6
+    );
+}
+
+fn main() {
+    let scanner = Scanner::build(&Spec::default()).expect("the default spec compiles");
+    let mut scratch = Scratch::new();
+    let mut out = Vec::new();
+    let mut texts = vec![
+        ("rows, none personal".to_owned(), rows(0)),
+        ("rows, 1 in 200 personal".to_owned(), rows(200)),
+        ("rows, all personal".to_owned(), rows(1)),
+        ("prose".to_owned(), prose()),
+    ];
+    let poison = [
+        "1-1-",
+        "a@a.aa ",
+        "4111-1111-1111-1112 ",
+        "eyJ.",
+        "password=x ",
+        "GB82 WEST 1234 5698 7654 33 ",
+        "+1 ",
+        "1",
+    ];
+    texts.extend(
+        poison
+            .iter()
+            .map(|unit| (format!("poison {unit:?}"), unit.repeat(BYTES / 4 / unit.len()))),
+    );
+    for (name, text) in &texts {
+        let measured = best(|| {
+            out.clear();
+            scanner.scan(text.as_bytes(), Context::NONE, &mut scratch, &mut out);
+            out.len()
+        });
+        print(name, text.len(), measured);
+    }
+    let text = &texts[1].1;
+    let mut found = Vec::new();
+    let mut cells = Cells::new();
+    text.split(['|', '\n'])
+        .for_each(|cell| cells.push(cell.as_bytes(), 0, Context::NONE));
+    let measured = best(|| {
+        found.clear();
+        scanner.scan_cells(&cells, &mut scratch, &mut found);
+        found.len()
+    });
+    print("cells of rows, 1 in 200 personal", text.len(), measured);
+    for bytes in [1448, 16 << 10, 64 << 10] {
+        let measured = best(|| stream(&scanner, &mut scratch, text.as_bytes(), bytes));
+        print(&format!("stream by {bytes} bytes"), text.len(), measured);
+    }
+}
+
+fn stream(scanner: &Scanner, scratch: &mut Scratch, text: &[u8], bytes: usize) -> usize {
+    let (mut stream, mut window, mut out) = (Stream::new(), Vec::new(), Vec::new());
+    for piece in text.chunks(bytes) {
+        window.extend_from_slice(piece);
+        let decided = stream.advance(scanner, Context::NONE, scratch, &window, false, &mut out);
+        window.drain(..decided);
+    }
+    stream.advance(scanner, Context::NONE, scratch, &window, true, &mut out);
+    out.len()
+}
