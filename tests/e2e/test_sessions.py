@@ -1,0 +1,62 @@
+"""Every session is recorded: who, what, how much, what was found."""
+
+import time
+import uuid
+
+
+def record(sluice, marker, seconds=10):
+    """The closed session that ran a statement with the marker in it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for session in sluice.sessions()[:20]:
+            full = sluice.session(session["id"])
+            if full["status"] == "closed" and any(marker in statement["text"] for statement in full["statements"]):
+                return full
+        time.sleep(0.1)
+    raise AssertionError(f"no closed session with {marker}")
+
+
+def test_statements_rows_and_findings_are_recorded(sluice, psql, shop):
+    marker = f"m{uuid.uuid4().hex}"
+    psql(shop, f"SELECT '{marker}', email FROM customers ORDER BY id", "SELECT 1 WHERE false")
+    session = record(sluice, marker)
+    assert session["user"] == "alice"
+    assert session["connection"] == shop
+    assert session["application_name"] == "psql"
+    first, second = session["statements"]
+    assert (first["outcome"], first["rows"]) == ("ok", 3)
+    assert (second["text"], second["outcome"], second["rows"]) == ("SELECT 1 WHERE false", "ok", 0)
+    found = [(each["detector"], each["count"]) for each in first["findings"]]
+    assert ("EMAIL_ADDRESS", 3) in found
+    assert second["findings"] == []
+    assert session["rows"] == 3
+    assert session["statement_count"] == 2
+
+
+def test_denied_and_failed_statements_are_recorded(sluice, psql, shop):
+    marker = f"m{uuid.uuid4().hex}"
+    psql(shop, script=f"DELETE FROM orders; -- {marker}\nSELECT 1/0;\nSELECT '{marker}';\n", options=["-v", "ON_ERROR_STOP=0"])
+    session = record(sluice, marker)
+    outcomes = [(statement["outcome"], statement.get("sqlstate"), statement.get("guardrail")) for statement in session["statements"]]
+    assert outcomes[0][0] == "denied" and outcomes[0][2] == "no-accidents"
+    assert outcomes[1][:2] == ("error", "22012")
+    assert outcomes[2][0] == "ok"
+    assert (session["denied_count"], session["failed_count"]) == (1, 1)
+
+
+def test_no_personal_data_is_in_the_record(sluice, psql, shop):
+    marker = f"m{uuid.uuid4().hex}"
+    psql(shop, f"SELECT '{marker}', * FROM customers WHERE email = 'ada.wanderer@example.com'")
+    session = record(sluice, marker)
+    assert "536-22-8726" not in str(session)
+    assert "ada.wanderer@example.com" not in str(session)
+
+
+def test_the_targets_log_has_what_the_record_has(sluice, target, psql, shop):
+    marker = f"m{uuid.uuid4().hex}"
+    statements = [f"SELECT {number} AS {marker}" for number in range(5)]
+    psql(shop, *statements)
+    session = record(sluice, marker)
+    assert [statement["text"] for statement in session["statements"]] == statements
+    for statement in statements:
+        assert target.log().count(f"statement: {statement}\n") == 1
