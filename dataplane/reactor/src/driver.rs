@@ -541,11 +541,17 @@ impl Driver {
         let mut launches = std::mem::take(&mut self.launches);
         for token in launches.drain(..) {
             let Some(op) = self.op(token) else { continue };
-            let Kind::Send { socket, .. } = &op.kind else {
+            let Kind::Send {
+                socket,
+                state: Some(state),
+                ..
+            } = &op.kind
+            else {
                 continue;
             };
             let socket = socket.clone();
             let needed = op.waker.is_some()
+                || state.needs_more_calls()
                 || socket.shutdown_due()
                 || !socket.waiting.borrow().is_empty()
                 || !self.starved.is_empty();

@@ -60,6 +60,11 @@ impl SendState {
         self.gather.bytes
     }
 
+    /// Whether one call cannot take all pieces.
+    pub(crate) fn needs_more_calls(&self) -> bool {
+        self.gather.pieces.len() - self.first > SEND_PIECES_MAX
+    }
+
     /// Fills the vectors with the next pieces (at most `SEND_PIECES_MAX`); bytes beyond them follow in a later call.
     /// Returns the bytes prepared.
     pub(crate) fn prepare(&mut self) -> usize {

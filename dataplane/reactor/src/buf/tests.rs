@@ -1,5 +1,7 @@
 //! Tests of cutting and sharing views.
 
+use proptest::prelude::*;
+
 use super::Buf;
 
 #[test]
@@ -35,4 +37,48 @@ fn cuts_beyond_the_end_take_what_is_there() {
 #[test]
 fn debug_output_hides_the_bytes() {
     assert_eq!(format!("{:?}", Buf::from(b"secret".to_vec())), "Buf(6 bytes)");
+}
+
+proptest! {
+    /// Any sequence of cuts behaves like the same cuts on vectors.
+    #[test]
+    fn cuts_agree_with_vectors(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        cuts in proptest::collection::vec((0u8..5, 0usize..60, any::<u8>()), 0..30),
+    ) {
+        let mut views = vec![(Buf::from(bytes.clone()), bytes)];
+        for (action, n, byte) in cuts {
+            let index = n % views.len();
+            let (buf, model) = &mut views[index];
+            let at = n.min(model.len());
+            match action {
+                0 => {
+                    let rest = model.split_off(at);
+                    let head = std::mem::replace(model, rest);
+                    let cut = (buf.split_to(n), head);
+                    views.push(cut);
+                }
+                1 => {
+                    let cut = (buf.split_off(n), model.split_off(at));
+                    views.push(cut);
+                }
+                2 => {
+                    buf.advance(n);
+                    model.drain(..at);
+                }
+                3 => {
+                    buf.truncate(n);
+                    model.truncate(n);
+                }
+                _ => {
+                    buf.fill(byte);
+                    model.fill(byte);
+                }
+            }
+        }
+        for (buf, model) in &views {
+            prop_assert_eq!(&buf[..], &model[..]);
+            prop_assert_eq!(buf.len(), model.len());
+        }
+    }
 }

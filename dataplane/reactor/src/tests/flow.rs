@@ -95,6 +95,15 @@ async fn sends_that_nobody_awaits_leave_completely() {
             }
         }
     }
+    let (near, far) = pair().await;
+    let bytes = pattern(1000);
+    let mut gather = Gather::new();
+    for piece in bytes.chunks(5) {
+        gather.push_vec(piece.to_vec());
+    }
+    let send = near.send(gather);
+    assert_eq!(recv_exactly(&far, bytes.len()).await, bytes);
+    send.await.unwrap();
     // A failure is noticed although nobody awaited the send when it was submitted.
     let (near, far) = pair().await;
     far.close_hard();

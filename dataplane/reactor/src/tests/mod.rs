@@ -129,6 +129,63 @@ fn outside_a_core_calls_panic_with_a_reason() {
 }
 
 #[test]
+fn a_pinned_core_runs_on_its_processor_and_a_missing_one_is_refused() {
+    let pinned = |cpu| {
+        Core::new(Config {
+            pin: Some(cpu),
+            ..Config::default()
+        })
+    };
+    let status = std::thread::spawn(move || {
+        pinned(0)
+            .unwrap()
+            .run(async { std::fs::read_to_string("/proc/thread-self/status").unwrap() })
+    });
+    let status = status.join().unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    assert_eq!(allowed.map(str::trim), Some("0"));
+    let missing = std::thread::spawn(move || pinned(100_000).err().map(|e| e.kind())).join();
+    assert_eq!(missing.unwrap(), Some(io::ErrorKind::InvalidInput));
+}
+
+/// A pool and a ring far too small for the load: everything still arrives, only slower.
+#[test]
+fn tiny_pool_and_ring_lose_nothing() {
+    for backend in [BackendChoice::Uring, BackendChoice::Epoll] {
+        let config = Config {
+            backend,
+            ring_entries: 8,
+            small_buffers: (2, 1024),
+            large_buffers: (1, 4096),
+            pool_bytes_max: 4096,
+            pin: None,
+        };
+        run_with(config, || async {
+            let mut tasks = Vec::new();
+            for seed in 0..40 {
+                let (near, far) = pair().await;
+                let bytes = pattern(50_000 + seed * 977);
+                let expected = bytes.clone();
+                tasks.push(spawn(async move {
+                    let send = send_vec(&near, &bytes);
+                    near.shutdown_write();
+                    send.await.unwrap();
+                    assert!(near.recv().await.unwrap().is_empty());
+                }));
+                tasks.push(spawn(async move {
+                    assert!(recv_exactly(&far, usize::MAX).await == expected);
+                }));
+            }
+            while !tasks.iter().all(Task::is_finished) {
+                sleep(Duration::from_millis(1)).await;
+            }
+            assert_eq!(stats().task_panics, 0);
+            assert!(stats().buffers_allocated_now <= 6);
+        });
+    }
+}
+
+#[test]
 fn results_of_a_core_outlive_it() {
     for backend in [BackendChoice::Uring, BackendChoice::Epoll] {
         let core = Core::new(Config {

@@ -293,7 +293,8 @@ impl Uring {
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
             // Interrupted, or the completion queue must be drained first: the caller reaps and comes again.
-            Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::EBADR) => Ok(()),
+            Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => Ok(()),
+            // EBADR among them: the kernel has lost a completion, and what it meant cannot be known any more.
             _ => Err(error),
         }
     }
