@@ -74,11 +74,7 @@ pub enum SegmentError {
     #[error("the checksum of the record at byte {0} does not match")]
     Checksum(usize),
     #[error("the record at byte {at} has sequence {found}, expected {expected}")]
-    Sequence {
-        at: usize,
-        found: u64,
-        expected: u64,
-    },
+    Sequence { at: usize, found: u64, expected: u64 },
     #[error("the record at byte {0} has an unknown kind or length")]
     Malformed(usize),
     #[error("the seal at byte {0} does not match the chain")]
@@ -90,8 +86,7 @@ pub enum SegmentError {
 impl Header {
     /// Bytes as they stand at the start of the segment.
     pub fn encode(&self) -> Vec<u8> {
-        let id =
-            &self.dataplane_id.as_bytes()[..self.dataplane_id.len().min(usize::from(u16::MAX))];
+        let id = &self.dataplane_id.as_bytes()[..self.dataplane_id.len().min(usize::from(u16::MAX))];
         let mut out = Vec::with_capacity(HEADER_FIXED_BYTES + id.len() + 32 + CRC_BYTES);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -109,9 +104,7 @@ impl Header {
 
     /// Reads a header and returns it with its length in bytes.
     pub fn decode(bytes: &[u8]) -> Result<(Self, usize), SegmentError> {
-        let fixed = bytes
-            .get(..HEADER_FIXED_BYTES)
-            .ok_or(SegmentError::NotASegment)?;
+        let fixed = bytes.get(..HEADER_FIXED_BYTES).ok_or(SegmentError::NotASegment)?;
         if fixed[..8] != MAGIC {
             return Err(SegmentError::NotASegment);
         }
@@ -192,12 +185,7 @@ impl Writer {
         self.record(kind, &payload, out)
     }
 
-    fn record(
-        &mut self,
-        kind: Kind,
-        payload: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<(), SegmentError> {
+    fn record(&mut self, kind: Kind, payload: &[u8], out: &mut Vec<u8>) -> Result<(), SegmentError> {
         if payload.len() > RECORD_BYTES_MAX {
             return Err(SegmentError::TooLong(payload.len()));
         }
@@ -298,17 +286,10 @@ impl<'a> Reader<'a> {
 }
 
 /// Checks the signature of a seal or end record.
-pub fn verify_seal(
-    header: &Header,
-    record: &Record<'_>,
-    public: &[u8],
-) -> Result<(), SegmentError> {
+pub fn verify_seal(header: &Header, record: &Record<'_>, public: &[u8]) -> Result<(), SegmentError> {
     let bad = || SegmentError::Seal(0);
     let payload = record.payload;
-    if record.kind == Kind::Event
-        || payload.len() != 32 + 8 + 64
-        || u64_at(payload, 32) != record.sequence
-    {
+    if record.kind == Kind::Event || payload.len() != 32 + 8 + 64 || u64_at(payload, 32) != record.sequence {
         return Err(bad());
     }
     let mut hash = [0; 32];
@@ -318,9 +299,7 @@ pub fn verify_seal(
 }
 
 fn parse_record(rest: &[u8], at: usize) -> Result<Record<'_>, SegmentError> {
-    let head = rest
-        .get(..RECORD_HEAD_BYTES)
-        .ok_or(SegmentError::Torn(at))?;
+    let head = rest.get(..RECORD_HEAD_BYTES).ok_or(SegmentError::Torn(at))?;
     let payload_len = u32_at(head, 0) as usize;
     let kind = Kind::from_byte(head[4]);
     if payload_len > RECORD_BYTES_MAX {

@@ -42,8 +42,8 @@ pub struct SigningKey(Ed25519KeyPair);
 impl SigningKey {
     /// Makes a new key and returns it with its PKCS #8 form for storage.
     pub fn generate() -> Result<(Self, Vec<u8>), SignError> {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
-            .map_err(|_| SignError::BadKey)?;
+        let pkcs8 =
+            Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).map_err(|_| SignError::BadKey)?;
         let bytes = pkcs8.as_ref().to_vec();
         Ok((Self::from_pkcs8(&bytes)?, bytes))
     }
@@ -87,12 +87,7 @@ impl SigningKey {
 }
 
 /// Checks a signature made by [`SigningKey::sign`].
-pub fn verify(
-    public: &[u8],
-    usage: Use,
-    content: &[u8],
-    signature: &[u8],
-) -> Result<(), SignError> {
+pub fn verify(public: &[u8], usage: Use, content: &[u8], signature: &[u8]) -> Result<(), SignError> {
     UnparsedPublicKey::new(&ED25519, public)
         .verify(&prefixed(usage, content), signature)
         .map_err(|_| SignError::BadSignature)

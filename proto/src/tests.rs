@@ -1,5 +1,7 @@
 //! What the contracts promise: segments find every change, signatures bind to their use.
 
+mod contract;
+
 use crate::policy::{Snapshot, TargetGrant};
 use crate::segment::{Header, Kind, Reader, SegmentError, Writer, verify_seal};
 use crate::sign::{self, SignError, SigningKey, Use};
@@ -52,10 +54,7 @@ fn a_segment_reads_back() {
     let bytes = segment(&key);
     assert_eq!(Header::decode(&bytes).unwrap().0, header());
     let events = read_all(&bytes, &key.public()).unwrap();
-    assert_eq!(
-        events,
-        [b"one".to_vec(), b"two".to_vec(), b"three".to_vec()]
-    );
+    assert_eq!(events, [b"one".to_vec(), b"two".to_vec(), b"three".to_vec()]);
 }
 
 #[test]
@@ -66,10 +65,7 @@ fn every_flipped_bit_and_every_truncation_is_found() {
         for bit in 0..8 {
             let mut bad = good.clone();
             bad[at] ^= 1 << bit;
-            assert!(
-                read_all(&bad, &key.public()).is_err(),
-                "bit {bit} of byte {at}"
-            );
+            assert!(read_all(&bad, &key.public()).is_err(), "bit {bit} of byte {at}");
         }
         assert!(read_all(&good[..at], &key.public()).is_err(), "cut at {at}");
     }
@@ -79,10 +75,7 @@ fn every_flipped_bit_and_every_truncation_is_found() {
 fn a_rewritten_segment_with_fresh_checksums_fails_at_the_seal() {
     let (key, _) = SigningKey::generate().unwrap();
     let (thief, _) = SigningKey::generate().unwrap();
-    assert_eq!(
-        read_all(&segment(&thief), &key.public()),
-        Err(SegmentError::Seal(0))
-    );
+    assert_eq!(read_all(&segment(&thief), &key.public()), Err(SegmentError::Seal(0)));
 }
 
 #[test]
@@ -96,10 +89,7 @@ fn writing_goes_on_where_reading_stopped() {
     assert!(reader.next_record().unwrap().is_some());
     assert_eq!(reader.next_record(), Err(SegmentError::Torn(out.len())));
     let resumed = Writer::resume(reader.hash(), reader.sequence());
-    assert_eq!(
-        (resumed.hash(), resumed.sequence()),
-        (writer.hash(), writer.sequence())
-    );
+    assert_eq!((resumed.hash(), resumed.sequence()), (writer.hash(), writer.sequence()));
 }
 
 #[test]
@@ -126,10 +116,7 @@ fn snapshots_and_grants_open_only_with_the_right_key() {
         ..Snapshot::default()
     };
     let signed = key.sign_snapshot(&snapshot);
-    assert_eq!(
-        sign::open_snapshot(&key.public(), &signed).unwrap(),
-        snapshot
-    );
+    assert_eq!(sign::open_snapshot(&key.public(), &signed).unwrap(), snapshot);
     assert_eq!(
         sign::open_snapshot(&other.public(), &signed),
         Err(SignError::BadSignature)
@@ -138,9 +125,6 @@ fn snapshots_and_grants_open_only_with_the_right_key() {
         port: 5432,
         ..TargetGrant::default()
     };
-    assert_eq!(
-        sign::open_grant(&key.public(), &key.sign_grant(&grant)).unwrap(),
-        grant
-    );
+    assert_eq!(sign::open_grant(&key.public(), &key.sign_grant(&grant)).unwrap(), grant);
     assert!(sign::open_grant(&other.public(), &key.sign_grant(&grant)).is_err());
 }
