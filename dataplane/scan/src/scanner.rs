@@ -4,6 +4,7 @@ use crate::cells::Cells;
 use crate::context::{Context, HotWords};
 use crate::custom::CustomSet;
 use crate::detect;
+use crate::detect::phone::Plans;
 use crate::engine::Engine;
 use crate::limits::{
     CLUSTER_BYTES_MAX, HAYSTACK_BYTES_MAX, LATE_TRIGGER_BYTES, LONG_MATCH_BYTES, TERMINATOR_BYTES_MAX,
@@ -21,6 +22,7 @@ pub struct Scanner {
     pub(crate) custom: CustomSet,
     /// Bits of [`crate::Region`].
     pub(crate) phone_regions: u64,
+    pub(crate) phone_plans: Plans,
     ranks: Vec<u16>,
     report: Report,
 }
@@ -72,6 +74,7 @@ impl Scanner {
             hot_words,
             custom,
             phone_regions,
+            phone_plans: Plans::build(phone_regions),
             ranks,
             report,
         })

@@ -1,6 +1,7 @@
 //! Which bytes deserve a closer look under a policy: one table look-up per byte, everything else is skipped.
 
 use crate::Detector::*;
+use crate::class::{WORD, is};
 use crate::detect::{self, Channel};
 use crate::scanner::Enabled;
 
@@ -14,9 +15,6 @@ pub(crate) struct Next {
     pub place: usize,
     pub channel: Channel,
 }
-
-/// Bytes that are skipped together when none of them triggers.
-const STRIDE: usize = 8;
 
 impl Triggers {
     pub fn build(enabled: Enabled) -> Triggers {
@@ -51,29 +49,23 @@ impl Triggers {
         triggers
     }
 
-    /// The next triggering byte at or after `from`.
-    ///
-    /// ```text
-    /// while place < len: if table[bytes[place]] is a channel, that is it; else place += 1
-    /// ```
+    /// The next triggering byte at or after `from`. A letter triggers only where a word begins.
     #[inline(always)]
     pub fn next(&self, bytes: &[u8], from: usize) -> Option<Next> {
-        let mut place = from;
-        while let Some(block) = bytes.get(place..place + STRIDE) {
-            let found = block.iter().position(|byte| self.table[*byte as usize].is_some());
-            if let Some(offset) = found {
-                place += offset;
-                break;
+        let rest = bytes.get(from..)?;
+        let mut before = if from == 0 { 0 } else { bytes[from - 1] };
+        for (offset, byte) in rest.iter().enumerate() {
+            if let Some(channel) = self.table[usize::from(*byte)]
+                && (channel != Channel::Word || !is(before, WORD))
+            {
+                return Some(Next {
+                    place: from + offset,
+                    channel,
+                });
             }
-            place += STRIDE;
+            before = *byte;
         }
-        let rest = bytes.get(place..)?;
-        rest.iter().enumerate().find_map(|(offset, byte)| {
-            self.table[*byte as usize].map(|channel| Next {
-                place: place + offset,
-                channel,
-            })
-        })
+        None
     }
 
     pub fn byte_count(&self) -> usize {

@@ -195,18 +195,25 @@ fn letters_before_digits(engine: &mut Engine<'_, '_>, place: usize, end: usize) 
     }
 }
 
-/// A letter with which a known literal may begin.
+/// A letter at the start of a word, with which a known literal may begin. The second letter rules most words out.
 pub(crate) fn word(engine: &mut Engine<'_, '_>, place: usize) -> usize {
-    if engine.text().boundary_before(place) {
-        match engine.text().bytes()[place] {
-            b'A' => {
-                aws::key_id(engine, place);
-                token::candidates(engine, place);
-            }
-            b'e' => jwt::candidate(engine, place),
-            b'b' | b'B' => auth::candidate(engine, place),
-            _ => token::candidates(engine, place),
-        }
+    let bytes = engine.text().bytes();
+    let Some(second) = bytes.get(place + 1) else {
+        return place + 1;
+    };
+    match (bytes[place], second) {
+        (b'A', b'K' | b'S' | b'B' | b'C') => aws::key_id(engine, place),
+        (b'e', b'y') => jwt::candidate(engine, place),
+        (b'b' | b'B', b'a' | b'A' | b'e' | b'E') => auth::candidate(engine, place),
+        (b'A', b'I')
+        | (b'g', b'h' | b'i' | b'l')
+        | (b'G', b'R' | b'O')
+        | (b'n', b'p')
+        | (b'r' | b's', b'k')
+        | (b'w', b'h')
+        | (b'x', b'o' | b'a' | b'w')
+        | (b'y', b'a') => token::candidates(engine, place),
+        _ => {}
     }
     place + 1
 }
@@ -232,7 +239,7 @@ pub(crate) fn colon(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     let text = engine.text();
     let next = text.bytes().get(place + 1).copied().unwrap_or(0);
     let after = text.bytes().get(place + 2).copied().unwrap_or(0);
-    if engine.on(UrlWithCredentials) && url::scheme_ends(text, place) && (next == b'/' || next == 0) {
+    if engine.on(UrlWithCredentials) && (next == b'/' || next == 0) && url::scheme_ends(text, place) {
         engine.consider(UrlWithCredentials, place + 1, |text| url::verify(text, place));
     }
     if next == b'/' && after == b'/' {

@@ -7,6 +7,7 @@
 use crate::Detector::PhoneNumber;
 use crate::Region;
 use crate::class::DIGIT;
+use crate::context::Context;
 use crate::engine::Engine;
 use crate::hit::Hit;
 use crate::text::Text;
@@ -241,21 +242,28 @@ fn north_american(digits: &[u8]) -> bool {
 
 /// A digit, or a parenthesis before one, at `place`.
 pub(crate) fn national(engine: &mut Engine<'_, '_>, place: usize) {
-    let regions = engine.scanner().phone_regions;
     let opened = engine.text().bytes()[place] == b'(';
     if !engine.text().boundary_before(place) || engine.text().before(place, 1) == b'+' {
         return;
     }
-    engine.consider(PhoneNumber, place, |text| {
-        let dialled = Dialled::read(text, place + usize::from(opened));
-        let end = unmistakable(&dialled, regions, opened)?;
-        Some(Hit::new(place, extension(text, end), 80))
-    });
-    engine.consider_weak(PhoneNumber, place, |text| {
-        let dialled = Dialled::read(text, place + usize::from(opened));
-        let end = plausible(&dialled, regions)?;
-        Some(Hit::new(place, extension(text, end), 60))
-    });
+    engine.text().forget_edge();
+    let hit = national_hit(engine, place, opened);
+    engine.judged(PhoneNumber.into(), engine.scanner().rank(PhoneNumber), place, hit);
+}
+
+fn national_hit(engine: &mut Engine<'_, '_>, place: usize, opened: bool) -> Option<Hit> {
+    let scanner = engine.scanner();
+    let text = engine.text();
+    let dialled = Dialled::read(text, place + usize::from(opened));
+    if dialled.total() < DIGITS_MIN || text.needs_more() {
+        return None;
+    }
+    if let Some(end) = unmistakable(&dialled, scanner.phone_regions, opened) {
+        return Some(Hit::new(place, extension(text, end), 80));
+    }
+    let end = plausible(&dialled, &scanner.phone_plans)?;
+    let hit = Hit::new(place, extension(text, end), 60);
+    engine.hot(Context::of(PhoneNumber), place).then_some(hit)
 }
 
 /// End of a number whose layout alone tells that it is one.
@@ -355,16 +363,41 @@ const PLANS: &[Plan] = &[
     plan(Region::Argentina, b"", 10, 10, b"123"), plan(Region::Argentina, b"0", 11, 11, b"123"),
 ];
 
-impl Plan {
-    fn fits(&self, digits: &[u8]) -> bool {
-        (self.digits_min..=self.digits_max).contains(&digits.len())
-            && digits.starts_with(self.lead)
-            && digits.get(self.lead.len()).is_some_and(|next| self.next.contains(next))
+/// Numbers of digits that the regions' plans allow, as bits, by the first two digits.
+pub(crate) struct Plans {
+    lengths: [u16; 100],
+    north_america: bool,
+}
+
+impl Plans {
+    pub fn build(regions: u64) -> Plans {
+        let mut lengths = [0; 100];
+        for plan in PLANS.iter().filter(|plan| regions & plan.region.bit() != 0) {
+            for pair in 0..100u8 {
+                let digits = [b'0' + pair / 10, b'0' + pair % 10];
+                let led = digits.starts_with(plan.lead);
+                if led && plan.next.contains(&digits[plan.lead.len()]) {
+                    let up_to = |digits: usize| (1u32 << (digits + 1)) - 1;
+                    lengths[usize::from(pair)] |= (up_to(plan.digits_max) & !up_to(plan.digits_min - 1)) as u16;
+                }
+            }
+        }
+        Plans {
+            lengths,
+            north_america: regions & Region::NorthAmerica.bit() != 0,
+        }
+    }
+
+    fn allow(&self, digits: &[u8]) -> bool {
+        let pair = usize::from(digits[0] - b'0') * 10 + usize::from(digits[1] - b'0');
+        let planned = self.lengths[pair] >> digits.len() & 1 == 1;
+        let north_america = || north_american(digits) || (digits[0] == b'1' && north_american(&digits[1..]));
+        planned || (self.north_america && north_america())
     }
 }
 
 /// End of the longest number that some region's plan allows. The layout is free, but no lone digits and no date.
-fn plausible(dialled: &Dialled, regions: u64) -> Option<usize> {
+fn plausible(dialled: &Dialled, plans: &Plans) -> Option<usize> {
     let lens = |k: usize| dialled.groups()[k].len;
     let date = dialled.count >= 3 && matches!((lens(0), lens(1), lens(2)), (4, 1 | 2, 1 | 2) | (1 | 2, 1 | 2, 4));
     if date {
@@ -379,7 +412,7 @@ fn plausible(dialled: &Dialled, regions: u64) -> Option<usize> {
     let mut candidates = ends.filter(|(place, group)| {
         let digits = &dialled.digits[..group.total];
         let lone = dialled.groups()[1..=*place].iter().any(|group| group.len == 1);
-        digits.len() >= DIGITS_MIN && !lone && allowed(digits, regions)
+        digits.len() >= DIGITS_MIN && !lone && plans.allow(digits)
     });
     let by_plan = candidates.next().map(|(_, group)| group.end);
     by_plan.or_else(|| {
@@ -389,15 +422,6 @@ fn plausible(dialled: &Dialled, regions: u64) -> Option<usize> {
             .then(|| international_end(dialled, 2))
             .flatten()
     })
-}
-
-fn allowed(digits: &[u8], regions: u64) -> bool {
-    let us = regions & Region::NorthAmerica.bit() != 0;
-    let north_america = us && (north_american(digits) || (digits[0] == b'1' && north_american(&digits[1..])));
-    north_america
-        || PLANS
-            .iter()
-            .any(|plan| regions & plan.region.bit() != 0 && plan.fits(digits))
 }
 
 /// End of the number with its extension, if there is one.

@@ -26,6 +26,9 @@ const fn form(detector: Detector, prefix: &'static [u8], class: Class, run_min: 
     }
 }
 
+/// Bytes that all prefixes have; they rule out most words at once.
+const HEAD_BYTES: usize = 3;
+
 const OPEN: usize = usize::MAX;
 
 /// From the issuers' documentation of their token formats. Lengths are minima where the issuer announces that tokens may grow.
@@ -57,11 +60,10 @@ const FORMS: &[Form] = &[
 
 /// A letter at a boundary.
 pub(crate) fn candidates(engine: &mut Engine<'_, '_>, place: usize) {
-    let first = engine.text().bytes()[place];
-    let second = engine.text().bytes().get(place + 1).copied();
-    let alike = |form: &&Form| form.prefix[0] == first && second.is_none_or(|second| form.prefix[1] == second);
-    for form in FORMS.iter().filter(alike) {
-        if engine.on(form.detector) {
+    let head = engine.text().bytes().get(place..place + HEAD_BYTES);
+    for form in FORMS {
+        let alike = head.is_none_or(|head| form.prefix[..HEAD_BYTES] == *head);
+        if alike && engine.on(form.detector) {
             engine.consider(form.detector, place, |text| verify(text, place, form));
         }
     }
