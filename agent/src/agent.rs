@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::identity::Identity;
+use crate::limits;
 use crate::sessions::Sessions;
 use crate::upstream::TargetTls;
 
@@ -37,7 +38,8 @@ pub struct Agent {
     pub sessions: Sessions,
     /// TLS set-ups towards targets.
     pub target_tls: TargetTls,
-    links_ready: AtomicUsize,
+    links_ready: watch::Sender<usize>,
+    links_wanted: AtomicUsize,
 }
 
 /// Counts a link as ready for as long as it is held.
@@ -61,27 +63,43 @@ impl Agent {
             phase,
             sessions: Sessions::default(),
             target_tls: TargetTls::default(),
-            links_ready: AtomicUsize::new(0),
+            links_ready: watch::Sender::new(0),
+            links_wanted: AtomicUsize::new(0),
         })
     }
 
     /// Notes that a link finished its hello.
     #[must_use]
     pub fn link_ready(self: &Arc<Self>) -> LinkReady {
-        self.links_ready.fetch_add(1, Ordering::Relaxed);
+        self.links_ready.send_modify(|count| *count += 1);
         LinkReady(self.clone())
     }
 
     /// Links that serve sessions now.
     #[must_use]
     pub fn links_ready(&self) -> usize {
-        self.links_ready.load(Ordering::Relaxed)
+        *self.links_ready.borrow()
+    }
+
+    /// Notes that so many more links are to be kept.
+    pub fn want_links(&self, more: usize) {
+        self.links_wanted.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Returns when the agent serves: a link is ready, and the others are too or had [`limits::READY_SETTLE`] to get so.
+    pub async fn serving(&self) {
+        let mut ready = self.links_ready.subscribe();
+        let _ = ready.wait_for(|count| *count > 0).await;
+        // The first hello told how many links there should be; that number is acted upon by another task.
+        tokio::time::sleep(limits::READY_SETTLE / 20).await;
+        let all = ready.wait_for(|count| *count >= self.links_wanted.load(Ordering::Relaxed));
+        let _ = tokio::time::timeout(limits::READY_SETTLE, all).await;
     }
 }
 
 impl Drop for LinkReady {
     fn drop(&mut self) {
-        self.0.links_ready.fetch_sub(1, Ordering::Relaxed);
+        self.0.links_ready.send_modify(|count| *count -= 1);
     }
 }
 

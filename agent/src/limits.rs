@@ -81,3 +81,5 @@ pub const TARGET_LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(2);
 pub const TARGET_WRITE_PIECES_MAX: usize = 32;
 /// TLS set-ups kept for targets with an authority of their own.
 pub const TARGET_TLS_KEPT_MAX: usize = 64;
+/// How long `ready` waits for the other links after the first one.
+pub const READY_SETTLE: Duration = Duration::from_secs(2);

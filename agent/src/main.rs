@@ -84,7 +84,7 @@ fn serve(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
                 () = orphaned => tracing::info!("standard input ended: whoever started this program is gone"),
             }
         };
-        anyhow::Ok(run(config, stop).await?)
+        anyhow::Ok(run(config, || println!("ready"), stop).await?)
     });
     // Name look-ups and file reads that still block must not hold up the exit.
     runtime.shutdown_background();

@@ -37,11 +37,11 @@ struct Job {
     wanted: watch::Sender<usize>,
 }
 
-/// Runs until `stop` resolves and everything has drained. Needs a `LocalSet`.
+/// Runs until `stop` resolves and everything has drained; calls `on_ready` when links serve sessions. Needs a `LocalSet`.
 ///
 /// # Errors
 /// [`RunError`] when the agent cannot start; once it runs, it goes on until it is stopped.
-pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+pub async fn run(config: Config, on_ready: impl FnOnce() + 'static, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     tokio::pin!(stop);
     let name = name(&config);
     let store = Store::new(&config.data_dir, config.cert_path.as_deref());
@@ -82,6 +82,11 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
         let start = threads.starter(gateway);
         tokio::task::spawn_local(keep_gateway(agent.clone(), start));
     }
+    let serving = agent.clone();
+    tokio::task::spawn_local(async move {
+        serving.serving().await;
+        on_ready();
+    });
     stop.await;
     drain(&agent, &life, threads).await;
     Ok(())

@@ -32,6 +32,7 @@ pub async fn keep_gateway(agent: Arc<Agent>, start: impl Fn(usize, watch::Sender
     let mut started = 0;
     loop {
         let count = (*changes.borrow_and_update()).min(limits::LINKS_MAX);
+        agent.want_links(count.saturating_sub(started));
         for index in started..count {
             start(index, wanted.clone());
         }
@@ -169,14 +170,14 @@ async fn greet(
         return;
     };
     tracing::info!(dataplane = %hello.dataplane_id, core = hello.core, cores = hello.cores, link = index, "linked");
-    greeting.done.replace(Some(agent.link_ready()));
-    greeting.changed.notify_one();
     if agent.config.links == Links::Auto {
         let cores = usize::try_from(hello.cores)
             .unwrap_or(limits::LINKS_MAX)
             .clamp(1, limits::LINKS_MAX);
         wanted.send_if_modified(|count| std::mem::replace(count, cores) != cores);
     }
+    greeting.done.replace(Some(agent.link_ready()));
+    greeting.changed.notify_one();
 }
 
 fn log_end(served: &Served, gateway: &str, index: usize) {
