@@ -59,13 +59,13 @@ type       = "postgres"
 {route}
 host       = "127.0.0.1"
 port       = {port}
-database   = "shop"
+database   = "{database}"
 tls        = "{tls}"
 username   = "literal:{user}"
 password   = "env:SHOP_PASSWORD"
 groups     = ["analysts", "dpo"]
 redact     = ["personal-data"]
-guardrails = ["no-accidents"]
+guardrails = {guardrails}
 record     = "statements"
 """
 
@@ -82,9 +82,9 @@ def io_uring_allowed():
     return descriptor >= 0
 
 
-def connection(name, port, via="agent", tls="prefer", user="scram_user", **more):
+def connection(name, port, via="agent", tls="prefer", user="scram_user", database="shop", guardrails='["no-accidents"]', **more):
     """A connection of the policy as text; `more` are further keys, already as TOML values."""
-    text = CONNECTION.format(name=name, port=port, route=ROUTES[via], tls=tls, user=user)
+    text = CONNECTION.format(name=name, port=port, route=ROUTES[via], tls=tls, user=user, database=database, guardrails=guardrails)
     return text + "".join(f"{key} = {value}\n" for key, value in more.items())
 
 
@@ -95,11 +95,14 @@ def policy(*connections):
 
 @pytest.fixture(scope="session")
 def target():
-    """A private PostgreSQL with TLS and the database `shop`."""
+    """A private PostgreSQL with TLS, the database `shop` with personal data, and `lab` to work in."""
     server = Postgres(tls=True)
     try:
         with open(os.path.join(HERE, "seed.sql"), encoding="utf-8") as seed:
             server.create_database("shop", seed.read())
+        server.create_database("lab")
+        subprocess.run(["pgbench", "-i", "-q", "-s", "1", server.url("lab")], check=True, capture_output=True)
+        server.sql("GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC", "GRANT CREATE ON DATABASE lab TO PUBLIC", database="lab")
         yield server
     finally:
         server.close()
@@ -111,6 +114,7 @@ def sluice(request, target):
     if request.param == "uring" and not io_uring_allowed():
         pytest.skip("the kernel forbids io_uring here")
     connections = [connection(f"shop-{via}", target.port, via) for via in ROUTES]
+    connections += [connection(f"lab-{via}", target.port, via, database="lab", guardrails="[]") for via in ROUTES]
     connections += [
         connection("login-md5", target.port, user="md5_user"),
         connection("login-clear", target.port, user="clear_user"),
@@ -129,6 +133,12 @@ def sluice(request, target):
 def shop(request):
     """Name of the connection to `shop`, through the agent and direct."""
     return f"shop-{request.param}"
+
+
+@pytest.fixture(params=sorted(ROUTES))
+def lab(request):
+    """Name of the connection to `lab`, a database to work in, through the agent and direct."""
+    return f"lab-{request.param}"
 
 
 @pytest.fixture
