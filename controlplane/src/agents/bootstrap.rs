@@ -22,7 +22,10 @@ pub enum BootstrapError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{path}: {source}")]
-    File { path: std::path::PathBuf, source: std::io::Error },
+    File {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
     #[error("credentials: {0}")]
     Toml(#[from] toml::ser::Error),
 }
@@ -34,13 +37,19 @@ pub async fn local(app: &App) -> Result<(), BootstrapError> {
             if state.catalog.has(Kind::Pool, LOCAL_POOL) {
                 return Ok::<_, PublishError>((Default::default(), ()));
             }
-            let pool = Pool { name: LOCAL_POOL.to_owned(), description: Some("agents beside the control plane".to_owned()) };
+            let pool = Pool {
+                name: LOCAL_POOL.to_owned(),
+                description: Some("agents beside the control plane".to_owned()),
+            };
             let entry = entry_for(state, Body::Pool(pool), Owner::Bootstrap);
             Ok((change_of(state, vec![entry], Vec::new())?, ()))
         })
         .await?;
     let dir = app.config.data_dir.join("enrol");
-    private_file::make_dir(&dir).map_err(|source| BootstrapError::File { path: dir.clone(), source })?;
+    private_file::make_dir(&dir).map_err(|source| BootstrapError::File {
+        path: dir.clone(),
+        source,
+    })?;
     credentials(app, Role::Dataplane, "", &dir.join("dataplane.toml")).await?;
     credentials(app, Role::Agent, LOCAL_POOL, &dir.join("agent.toml")).await
 }
@@ -57,6 +66,8 @@ async fn credentials(app: &App, role: Role, pool: &str, path: &Path) -> Result<(
     };
     let (key, token) = create_key(&app.store, role, pool, terms).await?;
     let text = Credentials::new(app, &key, &token).to_toml()?;
-    private_file::write(path, text.as_bytes())
-        .map_err(|source| BootstrapError::File { path: path.to_owned(), source })
+    private_file::write(path, text.as_bytes()).map_err(|source| BootstrapError::File {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -56,7 +56,12 @@ pub struct KeyTerms {
 }
 
 /// Makes an enrol key and returns it with the token, which is kept nowhere.
-pub async fn create_key(store: &Store, role: Role, pool: &str, terms: KeyTerms) -> Result<(EnrolKey, String), StoreError> {
+pub async fn create_key(
+    store: &Store,
+    role: Role,
+    pool: &str,
+    terms: KeyTerms,
+) -> Result<(EnrolKey, String), StoreError> {
     let token = token::generate(Prefix::Enrol)?;
     let now = now_micros();
     let key = EnrolKey {
@@ -66,7 +71,11 @@ pub async fn create_key(store: &Store, role: Role, pool: &str, terms: KeyTerms) 
         sha256: token::sha256(&token),
         note: terms.note,
         created_micros: now,
-        expires_micros: now.saturating_add(i64::try_from(terms.expires_in_seconds).unwrap_or(0).saturating_mul(1_000_000)),
+        expires_micros: now.saturating_add(
+            i64::try_from(terms.expires_in_seconds)
+                .unwrap_or(0)
+                .saturating_mul(1_000_000),
+        ),
         uses_max: i64::from(terms.uses_max),
         uses: 0,
     };
@@ -108,11 +117,17 @@ pub async fn enrol(app: &App, request: EnrolRequest) -> Result<EnrolReply, Enrol
     if request.protocol_version != proto::PROTOCOL_VERSION {
         return Err(EnrolError::Version(request.protocol_version));
     }
-    let key = app.store.find_enrol_key(&token::sha256(&request.token)).await?.ok_or(EnrolError::Token)?;
+    let key = app
+        .store
+        .find_enrol_key(&token::sha256(&request.token))
+        .await?
+        .ok_or(EnrolError::Token)?;
     let name = text("name", &request.name)?;
     let version = text("version", &request.version)?;
     if key.role == Role::Dataplane && request.audit_public_key.len() != AUDIT_KEY_BYTES {
-        return Err(EnrolError::Request("a data plane must give the public key that seals its audit".to_owned()));
+        return Err(EnrolError::Request(
+            "a data plane must give the public key that seals its audit".to_owned(),
+        ));
     }
     let id = uuid::Uuid::now_v7().to_string();
     let issued = app.pki.issue(key.role, &key.pool, &id, &request.csr_der)?;
@@ -138,9 +153,19 @@ pub async fn enrol(app: &App, request: EnrolRequest) -> Result<EnrolReply, Enrol
 
 /// Gives an identity its next certificate.
 pub async fn renew(app: &App, peer: &Peer, request: RenewRequest) -> Result<EnrolReply, EnrolError> {
-    let identity = app.store.identity(peer.role, &peer.id).await?.ok_or(EnrolError::Removed)?;
-    let issued = app.pki.issue(identity.role, &identity.pool, &identity.id, &request.csr_der)?;
-    if !app.store.renew(&identity.id, &issued.public_key, issued.expires_micros).await? {
+    let identity = app
+        .store
+        .identity(peer.role, &peer.id)
+        .await?
+        .ok_or(EnrolError::Removed)?;
+    let issued = app
+        .pki
+        .issue(identity.role, &identity.pool, &identity.id, &request.csr_der)?;
+    if !app
+        .store
+        .renew(&identity.id, &issued.public_key, issued.expires_micros)
+        .await?
+    {
         return Err(EnrolError::Removed);
     }
     tracing::info!(role = identity.role.name(), id = identity.id, "certificate renewed");
@@ -165,7 +190,9 @@ fn reply(app: &App, role: Role, pool: &str, id: &str, issued: Issued) -> EnrolRe
 
 fn text(what: &str, text: &str) -> Result<String, EnrolError> {
     if text.chars().count() > PEER_TEXT_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(EnrolError::Request(format!("the {what} is too long or has control characters")));
+        return Err(EnrolError::Request(format!(
+            "the {what} is too long or has control characters"
+        )));
     }
     Ok(text.to_owned())
 }

@@ -41,7 +41,11 @@ pub fn random<const N: usize>() -> Result<[u8; N], StoreError> {
 
 /// A new token: the prefix and 256 random bits in 43 characters of base64url.
 pub fn generate(prefix: Prefix) -> Result<String, StoreError> {
-    Ok(format!("{}{}", prefix.text(), BASE64_URL_SAFE_NO_PAD.encode(random::<32>()?)))
+    Ok(format!(
+        "{}{}",
+        prefix.text(),
+        BASE64_URL_SAFE_NO_PAD.encode(random::<32>()?)
+    ))
 }
 
 /// SHA-256 of a token's text. Fit for look-ups because the token has 256 random bits.
@@ -60,7 +64,13 @@ pub struct ScramKeys {
 pub fn scram_keys(token: &str, salt: &[u8]) -> ScramKeys {
     let mut salted = [0; 32];
     let iterations = NonZeroU32::new(SCRAM_ITERATIONS).unwrap_or(NonZeroU32::MIN);
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt, token.as_bytes(), &mut salted);
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA256,
+        iterations,
+        salt,
+        token.as_bytes(),
+        &mut salted,
+    );
     let key = hmac::Key::new(hmac::HMAC_SHA256, &salted);
     let client_key = hmac::sign(&key, b"Client Key");
     ScramKeys {
@@ -85,7 +95,10 @@ mod tests {
     #[test]
     fn scram_keys_are_those_of_an_independent_implementation() {
         // Computed with Python: hashlib.pbkdf2_hmac("sha256", b"pencil", salt, 4096), then hmac and sha256.
-        let keys = scram_keys("pencil", &[0x41, 0x25, 0xc2, 0x47, 0xe4, 0x3a, 0xb1, 0xe9, 0x3c, 0x6d, 0xff, 0x76]);
+        let keys = scram_keys(
+            "pencil",
+            &[0x41, 0x25, 0xc2, 0x47, 0xe4, 0x3a, 0xb1, 0xe9, 0x3c, 0x6d, 0xff, 0x76],
+        );
         assert_eq!(hex(&keys.stored_key), STORED_KEY);
         assert_eq!(hex(&keys.server_key), SERVER_KEY);
     }

@@ -55,6 +55,7 @@ pub struct SessionDelta {
     pub end: Option<(u64, SessionEnd)>,
     /// Time of the first event, for sessions whose start is missing.
     pub first_micros: u64,
+    /// How many statements the session has had, as its numbers say.
     pub statements: u64,
     pub denied: u64,
     pub failed: u64,
@@ -113,7 +114,10 @@ pub fn take(
         None => start_of(header_bytes)?,
     };
     if first_sequence > position.next_sequence {
-        return Err(IngestError::Gap { found: first_sequence, expected: position.next_sequence });
+        return Err(IngestError::Gap {
+            found: first_sequence,
+            expected: position.next_sequence,
+        });
     }
     let fresh = skip(records, position.next_sequence - first_sequence)?;
     let mut sessions = BTreeMap::new();
@@ -133,7 +137,11 @@ pub fn take(
     }
     position.hash = reader.hash();
     position.next_sequence = reader.sequence();
-    Ok(Taken { header, position, sessions })
+    Ok(Taken {
+        header,
+        position,
+        sessions,
+    })
 }
 
 fn start_of(header_bytes: &[u8]) -> Result<Position, IngestError> {
@@ -155,7 +163,9 @@ fn skip(records: &[u8], count: u64) -> Result<&[u8], IngestError> {
             break;
         }
         let torn = IngestError::Record(SegmentError::Torn(records.len() - rest.len()));
-        let Some(length) = rest.first_chunk::<4>() else { return Err(torn) };
+        let Some(length) = rest.first_chunk::<4>() else {
+            return Err(torn);
+        };
         let total = u32::from_le_bytes(*length) as usize + RECORD_HEAD_BYTES + RECORD_TAIL_BYTES;
         rest = rest.get(total..).ok_or(torn)?;
     }
@@ -193,7 +203,11 @@ fn note(record: &Record<'_>, sessions: &mut BTreeMap<[u8; SESSION_ID_BYTES], Ses
 }
 
 fn count(statement: &Statement, delta: &mut SessionDelta) {
-    delta.statements += 1;
+    delta.statements = delta.statements.max(statement.number.saturating_add(1));
+    if statement.interim {
+        // The event that completes it will be counted.
+        return;
+    }
     delta.rows = delta.rows.saturating_add(statement.rows);
     delta.bytes = delta.bytes.saturating_add(statement.bytes);
     match statement.outcome() {

@@ -50,7 +50,12 @@ impl Intake {
     /// position from which to send again.
     pub async fn store(&self, sender: &str, seal_key: &[u8], batch: AuditBatch) -> Result<AuditAck, IntakeError> {
         let (answer, answered) = oneshot::channel();
-        let job = Job { sender: sender.to_owned(), seal_key: seal_key.to_vec(), batch, answer };
+        let job = Job {
+            sender: sender.to_owned(),
+            seal_key: seal_key.to_vec(),
+            batch,
+            answer,
+        };
         self.0.send(job).await.map_err(|_| IntakeError::Stopping)?;
         answered.await.map_err(|_| IntakeError::Stopping)?
     }
@@ -78,7 +83,10 @@ async fn run(store: Store, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-type Answer = (oneshot::Sender<Result<AuditAck, IntakeError>>, Result<AuditAck, IntakeError>);
+type Answer = (
+    oneshot::Sender<Result<AuditAck, IntakeError>>,
+    Result<AuditAck, IntakeError>,
+);
 
 async fn store_all(store: &Store, waiting: &mut Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
@@ -89,7 +97,10 @@ async fn store_all(store: &Store, waiting: &mut Vec<Job>, answers: &mut Vec<Answ
             Err(error) => {
                 let text = error.to_string();
                 answers.push((job.answer, Err(error)));
-                return Err(StoreError::Unreadable { what: "audit".to_owned(), why: text });
+                return Err(StoreError::Unreadable {
+                    what: "audit".to_owned(),
+                    why: text,
+                });
             }
         }
     }
@@ -100,15 +111,30 @@ async fn store_all(store: &Store, waiting: &mut Vec<Job>, answers: &mut Vec<Answ
 async fn store_one(tx: &mut audit::Tx, job: &Job) -> Result<AuditAck, IntakeError> {
     let header = ingest::header_of(&job.batch.header, &job.sender)?;
     let stored = audit::position(tx, &header).await?;
-    let mut ack = AuditAck { core: header.core, segment: header.segment, next_sequence: 0 };
+    let mut ack = AuditAck {
+        core: header.core,
+        segment: header.segment,
+        next_sequence: 0,
+    };
     let next = stored.as_ref().map_or(0, |position| position.next_sequence);
     let batch = &job.batch;
-    let taken = ingest::take(header, &batch.header, batch.first_sequence, &batch.records, stored, &job.seal_key);
+    let taken = ingest::take(
+        header,
+        &batch.header,
+        batch.first_sequence,
+        &batch.records,
+        stored,
+        &job.seal_key,
+    );
     let taken: Taken = match taken {
         Ok(taken) => taken,
         Err(IngestError::Gap { .. } | IngestError::StartMissing) => {
             tracing::warn!(
-                dataplane = job.sender, core = ack.core, segment = ack.segment, found = batch.first_sequence, expected = next,
+                dataplane = job.sender,
+                core = ack.core,
+                segment = ack.segment,
+                found = batch.first_sequence,
+                expected = next,
                 "an audit batch would leave a gap; asking for the records from there on"
             );
             ack.next_sequence = next;

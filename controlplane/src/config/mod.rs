@@ -101,10 +101,19 @@ impl Config {
 }
 
 /// Puts variables into the table, each at the place of its key.
-fn environment(variables: impl IntoIterator<Item = (String, String)>, table: &mut Map<String, Value>, mistakes: &mut Mistakes) {
-    let keys: BTreeMap<String, &str> = KEYS.iter().map(|key| (key.replace('.', "_").to_uppercase(), *key)).collect();
+fn environment(
+    variables: impl IntoIterator<Item = (String, String)>,
+    table: &mut Map<String, Value>,
+    mistakes: &mut Mistakes,
+) {
+    let keys: BTreeMap<String, &str> = KEYS
+        .iter()
+        .map(|key| (key.replace('.', "_").to_uppercase(), *key))
+        .collect();
     for (name, value) in variables {
-        let Some(short) = name.strip_prefix(PREFIX) else { continue };
+        let Some(short) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
         let Some(key) = keys.get(short) else {
             mistakes.add(name, "is no key");
             continue;
@@ -158,11 +167,17 @@ fn read(table: Map<String, Value>, data_dir: Option<PathBuf>, mistakes: &mut Mis
         listen_api,
         listen_control,
         control_url,
-        gateways: if gateways.is_empty() { defaults.gateways.clone() } else { gateways },
+        gateways: if gateways.is_empty() {
+            defaults.gateways.clone()
+        } else {
+            gateways
+        },
         snapshot_max_age_seconds: fields
             .number("snapshot_max_age_seconds", 1, 365 * DAY)
             .unwrap_or(defaults.snapshot_max_age_seconds),
-        certificate_days: fields.number("certificate_days", 1, 397).map_or(defaults.certificate_days, |n| n as u32),
+        certificate_days: fields
+            .number("certificate_days", 1, 397)
+            .map_or(defaults.certificate_days, |n| n as u32),
         log_level: fields.text("log_level").unwrap_or_else(|| defaults.log_level.clone()),
         log_format: fields.choice("log_format", &["text", "json"]),
         ..defaults
@@ -192,7 +207,8 @@ mod tests {
 
     #[test]
     fn variables_win_over_the_file() {
-        let file = "data_dir = \"/a\"\ngateways = [\"g:1\"]\n[listen]\napi = \"127.0.0.1:1\"\ncontrol = \"127.0.0.1:2\"\n";
+        let file =
+            "data_dir = \"/a\"\ngateways = [\"g:1\"]\n[listen]\napi = \"127.0.0.1:1\"\ncontrol = \"127.0.0.1:2\"\n";
         let variables = env(&[
             ("SLUICE_CONTROLPLANE_LISTEN_API", "127.0.0.1:0"),
             ("SLUICE_CONTROLPLANE_SNAPSHOT_MAX_AGE_SECONDS", "60"),

@@ -46,7 +46,11 @@ pub fn group_names(catalog: &Catalog) -> Vec<String> {
     names.extend(catalog.users().flat_map(|(_, u)| u.groups.iter().cloned()));
     names.extend(catalog.connections().flat_map(|(_, c)| c.groups.iter().cloned()));
     names.extend(catalog.redactions().flat_map(|r| r.except_groups.iter().cloned()));
-    names.extend(catalog.guardrails().flat_map(|g| g.rules.iter().flat_map(|r| r.reviewers.iter().cloned())));
+    names.extend(
+        catalog
+            .guardrails()
+            .flat_map(|g| g.rules.iter().flat_map(|r| r.reviewers.iter().cloned())),
+    );
     names.sort();
     names.dedup();
     names

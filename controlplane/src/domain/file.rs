@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::mistake::{Mistake, Mistakes};
 use super::model::{
-    Body, Catalog, Connection, ConnectionType, CustomDetector, Group, Guardrail, GuardrailRule,
-    Key, Kind, Pool, Redaction, User, Via,
+    Body, Catalog, Connection, ConnectionType, CustomDetector, Group, Guardrail, GuardrailRule, Key, Kind, Pool,
+    Redaction, User, Via,
 };
 use super::read::Fields;
 use super::secret;
@@ -122,13 +122,20 @@ pub fn unmask(body: &mut Body, stored: Option<&Body>) -> Result<(), Mistake> {
     }
     Err(Mistake {
         place: format!("connection \"{}\": password", new.name),
-        message: format!("{} stands for a stored secret, and none is stored", secret::LITERAL_MASKED),
+        message: format!(
+            "{} stands for a stored secret, and none is stored",
+            secret::LITERAL_MASKED
+        ),
     })
 }
 
 fn place_of(kind: Kind, name: Option<&str>, index: usize) -> String {
     match name {
-        Some(name) => format!("{} \"{}\"", kind.name(), name.chars().take(NAME_CHARS_MAX).collect::<String>()),
+        Some(name) => format!(
+            "{} \"{}\"",
+            kind.name(),
+            name.chars().take(NAME_CHARS_MAX).collect::<String>()
+        ),
         None => format!("{} {}", kind.name(), index + 1),
     }
 }
@@ -202,28 +209,49 @@ fn described(fields: &mut Fields<'_>) -> Option<String> {
 fn groups(fields: &mut Fields<'_>, key: &'static str) -> Vec<String> {
     let groups = fields.texts(key);
     for group in groups.iter().filter(|g| !group_fits(g)) {
-        fields.wrong(key, format!("\"{}\" is no name of a group", group.chars().take(40).collect::<String>()));
+        fields.wrong(
+            key,
+            format!(
+                "\"{}\" is no name of a group",
+                group.chars().take(40).collect::<String>()
+            ),
+        );
     }
     groups
 }
 
 fn user(fields: &mut Fields<'_>, name: Option<String>) -> Option<User> {
     let email = fields.text("email");
-    if email.as_ref().is_some_and(|e| e.chars().count() > 254 || !e.contains('@')) {
+    if email
+        .as_ref()
+        .is_some_and(|e| e.chars().count() > 254 || !e.contains('@'))
+    {
         fields.wrong("email", "must be an e-mail address");
     }
     let groups = groups(fields, "groups");
     let status = fields.choice("status", &["active", "inactive"]);
-    Some(User { name: name?, email, groups, status })
+    Some(User {
+        name: name?,
+        email,
+        groups,
+        status,
+    })
 }
 
 fn redaction(fields: &mut Fields<'_>, name: Option<String>) -> Option<Redaction> {
     let detect = fields.texts("detect");
     let columns = fields.texts("columns");
-    for column in columns.iter().filter(|c| c.split('.').count() != 3 || c.split('.').any(str::is_empty)) {
+    for column in columns
+        .iter()
+        .filter(|c| c.split('.').count() != 3 || c.split('.').any(str::is_empty))
+    {
         fields.wrong("columns", format!("\"{column}\" must be schema.table.column"));
     }
-    let custom = fields.tables("custom").into_iter().filter_map(|t| custom(fields, t)).collect::<Vec<_>>();
+    let custom = fields
+        .tables("custom")
+        .into_iter()
+        .filter_map(|t| custom(fields, t))
+        .collect::<Vec<_>>();
     let mask = fields.text("mask").unwrap_or_else(|| "label".to_owned());
     if let Err(message) = Mask::parse(&mask) {
         fields.wrong("mask", message);
@@ -235,7 +263,17 @@ fn redaction(fields: &mut Fields<'_>, name: Option<String>) -> Option<Redaction>
     if detect.is_empty() && columns.is_empty() && custom.is_empty() {
         fields.wrong("detect", "a rule needs detectors, columns or custom detectors");
     }
-    Some(Redaction { name: name?, detect, columns, custom, mask, mode, on_error, except_groups, unattributed })
+    Some(Redaction {
+        name: name?,
+        detect,
+        columns,
+        custom,
+        mask,
+        mode,
+        on_error,
+        except_groups,
+        unattributed,
+    })
 }
 
 fn custom(fields: &mut Fields<'_>, table: Map<String, Value>) -> Option<CustomDetector> {
@@ -245,7 +283,11 @@ fn custom(fields: &mut Fields<'_>, table: Map<String, Value>) -> Option<CustomDe
     let regex = inner.text_required("regex");
     let max_len = inner.number("max_len", 1, 1 << 20).map(|n| n as u32);
     inner.finish();
-    Some(CustomDetector { name: name?, regex: regex?, max_len })
+    Some(CustomDetector {
+        name: name?,
+        regex: regex?,
+        max_len,
+    })
 }
 
 fn guardrail(fields: &mut Fields<'_>, name: Option<String>) -> Option<Guardrail> {
@@ -271,16 +313,28 @@ fn rule(fields: &mut Fields<'_>, index: usize, table: Map<String, Value>) -> Opt
         reviewers: groups(&mut inner, "reviewers"),
     };
     inner.finish();
-    let verdicts = [!rule.deny.is_empty(), !rule.review.is_empty(), rule.deny_pattern.is_some()];
+    let verdicts = [
+        !rule.deny.is_empty(),
+        !rule.review.is_empty(),
+        rule.deny_pattern.is_some(),
+    ];
     if verdicts.iter().filter(|given| **given).count() != 1 {
-        fields.mistakes().add(place.clone(), "must have exactly one of deny, review, deny_pattern");
+        fields
+            .mistakes()
+            .add(place.clone(), "must have exactly one of deny, review, deny_pattern");
         return None;
     }
     if !rule.reviewers.is_empty() && rule.review.is_empty() {
         fields.mistakes().add(place.clone(), "reviewers belong to review");
     }
-    if rule.message.as_ref().is_some_and(|m| m.chars().count() > TEXT_CHARS_MAX) {
-        fields.mistakes().add(place, format!("message must have at most {TEXT_CHARS_MAX} characters"));
+    if rule
+        .message
+        .as_ref()
+        .is_some_and(|m| m.chars().count() > TEXT_CHARS_MAX)
+    {
+        fields
+            .mistakes()
+            .add(place, format!("message must have at most {TEXT_CHARS_MAX} characters"));
     }
     Some(rule)
 }
@@ -376,7 +430,9 @@ impl Mask {
                 "full" => Ok(Mask::Full),
                 "hash" => Ok(Mask::Hash),
                 "null" => Ok(Mask::Null),
-                _ => Err(format!("\"{text}\" is none of label, full, partial:N, hash, null, replace:TEXT")),
+                _ => Err(format!(
+                    "\"{text}\" is none of label, full, partial:N, hash, null, replace:TEXT"
+                )),
             },
             Some(("partial", count)) => match count.parse::<u32>() {
                 Ok(count) if count <= 64 => Ok(Mask::Partial(count)),
@@ -384,7 +440,9 @@ impl Mask {
             },
             Some(("replace", with)) if with.chars().count() <= TEXT_CHARS_MAX => Ok(Mask::Replace(with.to_owned())),
             Some(("replace", _)) => Err(format!("replace:TEXT may have at most {TEXT_CHARS_MAX} characters")),
-            Some(_) => Err(format!("\"{text}\" is none of label, full, partial:N, hash, null, replace:TEXT")),
+            Some(_) => Err(format!(
+                "\"{text}\" is none of label, full, partial:N, hash, null, replace:TEXT"
+            )),
         }
     }
 }

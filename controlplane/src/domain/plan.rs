@@ -81,11 +81,16 @@ pub fn plan(catalog: &Catalog, file: BTreeMap<Key, Body>, adopt: bool) -> Result
                 format!(
                     "was made by {} and has other values ({}); adopt it, or take it out of the file",
                     entry.managed_by.name(),
-                    changed_fields(&entry.body, &body).iter().map(|c| c.field.as_str()).collect::<Vec<_>>().join(", ")
+                    changed_fields(&entry.body, &body)
+                        .iter()
+                        .map(|c| c.field.as_str())
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
             ),
             Some(entry) => {
-                plan.changes.push(change(Action::Update, &key, changed_fields(&entry.body, &body)));
+                plan.changes
+                    .push(change(Action::Update, &key, changed_fields(&entry.body, &body)));
                 plan.puts.push(body);
             }
             None => {
@@ -96,7 +101,11 @@ pub fn plan(catalog: &Catalog, file: BTreeMap<Key, Body>, adopt: bool) -> Result
     }
     wrong.or(()).map_err(PlanError::Wrong)?;
     not_owned.or(()).map_err(PlanError::NotOwned)?;
-    let deletes = plan.deletes.iter().rev().map(|key| change(Action::Delete, key, Vec::new()));
+    let deletes = plan
+        .deletes
+        .iter()
+        .rev()
+        .map(|key| change(Action::Delete, key, Vec::new()));
     plan.changes.extend(deletes.collect::<Vec<_>>());
     Ok(plan)
 }

@@ -15,7 +15,10 @@ pub fn check(reference: &str) -> Result<(), String> {
         return Err(format!("must be a secret reference ({})", listed()));
     };
     if PROVIDERS_RESERVED.contains(&provider) {
-        return Err(format!("provider {provider}: is not built yet; use one of {}", listed()));
+        return Err(format!(
+            "provider {provider}: is not built yet; use one of {}",
+            listed()
+        ));
     }
     if !PROVIDERS.contains(&provider) {
         return Err(format!("must be a secret reference ({})", listed()));

@@ -39,8 +39,16 @@ fn parse(uri: &str) -> Option<Peer> {
     let mut parts = uri.strip_prefix("sluice://")?.split('/');
     let role = parts.next()?;
     let peer = match role {
-        "agent" => Peer { role: Role::Agent, pool: parts.next()?.to_owned(), id: parts.next()?.to_owned() },
-        "dataplane" => Peer { role: Role::Dataplane, pool: String::new(), id: parts.next()?.to_owned() },
+        "agent" => Peer {
+            role: Role::Agent,
+            pool: parts.next()?.to_owned(),
+            id: parts.next()?.to_owned(),
+        },
+        "dataplane" => Peer {
+            role: Role::Dataplane,
+            pool: String::new(),
+            id: parts.next()?.to_owned(),
+        },
         _ => return None,
     };
     (parts.next().is_none() && !peer.id.is_empty()).then_some(peer)
@@ -52,11 +60,26 @@ mod tests {
 
     #[test]
     fn uris_round_trip_and_others_are_nobody() {
-        let agent = Peer { role: Role::Agent, pool: "office".to_owned(), id: "a1".to_owned() };
+        let agent = Peer {
+            role: Role::Agent,
+            pool: "office".to_owned(),
+            id: "a1".to_owned(),
+        };
         assert_eq!(parse(&uri(Role::Agent, "office", "a1")), Some(agent));
-        let dataplane = Peer { role: Role::Dataplane, pool: String::new(), id: "d1".to_owned() };
+        let dataplane = Peer {
+            role: Role::Dataplane,
+            pool: String::new(),
+            id: "d1".to_owned(),
+        };
         assert_eq!(parse(&uri(Role::Dataplane, "", "d1")), Some(dataplane));
-        for bad in ["", "sluice://", "sluice://agent/office", "sluice://agent/office/a/b", "sluice://dataplane/", "http://agent/o/a"] {
+        for bad in [
+            "",
+            "sluice://",
+            "sluice://agent/office",
+            "sluice://agent/office/a/b",
+            "sluice://dataplane/",
+            "http://agent/o/a",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest;
 use proto::sign::{SignError, SigningKey};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
 };
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer};
 use time::{Duration, OffsetDateTime};
@@ -70,7 +70,10 @@ pub struct Pki {
 impl Pki {
     /// Reads the keys from `dir`, or makes them there.
     pub fn open(dir: &Path, certificate_days: u32) -> Result<Pki, PkiError> {
-        private_file::make_dir(dir).map_err(|source| PkiError::File { path: dir.to_owned(), source })?;
+        private_file::make_dir(dir).map_err(|source| PkiError::File {
+            path: dir.to_owned(),
+            source,
+        })?;
         let (key_path, ca_path) = (dir.join("ca.key"), dir.join("ca.pem"));
         let (key_file, ca_file) = (read(&key_path)?, read(&ca_path)?);
         let key = match (&key_file, &ca_file) {
@@ -131,12 +134,17 @@ impl Pki {
         let uri = identity::uri(role, pool, id);
         let mut params = leaf_params(self.certificate_days)?;
         params.distinguished_name.push(DnType::CommonName, id);
-        let uri = uri.as_str().try_into().map_err(|_| PkiError::Request("the name is not ASCII".to_owned()))?;
+        let uri = uri
+            .as_str()
+            .try_into()
+            .map_err(|_| PkiError::Request("the name is not ASCII".to_owned()))?;
         params.subject_alt_names.push(SanType::URI(uri));
         params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
         if role == Role::Dataplane {
             params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
-            params.subject_alt_names.push(SanType::DnsName(DATAPLANE_NAME.try_into()?));
+            params
+                .subject_alt_names
+                .push(SanType::DnsName(DATAPLANE_NAME.try_into()?));
         }
         let expires = params.not_after;
         let certificate = params.signed_by(&csr.public_key, &self.issuer)?;
@@ -151,18 +159,26 @@ impl Pki {
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
 }
 
 fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "Sluice internal authority");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Sluice internal authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
     params.not_before = now() - CLOCK_SKEW;
     params.not_after = now() + Duration::days(CA_DAYS);
     params
@@ -194,11 +210,17 @@ fn policy_key(path: &Path) -> Result<SigningKey, PkiError> {
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, PkiError> {
-    private_file::read(path).map_err(|source| PkiError::File { path: path.to_owned(), source })
+    private_file::read(path).map_err(|source| PkiError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<(), PkiError> {
-    private_file::write(path, content).map_err(|source| PkiError::File { path: path.to_owned(), source })
+    private_file::write(path, content).map_err(|source| PkiError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, PkiError> {

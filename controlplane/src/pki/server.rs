@@ -65,12 +65,17 @@ fn issue(pki: &Pki) -> Result<CertifiedKey, PkiError> {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let mut params = leaf_params(SERVER_DAYS)?;
     params.distinguished_name.push(DnType::CommonName, CONTROLPLANE_NAME);
-    params.subject_alt_names.push(SanType::DnsName(CONTROLPLANE_NAME.try_into()?));
+    params
+        .subject_alt_names
+        .push(SanType::DnsName(CONTROLPLANE_NAME.try_into()?));
     params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
     let leaf = params.signed_by(&key, &pki.issuer)?;
     let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(|e| PkiError::Tls(e.to_owned()))?;
     let signer = aws_lc_rs::sign::any_supported_type(&private).map_err(tls_error)?;
-    Ok(CertifiedKey::new(vec![leaf.der().clone(), pki.ca_der().clone()], signer))
+    Ok(CertifiedKey::new(
+        vec![leaf.der().clone(), pki.ca_der().clone()],
+        signer,
+    ))
 }
 
 fn tls_error(error: impl std::fmt::Display) -> PkiError {

@@ -35,7 +35,10 @@ fn names_of_a_request_are_ignored() {
     let issued = pki.issue(Role::Agent, "office", "a1", &csr(&key)).unwrap();
     let der = CertificateDer::from(issued.certificate_der.clone());
     let peer = identity::of_certificate(&der).unwrap();
-    assert_eq!((peer.role, peer.pool.as_str(), peer.id.as_str()), (Role::Agent, "office", "a1"));
+    assert_eq!(
+        (peer.role, peer.pool.as_str(), peer.id.as_str()),
+        (Role::Agent, "office", "a1")
+    );
     let text = String::from_utf8_lossy(&issued.certificate_der);
     assert!(!text.contains("evil.example"));
     assert!(!text.contains("somebody else"));
@@ -50,9 +53,18 @@ fn a_request_with_a_broken_signature_is_refused() {
     let mut request = csr(&KeyPair::generate().unwrap());
     let last = request.len() - 1;
     request[last] ^= 1;
-    assert!(matches!(pki.issue(Role::Agent, "office", "a1", &request), Err(PkiError::Request(_))));
-    assert!(matches!(pki.issue(Role::Agent, "office", "a1", &vec![0; CSR_BYTES_MAX + 1]), Err(PkiError::Request(_))));
-    assert!(matches!(pki.issue(Role::Agent, "office", "a1", b"junk"), Err(PkiError::Request(_))));
+    assert!(matches!(
+        pki.issue(Role::Agent, "office", "a1", &request),
+        Err(PkiError::Request(_))
+    ));
+    assert!(matches!(
+        pki.issue(Role::Agent, "office", "a1", &vec![0; CSR_BYTES_MAX + 1]),
+        Err(PkiError::Request(_))
+    ));
+    assert!(matches!(
+        pki.issue(Role::Agent, "office", "a1", b"junk"),
+        Err(PkiError::Request(_))
+    ));
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Builds a snapshot out of the policy's objects. Pure: the same state gives the same bytes.
 
 use proto::policy::{
-    AuditMode, Connection, CustomDetector, Guardrail, GuardrailRule, Mask, MaskKind, OnError,
-    Record, Redaction, RedactionMode, SignedGrant, Snapshot, TargetGrant, TlsMode, Token,
-    Unattributed, User,
+    AuditMode, Connection, CustomDetector, Guardrail, GuardrailRule, Mask, MaskKind, OnError, Record, Redaction,
+    RedactionMode, SignedGrant, Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
 };
 use proto::sign::SigningKey;
 
@@ -166,7 +165,11 @@ fn mask_of(text: &str) -> Mask {
         MaskText::Null => (MaskKind::Null, 0, String::new()),
         MaskText::Replace(with) => (MaskKind::Replace, 0, with),
     };
-    Mask { kind: kind.into(), keep_last, text }
+    Mask {
+        kind: kind.into(),
+        keep_last,
+        text,
+    }
 }
 
 fn guardrail_of(g: &model::Guardrail) -> Guardrail {
@@ -177,5 +180,8 @@ fn guardrail_of(g: &model::Guardrail) -> Guardrail {
         reviewers: r.reviewers.clone(),
         message: r.message.clone().unwrap_or_default(),
     };
-    Guardrail { name: g.name.clone(), rules: g.rules.iter().map(rule).collect() }
+    Guardrail {
+        name: g.name.clone(),
+        rules: g.rules.iter().map(rule).collect(),
+    }
 }

@@ -129,10 +129,18 @@ impl Publisher {
             return Ok(());
         }
         if seen - current > GENERATION_JUMP_MAX {
-            tracing::error!(seen, current, "a data plane claims a generation far above ours; it is left alone");
+            tracing::error!(
+                seen,
+                current,
+                "a data plane claims a generation far above ours; it is left alone"
+            );
             return Ok(());
         }
-        tracing::warn!(seen, current, "a data plane has a newer generation than ours: publishing above it");
+        tracing::warn!(
+            seen,
+            current,
+            "a data plane has a newer generation than ours: publishing above it"
+        );
         self.republish_above(seen).await
     }
 
@@ -143,7 +151,12 @@ impl Publisher {
         Ok(())
     }
 
-    async fn advance(&self, state: &PolicyState, change: Change, generation: u64) -> Result<Arc<PolicyState>, PublishError> {
+    async fn advance(
+        &self,
+        state: &PolicyState,
+        change: Change,
+        generation: u64,
+    ) -> Result<Arc<PolicyState>, PublishError> {
         let mut next = state.clone();
         apply(&mut next, &change);
         next.generation = generation;
@@ -161,7 +174,12 @@ impl Publisher {
 pub fn entry_for(state: &PolicyState, body: Body, owner: Owner) -> Entry {
     let now = now_micros();
     match state.catalog.entries.get(&body.key()) {
-        Some(present) => Entry { body, managed_by: owner, updated_micros: now, ..present.clone() },
+        Some(present) => Entry {
+            body,
+            managed_by: owner,
+            updated_micros: now,
+            ..present.clone()
+        },
         None => Entry {
             id: uuid::Uuid::now_v7().to_string(),
             body,
@@ -174,16 +192,26 @@ pub fn entry_for(state: &PolicyState, body: Body, owner: Owner) -> Entry {
 
 /// Completes a change of objects: tokens of deleted users are revoked, new users get a salt.
 pub fn change_of(state: &PolicyState, puts: Vec<Entry>, deletes: Vec<Key>) -> Result<Change, StoreError> {
-    let mut change = Change { puts, deletes, ..Change::default() };
+    let mut change = Change {
+        puts,
+        deletes,
+        ..Change::default()
+    };
     for key in change.deletes.iter().filter(|(kind, _)| *kind == Kind::User) {
         if let Some(entry) = state.catalog.entries.get(key) {
-            let theirs = state.tokens.values().filter(|t| t.user_id == entry.id).map(|t| t.id.clone());
+            let theirs = state
+                .tokens
+                .values()
+                .filter(|t| t.user_id == entry.id)
+                .map(|t| t.id.clone());
             change.tokens_revoked.extend(theirs);
         }
     }
     for entry in change.puts.iter().filter(|e| e.body.kind() == Kind::User) {
         if !state.salts.contains_key(&entry.id) {
-            change.salts_new.insert(entry.id.clone(), crate::agents::token::random::<16>()?.to_vec());
+            change
+                .salts_new
+                .insert(entry.id.clone(), crate::agents::token::random::<16>()?.to_vec());
         }
     }
     Ok(change)
@@ -205,21 +233,37 @@ fn apply(state: &mut PolicyState, change: &Change) {
 }
 
 /// Checks, builds, compiles and signs. The compiler is the one that data planes use, so what passes here passes there.
-fn build(state: &PolicyState, pki: &Pki, installation_key: &[u8], max_age_seconds: u64) -> Result<Published, PublishError> {
+fn build(
+    state: &PolicyState,
+    pki: &Pki,
+    installation_key: &[u8],
+    max_age_seconds: u64,
+) -> Result<Published, PublishError> {
     check::references(&state.catalog).map_err(PublishError::Refused)?;
     let issued_at_ms = now_micros() / 1000;
     let age_ms = i64::try_from(max_age_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
-    let life = build::Life { issued_at_ms, expires_at_ms: issued_at_ms.saturating_add(age_ms) };
+    let life = build::Life {
+        issued_at_ms,
+        expires_at_ms: issued_at_ms.saturating_add(age_ms),
+    };
     let snapshot = build::snapshot(state, installation_key, life, pki.policy_key());
     session::policy::compile(&snapshot).map_err(|errors| {
-        let mistake = |e: session::PolicyError| Mistake { place: e.place, message: e.message };
+        let mistake = |e: session::PolicyError| Mistake {
+            place: e.place,
+            message: e.message,
+        };
         PublishError::Refused(errors.into_iter().map(mistake).collect())
     })?;
     let signed = pki.policy_key().sign_snapshot(&snapshot);
     if signed.snapshot.len() > proto::limits::SNAPSHOT_BYTES_MAX {
         return Err(PublishError::TooLarge(signed.snapshot.len()));
     }
-    Ok(Published { generation: snapshot.generation, issued_at_ms, expires_at_ms: life.expires_at_ms, signed })
+    Ok(Published {
+        generation: snapshot.generation,
+        issued_at_ms,
+        expires_at_ms: life.expires_at_ms,
+        signed,
+    })
 }
 
 async fn installation_key(store: &Store) -> Result<Vec<u8>, StoreError> {

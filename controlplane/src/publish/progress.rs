@@ -16,7 +16,7 @@ pub struct Refusal {
 }
 
 /// The present state of one data plane.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Standing {
     pub connected: bool,
     pub version: String,
@@ -63,7 +63,11 @@ impl Progress {
                 standing.cores.push(ack.generation);
             }
             standing.last_ack_micros = Some(now_micros());
-            if standing.nack.as_ref().is_some_and(|nack| nack.generation <= ack.generation) {
+            if standing
+                .nack
+                .as_ref()
+                .is_some_and(|nack| nack.generation <= ack.generation)
+            {
                 standing.nack = None;
             }
         });
@@ -101,7 +105,10 @@ impl Progress {
     /// Links of an agent over all data planes.
     pub fn links_of(&self, agent: &str) -> u32 {
         let all = self.lock();
-        let agents = all.values().flat_map(|s| s.agents.iter()).filter(|a| a.agent_id == agent);
+        let agents = all
+            .values()
+            .flat_map(|s| s.agents.iter())
+            .filter(|a| a.agent_id == agent);
         agents.fold(0, |sum, a| sum.saturating_add(a.links))
     }
 
@@ -142,7 +149,11 @@ mod tests {
     use super::*;
 
     fn hello(generation: u64) -> Hello {
-        Hello { cores: 2, generation, ..Hello::default() }
+        Hello {
+            cores: 2,
+            generation,
+            ..Hello::default()
+        }
     }
 
     #[test]
@@ -150,7 +161,14 @@ mod tests {
         let progress = Progress::default();
         let stream = progress.hello("d", &hello(3));
         assert_eq!(progress.of("d").generation(), 3);
-        progress.ack("d", stream, &Ack { generation: 4, cores: vec![5, 4] });
+        progress.ack(
+            "d",
+            stream,
+            &Ack {
+                generation: 4,
+                cores: vec![5, 4],
+            },
+        );
         assert_eq!(progress.of("d").generation(), 4);
     }
 
@@ -158,10 +176,32 @@ mod tests {
     fn a_refusal_stays_until_a_newer_snapshot_is_enforced() {
         let progress = Progress::default();
         let stream = progress.hello("d", &hello(3));
-        progress.nack("d", stream, &Nack { generation: 4, in_force: 3, reason: "no".to_owned() });
-        progress.ack("d", stream, &Ack { generation: 3, cores: vec![3, 3] });
+        progress.nack(
+            "d",
+            stream,
+            &Nack {
+                generation: 4,
+                in_force: 3,
+                reason: "no".to_owned(),
+            },
+        );
+        progress.ack(
+            "d",
+            stream,
+            &Ack {
+                generation: 3,
+                cores: vec![3, 3],
+            },
+        );
         assert_eq!(progress.of("d").nack.unwrap().reason, "no");
-        progress.ack("d", stream, &Ack { generation: 5, cores: vec![5, 5] });
+        progress.ack(
+            "d",
+            stream,
+            &Ack {
+                generation: 5,
+                cores: vec![5, 5],
+            },
+        );
         assert_eq!(progress.of("d").nack, None);
     }
 
@@ -179,7 +219,12 @@ mod tests {
     #[test]
     fn agents_are_counted_once() {
         let progress = Progress::default();
-        let agent = |id: &str, links| AgentPresence { agent_id: id.to_owned(), pool: "p".to_owned(), links, ..AgentPresence::default() };
+        let agent = |id: &str, links| AgentPresence {
+            agent_id: id.to_owned(),
+            pool: "p".to_owned(),
+            links,
+            ..AgentPresence::default()
+        };
         for id in ["d1", "d2"] {
             let stream = progress.hello(id, &hello(1));
             progress.presence(id, stream, vec![agent("a", 2), agent("b", 0)]);

@@ -29,7 +29,9 @@ pub async fn position(tx: &mut Tx, header: &Header) -> Result<Option<Position>, 
     Ok(Some(Position {
         header: row.try_get("header")?,
         next_sequence: unsigned(row.try_get("next_sequence")?),
-        hash: hash.try_into().map_err(|_| unreadable("segment hash", "not 32 bytes"))?,
+        hash: hash
+            .try_into()
+            .map_err(|_| unreadable("segment hash", "not 32 bytes"))?,
         ended: state == "ended",
         sealed_sequence: sealed.map(unsigned),
     }))
@@ -65,7 +67,11 @@ async fn previous_state(tx: &mut Tx, header: &Header) -> Result<&'static str, St
     .await?;
     let Some(row) = row else { return Ok("unknown") };
     let hash: Vec<u8> = row.try_get(0)?;
-    Ok(if hash == header.previous_hash { "follows" } else { "differs" })
+    Ok(if hash == header.previous_hash {
+        "follows"
+    } else {
+        "differs"
+    })
 }
 
 async fn save_position(tx: &mut Tx, taken: &Taken, previous: &str) -> Result<(), StoreError> {
@@ -103,7 +109,7 @@ async fn save_session(tx: &mut Tx, header: &Header, id: &[u8; 16], delta: &Sessi
     .execute(&mut **tx)
     .await?;
     sqlx::query(
-        "UPDATE session SET statements = statements + ?, denied = denied + ?, failed = failed + ?, rows = rows + ?, \
+        "UPDATE session SET statements = max(statements, ?), denied = denied + ?, failed = failed + ?, rows = rows + ?, \
          bytes = bytes + ?, events = events + ?, sequence_max = max(sequence_max, ?), findings = coalesce(?, findings) \
          WHERE id = ?",
     )
@@ -138,7 +144,9 @@ async fn merged_findings(tx: &mut Tx, id: &[u8; 16], delta: &SessionDelta) -> Re
         let sum = findings.entry(detector.clone()).or_default();
         *sum = sum.saturating_add(*count);
     }
-    serde_json::to_string(&findings).map(Some).map_err(|e| unreadable("findings", e))
+    serde_json::to_string(&findings)
+        .map(Some)
+        .map_err(|e| unreadable("findings", e))
 }
 
 async fn save_start(tx: &mut Tx, id: &[u8; 16], delta: &SessionDelta) -> Result<(), StoreError> {
@@ -197,14 +205,15 @@ async fn save_chunk(tx: &mut Tx, id: &[u8; 16], recording: i64, chunk: &Chunk) -
 
 /// Ends the sessions that a process left open when it died: a later process of the same core has begun a segment.
 async fn end_unclean(tx: &mut Tx, header: &Header) -> Result<(), StoreError> {
-    let row = sqlx::query(
-        "SELECT max(segment) FROM audit_segment WHERE dataplane = ? AND core = ? AND first_of_run = 1",
-    )
-    .bind(&header.dataplane_id)
-    .bind(i64::from(header.core))
-    .fetch_one(&mut **tx)
-    .await?;
-    let Some(newest_run) = row.try_get::<Option<i64>, _>(0)? else { return Ok(()) };
+    let row =
+        sqlx::query("SELECT max(segment) FROM audit_segment WHERE dataplane = ? AND core = ? AND first_of_run = 1")
+            .bind(&header.dataplane_id)
+            .bind(i64::from(header.core))
+            .fetch_one(&mut **tx)
+            .await?;
+    let Some(newest_run) = row.try_get::<Option<i64>, _>(0)? else {
+        return Ok(());
+    };
     sqlx::query(
         "UPDATE session SET ended_micros = max(started_micros, ?), end_cause = 'unclean', \
          end_message = 'the data plane stopped without ending the session' \

@@ -84,7 +84,13 @@ impl Store {
     }
 
     /// Enrol keys of a pool (or of data planes), by id, after `cursor`.
-    pub async fn enrol_keys(&self, role: Role, pool: &str, cursor: &str, limit: usize) -> Result<Vec<EnrolKey>, StoreError> {
+    pub async fn enrol_keys(
+        &self,
+        role: Role,
+        pool: &str,
+        cursor: &str,
+        limit: usize,
+    ) -> Result<Vec<EnrolKey>, StoreError> {
         sqlx::query("SELECT * FROM enrol_key WHERE role = ? AND pool = ? AND id > ? ORDER BY id LIMIT ?")
             .bind(role.name())
             .bind(pool)
@@ -121,13 +127,12 @@ impl Store {
     /// Uses a key and stores the identity it gave, both or neither. False when the key was used up meanwhile.
     pub async fn enrol(&self, key: &EnrolKey, identity: &Identity) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let used = sqlx::query(
-            "UPDATE enrol_key SET uses = uses + 1 WHERE id = ? AND uses < uses_max AND expires_micros > ?",
-        )
-        .bind(&key.id)
-        .bind(now_micros())
-        .execute(&mut *tx)
-        .await?;
+        let used =
+            sqlx::query("UPDATE enrol_key SET uses = uses + 1 WHERE id = ? AND uses < uses_max AND expires_micros > ?")
+                .bind(&key.id)
+                .bind(now_micros())
+                .execute(&mut *tx)
+                .await?;
         if used.rows_affected() != 1 {
             return Ok(false);
         }
@@ -214,12 +219,13 @@ impl Store {
 
     /// Marks an identity removed: it is not renewed and not served any more. False when there is none.
     pub async fn remove_identity(&self, role: Role, id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE identity SET removed_micros = ? WHERE role = ? AND id = ? AND removed_micros IS NULL")
-            .bind(now_micros())
-            .bind(role.name())
-            .bind(id)
-            .execute(self.writer())
-            .await?;
+        let done =
+            sqlx::query("UPDATE identity SET removed_micros = ? WHERE role = ? AND id = ? AND removed_micros IS NULL")
+                .bind(now_micros())
+                .bind(role.name())
+                .bind(id)
+                .execute(self.writer())
+                .await?;
         Ok(done.rows_affected() > 0)
     }
 

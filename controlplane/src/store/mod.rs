@@ -12,9 +12,7 @@ pub mod sessions;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Row, Sqlite, Transaction};
 
 /// Connections for reading.
@@ -104,7 +102,10 @@ async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
     let found: i64 = sqlx::query("PRAGMA user_version").fetch_one(writer).await?.try_get(0)?;
     let done = usize::try_from(found).unwrap_or(usize::MAX);
     if done > MIGRATIONS.len() {
-        return Err(StoreError::Newer { found, known: MIGRATIONS.len() });
+        return Err(StoreError::Newer {
+            found,
+            known: MIGRATIONS.len(),
+        });
     }
     for migration in MIGRATIONS.iter().skip(done) {
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -116,5 +117,8 @@ async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
 
 /// A value that must have been written by ours.
 fn unreadable(what: impl Into<String>, why: impl std::fmt::Display) -> StoreError {
-    StoreError::Unreadable { what: what.into(), why: why.to_string() }
+    StoreError::Unreadable {
+        what: what.into(),
+        why: why.to_string(),
+    }
 }

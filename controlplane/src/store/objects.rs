@@ -69,7 +69,10 @@ impl Store {
             let token = token_of(&row)?;
             state.tokens.insert(token.id.clone(), token);
         }
-        for row in sqlx::query("SELECT user_id, salt FROM user_salt").fetch_all(self.writer()).await? {
+        for row in sqlx::query("SELECT user_id, salt FROM user_salt")
+            .fetch_all(self.writer())
+            .await?
+        {
             state.salts.insert(row.try_get("user_id")?, row.try_get("salt")?);
         }
         if let Some(generation) = self.setting(GENERATION).await? {
@@ -92,7 +95,10 @@ impl Store {
             put_entry(&mut tx, entry).await?;
         }
         for id in &change.tokens_revoked {
-            sqlx::query("DELETE FROM token WHERE id = ?").bind(id).execute(&mut *tx).await?;
+            sqlx::query("DELETE FROM token WHERE id = ?")
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
         }
         for (user, salt) in &change.salts_new {
             sqlx::query("INSERT INTO user_salt (user_id, salt) VALUES (?, ?) ON CONFLICT DO NOTHING")
@@ -128,11 +134,13 @@ impl Store {
 }
 
 async fn put_setting(tx: &mut Transaction<'static, Sqlite>, name: &str, value: &[u8]) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
-        .bind(name)
-        .bind(value)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(name)
+    .bind(value)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

@@ -68,8 +68,16 @@ impl Store {
             query.push(" OR (started_micros = ").push_bind(*started);
             query.push(" AND id > ").push_bind(id.clone()).push("))");
         }
-        query.push(" ORDER BY started_micros DESC, id LIMIT ").push_bind(limit as i64);
-        query.build().fetch_all(self.readers()).await?.iter().map(session_of).collect()
+        query
+            .push(" ORDER BY started_micros DESC, id LIMIT ")
+            .push_bind(limit as i64);
+        query
+            .build()
+            .fetch_all(self.readers())
+            .await?
+            .iter()
+            .map(session_of)
+            .collect()
     }
 
     /// How many sessions there are.
@@ -81,7 +89,10 @@ impl Store {
 
     /// One session.
     pub async fn session(&self, id: &[u8]) -> Result<Option<SessionRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM session WHERE id = ?").bind(id).fetch_optional(self.readers()).await?;
+        let row = sqlx::query("SELECT * FROM session WHERE id = ?")
+            .bind(id)
+            .fetch_optional(self.readers())
+            .await?;
         row.as_ref().map(session_of).transpose()
     }
 
@@ -103,13 +114,22 @@ impl Store {
         .fetch_all(self.readers())
         .await?;
         rows.iter()
-            .map(|row| Ok(StoredChunk { id: row.try_get("id")?, content: row.try_get("content")? }))
+            .map(|row| {
+                Ok(StoredChunk {
+                    id: row.try_get("id")?,
+                    content: row.try_get("content")?,
+                })
+            })
             .collect()
     }
 }
 
 fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &SessionFilter) {
-    let texts = [("user", &filter.user), ("user_id", &filter.user_id), ("connection", &filter.connection)];
+    let texts = [
+        ("user", &filter.user),
+        ("user_id", &filter.user_id),
+        ("connection", &filter.connection),
+    ];
     for (column, value) in texts {
         if let Some(value) = value {
             query.push(" AND ").push(column).push(" = ").push_bind(value.clone());

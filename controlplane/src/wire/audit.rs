@@ -21,7 +21,15 @@ pub async fn call(app: Arc<App>, peer: Arc<Peer>, stop: watch::Receiver<bool>, b
     };
     let (response, replies) = streamed();
     tokio::spawn(async move {
-        let taken = take_in(&app, &peer.id, &identity.audit_public_key, stop, Requests::new(body), &replies).await;
+        let taken = take_in(
+            &app,
+            &peer.id,
+            &identity.audit_public_key,
+            stop,
+            Requests::new(body),
+            &replies,
+        )
+        .await;
         let status = taken.err().unwrap_or_else(Status::ok);
         if status.code != Code::Ok {
             tracing::warn!(dataplane = peer.id, code = ?status.code, reason = status.message, "audit stream ended");
@@ -42,7 +50,7 @@ async fn take_in(
     loop {
         let batch = tokio::select! {
             batch = requests.next::<AuditBatch>() => batch?,
-            _ = stop.wait_for(|stop| *stop) => return Err(Status::new(Code::Unavailable, "the control plane is stopping")),
+            () = super::stopped(&mut stop) => return Err(Status::new(Code::Unavailable, "the control plane is stopping")),
         };
         let Some(batch) = batch else { return Ok(()) };
         let ack = app.intake.store(dataplane, seal_key, batch).await.map_err(status)?;

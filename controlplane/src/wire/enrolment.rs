@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hyper::Response;
 use hyper::body::Incoming;
-use proto::control::{EnrolReply, EnrolRequest, RenewRequest};
 use prost::Message;
+use proto::control::{EnrolReply, EnrolRequest, RenewRequest};
 
 use super::grpc::{Code, ReplyBody, Requests, Status, unary};
 use crate::App;

@@ -50,7 +50,10 @@ pub struct Status {
 impl Status {
     /// A status with its explanation.
     pub fn new(code: Code, message: impl Into<String>) -> Status {
-        Status { code, message: message.into() }
+        Status {
+            code,
+            message: message.into(),
+        }
     }
 
     /// The call went well.
@@ -95,13 +98,18 @@ impl Requests {
 
     /// Length of the message at the front when all of it is there.
     fn complete(&self) -> Result<Option<usize>, Status> {
-        let Some((flag, length)) = self.held.first().zip(self.held.get(1..PREFIX_BYTES)) else { return Ok(None) };
+        let Some((flag, length)) = self.held.first().zip(self.held.get(1..PREFIX_BYTES)) else {
+            return Ok(None);
+        };
         if *flag != 0 {
             return Err(Status::new(Code::Unimplemented, "compressed messages are not taken"));
         }
         let length = length.iter().fold(0usize, |sum, byte| (sum << 8) | usize::from(*byte));
         if length > GRPC_MESSAGE_BYTES_MAX {
-            return Err(Status::new(Code::ResourceExhausted, format!("a message of {length} bytes is too large")));
+            return Err(Status::new(
+                Code::ResourceExhausted,
+                format!("a message of {length} bytes is too large"),
+            ));
         }
         Ok((self.held.len() >= PREFIX_BYTES + length).then_some(length))
     }
@@ -176,7 +184,9 @@ pub fn unary<M: Message>(result: Result<M, Status>) -> Response<ReplyBody> {
 fn response(source: Source) -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody { source, done: false });
     *response.status_mut() = StatusCode::OK;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc+proto"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc+proto"));
     response
 }
 

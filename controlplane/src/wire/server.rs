@@ -30,21 +30,28 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `stop` is set; open streams are then ended and waited for by the caller's time limit.
-pub async fn serve(app: Arc<App>, listener: TcpListener, tls: Arc<rustls::ServerConfig>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    mut stop: watch::Receiver<bool>,
+) {
     let acceptor = TlsAcceptor::from(tls);
     let places = Arc::new(Semaphore::new(CONTROL_CONNECTIONS_MAX));
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = super::stopped(&mut stop) => break,
         };
         while connections.try_join_next().is_some() {}
         let Ok((socket, _)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let Ok(place) = places.clone().try_acquire_owned() else { continue };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            continue;
+        };
         let (app, acceptor, stop) = (app.clone(), acceptor.clone(), stop.clone());
         connections.spawn(async move {
             connection(app, socket, acceptor, stop).await;
@@ -80,7 +87,7 @@ async fn connection(app: Arc<App>, socket: TcpStream, acceptor: TlsAcceptor, mut
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = &mut served => ended,
-        _ = stop.wait_for(|stop| *stop) => {
+        () = super::stopped(&mut stop) => {
             served.as_mut().graceful_shutdown();
             served.await
         }

@@ -25,7 +25,10 @@ pub async fn call(app: Arc<App>, peer: Arc<Peer>, stop: watch::Receiver<bool>, b
     }
     let (response, replies) = streamed();
     tokio::spawn(async move {
-        let status = run(&app, &peer, stop, Requests::new(body), &replies).await.err().unwrap_or_else(Status::ok);
+        let status = run(&app, &peer, stop, Requests::new(body), &replies)
+            .await
+            .err()
+            .unwrap_or_else(Status::ok);
         tracing::info!(dataplane = peer.id, code = ?status.code, reason = status.message, "data plane disconnected");
         replies.finish(status).await;
     });
@@ -61,13 +64,18 @@ async fn run(
     if let Err(error) = app.publisher.overtake(hello.generation).await {
         tracing::error!(%error, "publishing above a data plane's generation failed");
     }
-    tracing::info!(dataplane = peer.id, version = hello.version, generation = hello.generation, "data plane connected");
+    tracing::info!(
+        dataplane = peer.id,
+        version = hello.version,
+        generation = hello.generation,
+        "data plane connected"
+    );
     let stream = app.progress.hello(&peer.id, &hello);
     let mut removed = app.removed.subscribe();
     let result = tokio::select! {
         result = follow(app, peer, stream, &mut requests) => result,
         () = feed(app.publisher.subscribe(), hello.generation, replies) => Ok(()),
-        _ = stop.wait_for(|stop| *stop) => Err(Status::new(Code::Unavailable, "the control plane is stopping")),
+        () = super::stopped(&mut stop) => Err(Status::new(Code::Unavailable, "the control plane is stopping")),
         () = until_removed(&mut removed, &peer.id) => Err(Status::new(Code::PermissionDenied, "the data plane was removed")),
     };
     app.progress.gone(&peer.id, stream);
@@ -95,7 +103,12 @@ async fn follow(app: &App, peer: &Peer, stream: u64, requests: &mut Requests) ->
         match request.kind {
             Some(Kind::Ack(ack)) => app.progress.ack(&peer.id, stream, &ack),
             Some(Kind::Nack(nack)) => {
-                tracing::warn!(dataplane = peer.id, generation = nack.generation, reason = nack.reason, "snapshot refused");
+                tracing::warn!(
+                    dataplane = peer.id,
+                    generation = nack.generation,
+                    reason = nack.reason,
+                    "snapshot refused"
+                );
                 app.progress.nack(&peer.id, stream, &nack);
             }
             Some(Kind::Presence(presence)) => {

@@ -53,10 +53,18 @@ groups = ["engineering"]
 
 fn catalog(bodies: BTreeMap<Key, Body>) -> Catalog {
     let entries = bodies.into_iter().map(|(key, body)| {
-        let entry = Entry { id: key.1.clone(), body, managed_by: Owner::Policy, created_micros: 0, updated_micros: 0 };
+        let entry = Entry {
+            id: key.1.clone(),
+            body,
+            managed_by: Owner::Policy,
+            created_micros: 0,
+            updated_micros: 0,
+        };
         (key, entry)
     });
-    Catalog { entries: entries.collect() }
+    Catalog {
+        entries: entries.collect(),
+    }
 }
 
 #[test]
@@ -128,7 +136,10 @@ name = "alice"
         "guardrail \"g\": rule 2: must have exactly one",
         "user \"alice\": is there twice",
     ] {
-        assert!(texts.iter().any(|t| t.starts_with(expected)), "{expected} is not in {texts:#?}");
+        assert!(
+            texts.iter().any(|t| t.starts_with(expected)),
+            "{expected} is not in {texts:#?}"
+        );
     }
     assert!(!texts.iter().any(|t| t.contains("hunter2")));
 }
@@ -165,7 +176,15 @@ fn masks() {
     assert_eq!(Mask::parse("partial:4"), Ok(Mask::Partial(4)));
     assert_eq!(Mask::parse("replace:a:b"), Ok(Mask::Replace("a:b".to_owned())));
     assert_eq!(Mask::parse("replace:"), Ok(Mask::Replace(String::new())));
-    for bad in ["", "labels", "partial", "partial:", "partial:-1", "partial:65", "full:1"] {
+    for bad in [
+        "",
+        "labels",
+        "partial",
+        "partial:",
+        "partial:-1",
+        "partial:65",
+        "full:1",
+    ] {
         assert!(Mask::parse(bad).is_err(), "{bad}");
     }
 }

@@ -15,13 +15,21 @@ fn apply(catalog: &mut Catalog, plan: Plan) {
 }
 
 fn put(catalog: &mut Catalog, body: Body, managed_by: Owner) {
-    let entry = Entry { id: body.name().to_owned(), body, managed_by, created_micros: 0, updated_micros: 0 };
+    let entry = Entry {
+        id: body.name().to_owned(),
+        body,
+        managed_by,
+        created_micros: 0,
+        updated_micros: 0,
+    };
     catalog.entries.insert(entry.body.key(), entry);
 }
 
 fn users(names: &[(&str, &str)]) -> BTreeMap<Key, Body> {
-    let text: String =
-        names.iter().map(|(name, group)| format!("[[user]]\nname = \"{name}\"\ngroups = [\"{group}\"]\n")).collect();
+    let text: String = names
+        .iter()
+        .map(|(name, group)| format!("[[user]]\nname = \"{name}\"\ngroups = [\"{group}\"]\n"))
+        .collect();
     parse(&text).unwrap()
 }
 
@@ -35,7 +43,10 @@ fn a_file_is_created_updated_deleted_and_then_nothing() {
     assert_eq!(second.changes.len(), 2);
     assert_eq!(second.changes[0].action, Action::Update);
     assert_eq!(second.changes[0].fields[0].field, "groups");
-    assert_eq!((second.changes[1].action, second.changes[1].name.as_str()), (Action::Delete, "bob"));
+    assert_eq!(
+        (second.changes[1].action, second.changes[1].name.as_str()),
+        (Action::Delete, "bob")
+    );
     apply(&mut catalog, second);
     let third = plan(&catalog, users(&[("alice", "b")]), false).unwrap();
     assert_eq!((third.changes.len(), third.unchanged), (0, 1));
@@ -49,7 +60,10 @@ fn what_others_made_is_left_alone() {
     }
     let untouched = plan(&catalog, users(&[("alice", "a")]), false).unwrap();
     assert_eq!((untouched.changes.len(), untouched.deletes.len()), (0, 0));
-    assert!(matches!(plan(&catalog, users(&[("alice", "b")]), false), Err(PlanError::NotOwned(_))));
+    assert!(matches!(
+        plan(&catalog, users(&[("alice", "b")]), false),
+        Err(PlanError::NotOwned(_))
+    ));
     let adopted = plan(&catalog, users(&[("alice", "b")]), true).unwrap();
     assert_eq!(adopted.puts.len(), 1);
 }
@@ -63,7 +77,10 @@ fn a_changed_literal_is_a_change_that_shows_nothing() {
         .unwrap()
     };
     let mut catalog = Catalog::default();
-    apply(&mut catalog, plan(&Catalog::default(), connection("literal:one"), false).unwrap());
+    apply(
+        &mut catalog,
+        plan(&Catalog::default(), connection("literal:one"), false).unwrap(),
+    );
     let changed = plan(&catalog, connection("literal:two"), false).unwrap();
     assert_eq!(changed.changes.len(), 1);
     assert!(!serde_json::to_string(&changed.changes).unwrap().contains("two"));

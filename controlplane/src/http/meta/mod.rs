@@ -1,0 +1,6 @@
+//! Routes about the control plane itself: who calls, whether it works, what it offers, and the page for people.
+
+pub mod health;
+pub mod openapi;
+pub mod page;
+pub mod userinfo;

@@ -1,0 +1,649 @@
+//! `GET /api/openapi.json`: OpenAPI 3.1, made from the list of routes that a test compares with the router.
+
+use axum::Json;
+use serde_json::{Map, Value, json};
+
+/// One route as it is described.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    pub method: &'static str,
+    pub path: &'static str,
+    /// Who may call: `open`, `member` or `admin`.
+    pub role: &'static str,
+    pub summary: &'static str,
+    /// Status when all went well.
+    pub status: u16,
+    /// Schema of the request's body, or empty.
+    pub request: &'static str,
+    /// Schema of the answer, `page:NAME` for a page of it, or empty.
+    pub answer: &'static str,
+}
+
+const fn route(
+    (method, path, role): (&'static str, &'static str, &'static str),
+    summary: &'static str,
+    status: u16,
+    request: &'static str,
+    answer: &'static str,
+) -> Route {
+    Route {
+        method,
+        path,
+        role,
+        summary,
+        status,
+        request,
+        answer,
+    }
+}
+
+/// Every route of the control plane.
+pub const ROUTES: &[Route] = &[
+    route(
+        ("get", "/", "member"),
+        "A page with connections and recent sessions",
+        200,
+        "",
+        "html",
+    ),
+    route(
+        ("get", "/liveness", "open"),
+        "Whether the program answers",
+        200,
+        "",
+        "Any",
+    ),
+    route(("get", "/ready", "open"), "Whether it can do its work", 200, "", "Any"),
+    route(("get", "/api/openapi.json", "open"), "This document", 200, "", "Any"),
+    route(
+        ("get", "/api/userinfo", "member"),
+        "Who the token belongs to",
+        200,
+        "",
+        "UserInfo",
+    ),
+    route(("get", "/api/pools", "admin"), "List pools", 200, "", "page:Pool"),
+    route(("post", "/api/pools", "admin"), "Create a pool", 201, "Pool", "Pool"),
+    route(("get", "/api/pools/{name}", "admin"), "Show a pool", 200, "", "Pool"),
+    route(
+        ("put", "/api/pools/{name}", "admin"),
+        "Replace a pool",
+        200,
+        "Pool",
+        "Pool",
+    ),
+    route(("delete", "/api/pools/{name}", "admin"), "Delete a pool", 204, "", ""),
+    route(
+        ("get", "/api/pools/{name}/agents", "admin"),
+        "List the agents of a pool",
+        200,
+        "",
+        "page:Agent",
+    ),
+    route(
+        ("get", "/api/pools/{name}/keys", "admin"),
+        "List enrol keys of a pool",
+        200,
+        "",
+        "page:Key",
+    ),
+    route(
+        ("post", "/api/pools/{name}/keys", "admin"),
+        "Create an enrol key",
+        201,
+        "KeyTerms",
+        "NewKey",
+    ),
+    route(
+        ("delete", "/api/pools/{name}/keys/{id}", "admin"),
+        "Delete an enrol key",
+        204,
+        "",
+        "",
+    ),
+    route(
+        ("get", "/api/connections", "member"),
+        "List connections",
+        200,
+        "",
+        "page:Connection",
+    ),
+    route(
+        ("post", "/api/connections", "admin"),
+        "Create a connection",
+        201,
+        "Connection",
+        "Connection",
+    ),
+    route(
+        ("get", "/api/connections/{name}", "member"),
+        "Show a connection",
+        200,
+        "",
+        "Connection",
+    ),
+    route(
+        ("put", "/api/connections/{name}", "admin"),
+        "Replace a connection",
+        200,
+        "Connection",
+        "Connection",
+    ),
+    route(
+        ("delete", "/api/connections/{name}", "admin"),
+        "Delete a connection",
+        204,
+        "",
+        "",
+    ),
+    route(("get", "/api/users", "admin"), "List users", 200, "", "page:User"),
+    route(("post", "/api/users", "admin"), "Create a user", 201, "User", "User"),
+    route(
+        ("get", "/api/users/groups", "admin"),
+        "Names of all groups",
+        200,
+        "",
+        "Names",
+    ),
+    route(("get", "/api/users/{name}", "admin"), "Show a user", 200, "", "User"),
+    route(
+        ("put", "/api/users/{name}", "admin"),
+        "Replace a user",
+        200,
+        "User",
+        "User",
+    ),
+    route(
+        ("delete", "/api/users/{name}", "admin"),
+        "Delete a user and its tokens",
+        204,
+        "",
+        "",
+    ),
+    route(
+        ("get", "/api/groups", "admin"),
+        "List declared groups",
+        200,
+        "",
+        "page:Group",
+    ),
+    route(
+        ("post", "/api/groups", "admin"),
+        "Declare a group",
+        201,
+        "Group",
+        "Group",
+    ),
+    route(("get", "/api/groups/{name}", "admin"), "Show a group", 200, "", "Group"),
+    route(
+        ("put", "/api/groups/{name}", "admin"),
+        "Replace a group",
+        200,
+        "Group",
+        "Group",
+    ),
+    route(
+        ("delete", "/api/groups/{name}", "admin"),
+        "Delete a group's declaration",
+        204,
+        "",
+        "",
+    ),
+    route(
+        ("get", "/api/redactions", "admin"),
+        "List redaction rules",
+        200,
+        "",
+        "page:Redaction",
+    ),
+    route(
+        ("post", "/api/redactions", "admin"),
+        "Create a redaction rule",
+        201,
+        "Redaction",
+        "Redaction",
+    ),
+    route(
+        ("get", "/api/redactions/{name}", "admin"),
+        "Show a redaction rule",
+        200,
+        "",
+        "Redaction",
+    ),
+    route(
+        ("put", "/api/redactions/{name}", "admin"),
+        "Replace a redaction rule",
+        200,
+        "Redaction",
+        "Redaction",
+    ),
+    route(
+        ("delete", "/api/redactions/{name}", "admin"),
+        "Delete a redaction rule",
+        204,
+        "",
+        "",
+    ),
+    route(
+        ("get", "/api/guardrails", "admin"),
+        "List guardrails",
+        200,
+        "",
+        "page:Guardrail",
+    ),
+    route(
+        ("post", "/api/guardrails", "admin"),
+        "Create a guardrail",
+        201,
+        "Guardrail",
+        "Guardrail",
+    ),
+    route(
+        ("get", "/api/guardrails/{name}", "admin"),
+        "Show a guardrail",
+        200,
+        "",
+        "Guardrail",
+    ),
+    route(
+        ("put", "/api/guardrails/{name}", "admin"),
+        "Replace a guardrail",
+        200,
+        "Guardrail",
+        "Guardrail",
+    ),
+    route(
+        ("delete", "/api/guardrails/{name}", "admin"),
+        "Delete a guardrail",
+        204,
+        "",
+        "",
+    ),
+    route(
+        ("get", "/api/tokens", "member"),
+        "List access tokens",
+        200,
+        "",
+        "page:Token",
+    ),
+    route(
+        ("post", "/api/tokens", "member"),
+        "Create an access token",
+        201,
+        "TokenTerms",
+        "Token",
+    ),
+    route(
+        ("delete", "/api/tokens/{id}", "member"),
+        "Revoke an access token",
+        204,
+        "",
+        "",
+    ),
+    route(("get", "/api/agents", "admin"), "List agents", 200, "", "page:Agent"),
+    route(
+        ("post", "/api/agents", "admin"),
+        "Create an enrol key for a pool",
+        201,
+        "AgentTerms",
+        "NewKey",
+    ),
+    route(("get", "/api/agents/{id}", "admin"), "Show an agent", 200, "", "Agent"),
+    route(("delete", "/api/agents/{id}", "admin"), "Remove an agent", 204, "", ""),
+    route(
+        ("get", "/api/dataplanes", "admin"),
+        "List data planes",
+        200,
+        "",
+        "page:DataPlane",
+    ),
+    route(
+        ("get", "/api/dataplanes/keys", "admin"),
+        "List enrol keys of data planes",
+        200,
+        "",
+        "page:Key",
+    ),
+    route(
+        ("post", "/api/dataplanes/keys", "admin"),
+        "Create an enrol key for a data plane",
+        201,
+        "KeyTerms",
+        "NewKey",
+    ),
+    route(
+        ("delete", "/api/dataplanes/keys/{id}", "admin"),
+        "Delete an enrol key",
+        204,
+        "",
+        "",
+    ),
+    route(
+        ("get", "/api/dataplanes/{id}", "admin"),
+        "Show a data plane",
+        200,
+        "",
+        "DataPlane",
+    ),
+    route(
+        ("delete", "/api/dataplanes/{id}", "admin"),
+        "Remove a data plane",
+        204,
+        "",
+        "",
+    ),
+    route(
+        ("post", "/api/apply", "admin"),
+        "Make the policy what a file says",
+        200,
+        "PolicyFile",
+        "Applied",
+    ),
+    route(
+        ("post", "/api/diff", "admin"),
+        "What a file would change",
+        200,
+        "PolicyFile",
+        "Applied",
+    ),
+    route(("get", "/api/export", "admin"), "The policy as a file", 200, "", "text"),
+    route(
+        ("get", "/api/policy", "admin"),
+        "The published generation",
+        200,
+        "",
+        "Policy",
+    ),
+    route(
+        ("get", "/api/sessions", "member"),
+        "List sessions",
+        200,
+        "",
+        "page:Session",
+    ),
+    route(
+        ("get", "/api/sessions/{id}", "member"),
+        "Show a session with its statements",
+        200,
+        "",
+        "Session",
+    ),
+    route(
+        ("get", "/api/sessions/{id}/events", "member"),
+        "Events of a session",
+        200,
+        "",
+        "page:Any",
+    ),
+    route(
+        ("get", "/api/sessions/{id}/recording", "member"),
+        "Recording of a session",
+        200,
+        "",
+        "page:Any",
+    ),
+    route(
+        ("get", "/api/plugins/audit/sessions", "member"),
+        "List sessions (seed's envelope)",
+        200,
+        "",
+        "SessionEnvelope",
+    ),
+    route(
+        ("get", "/api/plugins/audit/sessions/{id}", "member"),
+        "Show a session",
+        200,
+        "",
+        "Session",
+    ),
+    route(
+        ("get", "/api/plugins/audit/sessions/{id}/status", "member"),
+        "Whether a session is open",
+        200,
+        "",
+        "Any",
+    ),
+];
+
+/// Answers the request.
+pub fn handle() -> Json<Value> {
+    let mut paths: Map<String, Value> = Map::new();
+    for route in ROUTES {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Value::Object(methods) = path {
+            methods.insert(route.method.to_owned(), operation(route));
+        }
+    }
+    Json(json!({
+        "openapi": "3.1.0",
+        "info": {"title": "Sluice control plane", "version": env!("CARGO_PKG_VERSION"), "license": {"name": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": schemas(),
+        },
+    }))
+}
+
+fn operation(route: &Route) -> Value {
+    let mut operation = json!({
+        "summary": route.summary,
+        "description": format!("Role: {}.", route.role),
+        "operationId": operation_id(route),
+        "parameters": parameters(route),
+        "responses": responses(route),
+    });
+    if let Value::Object(fields) = &mut operation {
+        if route.role != "open" {
+            fields.insert("security".to_owned(), json!([{"token": []}]));
+        }
+        if !route.request.is_empty() {
+            let content = json!({"application/json": {"schema": reference(route.request)}});
+            fields.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+        }
+    }
+    operation
+}
+
+fn operation_id(route: &Route) -> String {
+    let words = route.path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
+    std::iter::once(route.method).chain(words).collect::<Vec<_>>().join("_")
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let in_path = route
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<Value> = in_path
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+        .collect();
+    let mut query: Vec<(&str, &str)> = Vec::new();
+    if route.answer.starts_with("page:") || route.answer == "SessionEnvelope" {
+        query.extend([("limit", "integer"), ("cursor", "string")]);
+    }
+    if matches!(route.answer, "page:Session" | "SessionEnvelope") {
+        query.extend([
+            ("user", "string"),
+            ("connection", "string"),
+            ("status", "string"),
+            ("since", "string"),
+            ("until", "string"),
+        ]);
+    }
+    if route.answer == "Session" {
+        query.push(("statements_max", "integer"));
+    }
+    if route.answer == "page:Token" {
+        query.push(("user", "string"));
+    }
+    if is_object(route.path) && matches!(route.method, "put" | "delete") {
+        query.push(("force", "boolean"));
+    }
+    parameters.extend(
+        query
+            .iter()
+            .map(|(name, kind)| json!({"name": name, "in": "query", "schema": {"type": kind}})),
+    );
+    parameters
+}
+
+fn is_object(path: &str) -> bool {
+    path.ends_with("/{name}")
+}
+
+fn responses(route: &Route) -> Value {
+    let mut responses = Map::new();
+    let good = match route.answer {
+        "" => json!({"description": "done"}),
+        "html" => json!({"description": "a page", "content": {"text/html": {"schema": {"type": "string"}}}}),
+        "text" => json!({"description": "a file", "content": {"text/plain": {"schema": {"type": "string"}}}}),
+        answer => json!({"description": "done", "content": {"application/json": {"schema": answer_schema(answer)}}}),
+    };
+    responses.insert(route.status.to_string(), good);
+    let mut problems: Vec<&str> = match route.role {
+        "open" => Vec::new(),
+        "admin" => vec!["401", "403"],
+        _ => vec!["401"],
+    };
+    if route.path.contains('{') || route.path == "/api/tokens" || route.path == "/api/agents" {
+        problems.push("404");
+    }
+    if !route.request.is_empty()
+        || route.answer.starts_with("page:")
+        || route.answer == "SessionEnvelope"
+        || route.path.contains('{')
+    {
+        problems.push("400");
+    }
+    if route.method != "get" {
+        problems.extend(["409", "413", "422"]);
+    }
+    if route.path == "/api/tokens" {
+        problems.push("403");
+    }
+    let body = json!({"application/problem+json": {"schema": reference("Problem")}});
+    for status in problems {
+        responses.insert(status.to_owned(), json!({"description": "refused", "content": body}));
+    }
+    if route.path == "/ready" {
+        responses.insert("503".to_owned(), json!({"description": "not ready"}));
+    }
+    Value::Object(responses)
+}
+
+fn answer_schema(answer: &str) -> Value {
+    match answer.strip_prefix("page:") {
+        Some(item) => json!({
+            "type": "object", "required": ["items", "next_cursor"],
+            "properties": {"items": {"type": "array", "items": reference(item)}, "next_cursor": {"type": ["string", "null"]}},
+        }),
+        None => reference(answer),
+    }
+}
+
+fn reference(name: &str) -> Value {
+    match name {
+        "Any" => json!({"type": "object"}),
+        name => json!({"$ref": format!("#/components/schemas/{name}")}),
+    }
+}
+
+/// `name:type` words into an object schema; `!` after the name means required, types are those of [`property`].
+fn object(words: &str) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for word in words.split_whitespace() {
+        let (name, kind) = word.split_once(':').unwrap_or((word, "text"));
+        let plain = name.trim_end_matches('!');
+        if plain != name {
+            required.push(plain);
+        }
+        properties.insert(plain.to_owned(), property(kind));
+    }
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+fn property(kind: &str) -> Value {
+    match kind {
+        "text" => json!({"type": "string"}),
+        "text?" => json!({"type": ["string", "null"]}),
+        "texts" => json!({"type": "array", "items": {"type": "string"}}),
+        "texts1" => json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+        "number" => json!({"type": "integer"}),
+        "number?" => json!({"type": ["integer", "null"]}),
+        "flag" => json!({"type": "boolean"}),
+        "objects" => json!({"type": "array", "items": {"type": "object"}}),
+        "object?" => json!({"type": ["object", "null"]}),
+        words => match words.split_once('|') {
+            Some(_) => json!({"type": "string", "enum": words.split('|').collect::<Vec<_>>()}),
+            None => json!({"type": "array", "items": reference(words)}),
+        },
+    }
+}
+
+fn schemas() -> Value {
+    let known = " id managed_by:api|policy|bootstrap created_at updated_at";
+    let with = |words: &str| object(&format!("{words}{known}"));
+    json!({
+        "Problem": object("type! title! status!:number detail! errors:objects"),
+        "UserInfo": object("id! name! email:text? role!:admin|member groups!:texts"),
+        "Names": {"type": "array", "items": {"type": "string"}},
+        "Pool": with("name! description agents:number agents_connected:number"),
+        "Group": with("name! description members:texts"),
+        "User": with("name! email groups:texts status:active|inactive"),
+        "Redaction": with("name! detect:texts1 columns:texts1 custom:objects mask mode:enforce|analyse \
+            on_error:close|blank_field|pass except_groups:texts1 unattributed:scan|mask"),
+        "GuardrailRule": object("deny:texts1 review:texts1 deny_pattern message reviewers:texts1"),
+        "Guardrail": with("name! rules!:GuardrailRule"),
+        "Connection": with("name! type! pool via host port:number database tls:disable|prefer|require|verify-full tls_ca \
+            username password groups:texts1 redact:texts1 guardrails:texts1 record:meta|statements|full \
+            audit:ordered|strict listen:text?"),
+        "TokenTerms": object("user name expires_at expires_in_seconds:number connections:texts1"),
+        "Token": object("id! token user! name! connections!:texts created_at! expires_at!:text? generation:number"),
+        "KeyTerms": object("expires_in_seconds:number uses_max:number note"),
+        "AgentTerms": object("pool! expires_in_seconds:number uses_max:number note"),
+        "Key": object("id! pool!:text? note! created_at! expires_at! uses_max!:number uses!:number"),
+        "NewKey": object("id! pool!:text? token! url! ca_sha256! gateways!:texts credentials! note! created_at! expires_at! \
+            uses_max!:number uses!:number"),
+        "Agent": object("id! name! pool! status!:connected|disconnected links!:number version! enrolled_at! \
+            last_seen_at!:text? certificate_expires_at!"),
+        "DataPlane": object("id! name! connected!:flag version! backend! generation!:number generation_published!:number \
+            enforced!:flag cores!:objects agents!:number last_ack_at!:text? nack!:object? enrolled_at! last_seen_at!:text? \
+            certificate_expires_at!"),
+        "PolicyFile": object("policy! dry_run:flag adopt:flag"),
+        "Applied": object("applied!:flag generation!:number changes!:objects unchanged!:number warnings!:texts"),
+        "Policy": object("generation!:number issued_at! expires_at! snapshot_bytes!:number policy_key! ca_sha256! ca_pem!"),
+        "Session": object("id! user! user_id! token_id! connection! type! database! client_addr! application_name! dataplane! \
+            generation!:number status!:open|closed started_at! ended_at!:text? duration_micros!:number? end_cause!:text? \
+            end_message!:text? unclean!:flag events_missing!:number statement_count!:number denied_count!:number \
+            failed_count!:number rows!:number bytes_to_target!:number bytes_to_client!:number findings!:objects \
+            statements:objects statements_truncated:flag"),
+        "SessionEnvelope": object("data!:Session total!:number has_next_page!:flag"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_leads_to_a_schema() {
+        let Json(document) = handle();
+        let text = document.to_string();
+        let names = schemas();
+        for part in text.split("#/components/schemas/").skip(1) {
+            let name = part.split('"').next().unwrap();
+            assert!(names.get(name).is_some(), "{name}");
+        }
+        assert_eq!(
+            document["paths"]
+                .as_object()
+                .unwrap()
+                .values()
+                .map(|p| p.as_object().unwrap().len())
+                .sum::<usize>(),
+            ROUTES.len()
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! `GET /`: connections and recent sessions on one page, rendered here, without scripts.
+
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::App;
+use crate::audit::view::SessionView;
+use crate::domain::model::{Connection, Entry};
+use crate::http::auth::Caller;
+use crate::http::objects::may_connect;
+use crate::http::problem::Problem;
+use crate::store::sessions::SessionFilter;
+
+/// Sessions on the page.
+const SESSIONS_SHOWN: usize = 50;
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1a1a1a;\
+background:#fff}table{border-collapse:collapse;width:100%;margin-bottom:2rem}th,td{text-align:left;padding:.35rem .8rem .35rem 0;\
+border-bottom:1px solid #ddd;vertical-align:top}code{font-size:90%}@media(prefers-color-scheme:dark){body{background:#161616;\
+color:#e6e6e6}th,td{border-color:#383838}a{color:#8ab4f8}}";
+
+/// Answers the request. A browser without a token is asked for one.
+pub async fn handle(app: &App, caller: Result<Caller, Problem>) -> Result<Response, Problem> {
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(Problem::Unauthenticated) => return Ok(ask()),
+        Err(other) => return Err(other),
+    };
+    let state = app.publisher.state();
+    let seen: Vec<(&Entry, &Connection)> = state
+        .catalog
+        .connections()
+        .filter(|(_, connection)| match &caller {
+            Caller::Admin => true,
+            Caller::Member(member) => may_connect(member, connection),
+        })
+        .collect();
+    let user_id = match &caller {
+        Caller::Admin => None,
+        Caller::Member(member) => Some(member.user_id.clone()),
+    };
+    let filter = SessionFilter {
+        user_id,
+        ..SessionFilter::default()
+    };
+    let sessions = app
+        .store
+        .sessions(&filter, SESSIONS_SHOWN)
+        .await?
+        .into_iter()
+        .map(SessionView::from)
+        .collect::<Vec<_>>();
+    let body = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+         <title>Sluice</title><style>{STYLE}</style><h1>Sluice</h1>\
+         <p>Policy generation {}. The API is described at <a href=/api/openapi.json>/api/openapi.json</a>.</p>\
+         <h2>Connections</h2>{}<h2>Recent sessions</h2>{}</html>",
+        state.generation,
+        connections(&seen),
+        table(&sessions),
+    );
+    let policy = [(
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'unsafe-inline'",
+    )];
+    Ok((policy, Html(body)).into_response())
+}
+
+fn ask() -> Response {
+    let challenge = [(
+        header::WWW_AUTHENTICATE,
+        "Basic realm=\"Sluice: any name, your token as password\"",
+    )];
+    (StatusCode::UNAUTHORIZED, challenge, "a token is needed\n").into_response()
+}
+
+fn connections(connections: &[(&Entry, &Connection)]) -> String {
+    if connections.is_empty() {
+        return "<p>There are none yet. <code>sluice apply -f policy.toml</code> makes them.</p>".to_owned();
+    }
+    let rows = connections.iter().map(|(_, c)| {
+        let through = c
+            .pool
+            .as_ref()
+            .map_or_else(|| "direct".to_owned(), |pool| format!("pool {pool}"));
+        cells(&[
+            &c.name,
+            "postgres",
+            &through,
+            &c.groups.join(", "),
+            &c.redact.join(", "),
+            &c.guardrails.join(", "),
+        ])
+    });
+    let head = "<tr><th>name<th>type<th>through<th>groups<th>redaction<th>guardrails";
+    format!("<table>{head}{}</table>", rows.collect::<String>())
+}
+
+fn table(sessions: &[SessionView]) -> String {
+    if sessions.is_empty() {
+        return "<p>There are none yet.</p>".to_owned();
+    }
+    let rows = sessions.iter().map(|s| {
+        let found = s
+            .findings
+            .iter()
+            .map(|f| format!("{} {}", f.count, f.detector))
+            .collect::<Vec<_>>()
+            .join(", ");
+        cells(&[
+            s.started_at.as_deref().unwrap_or_default(),
+            &s.user,
+            &s.connection,
+            s.status,
+            &s.statement_count.to_string(),
+            &s.denied_count.to_string(),
+            &s.rows.to_string(),
+            &found,
+            &s.id,
+        ])
+    });
+    let head = "<tr><th>start<th>user<th>connection<th>status<th>statements<th>denied<th>rows<th>found<th>id";
+    format!("<table>{head}{}</table>", rows.collect::<String>())
+}
+
+fn cells(texts: &[&str]) -> String {
+    let cells: String = texts.iter().map(|text| format!("<td>{}", escaped(text))).collect();
+    format!("<tr>{cells}")
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_users_wrote_cannot_become_markup() {
+        assert_eq!(
+            cells(&["<script>alert('x')</script>&\""]),
+            "<tr><td>&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;"
+        );
+    }
+}

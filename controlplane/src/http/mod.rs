@@ -1,0 +1,322 @@
+//! The REST API and the page: one folder per resource, one file per endpoint, and the router that leads to them.
+
+pub mod agents;
+pub mod auth;
+pub mod dataplanes;
+pub mod input;
+pub mod keys;
+pub mod meta;
+pub mod objects;
+pub mod policy;
+pub mod problem;
+pub mod sessions;
+pub mod tokens;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::routing::{delete, get, post};
+use axum::{Json, response::Response};
+
+use self::auth::{Admin, Caller};
+use self::input::{Object, PageParams, Params};
+use self::keys::Holder;
+use self::objects::ForceParams;
+use self::problem::Problem;
+use crate::App;
+use crate::domain::check;
+use crate::domain::model::Kind;
+use crate::limits::REQUEST_BYTES_MAX;
+use crate::store::enrolment::Role;
+
+type Shared = State<Arc<App>>;
+
+/// All routes.
+pub fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new();
+    for (segment, kind) in [
+        ("pools", Kind::Pool),
+        ("connections", Kind::Connection),
+        ("users", Kind::User),
+        ("groups", Kind::Group),
+        ("redactions", Kind::Redaction),
+        ("guardrails", Kind::Guardrail),
+    ] {
+        router = router.merge(object_routes(segment, kind));
+    }
+    router
+        .merge(enrolment_routes())
+        .merge(token_routes())
+        .merge(policy_routes())
+        .merge(session_routes())
+        .merge(meta_routes())
+        .fallback(|| async { Problem::NotFound("there is no such route".to_owned()) })
+        .method_not_allowed_fallback(|| async { Problem::NotFound("the route has no such method".to_owned()) })
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .with_state(app)
+}
+
+fn object_routes(segment: &str, kind: Kind) -> Router<Arc<App>> {
+    let list = move |caller: Caller, State(app): Shared, Params(page): Params<PageParams>| async move {
+        objects::list::handle(&app, kind, caller, page).await
+    };
+    let create = move |_: Admin, State(app): Shared, Object(body): Object| async move {
+        objects::create::handle(&app, kind, body).await
+    };
+    let show = move |caller: Caller, State(app): Shared, Path(name): Path<String>| async move {
+        objects::show::handle(&app, kind, caller, &name).await
+    };
+    let update =
+        move |_: Admin,
+              State(app): Shared,
+              Path(name): Path<String>,
+              Params(force): Params<ForceParams>,
+              Object(body): Object| async move { objects::update::handle(&app, kind, &name, force, body).await };
+    let delete = move |_: Admin, State(app): Shared, Path(name): Path<String>, Params(force): Params<ForceParams>| async move {
+        objects::delete::handle(&app, kind, &name, force).await
+    };
+    Router::new()
+        .route(&format!("/api/{segment}"), get(list).post(create))
+        .route(
+            &format!("/api/{segment}/{{name}}"),
+            get(show).put(update).delete(delete),
+        )
+}
+
+fn enrolment_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/pools/{name}/agents", get(pool_agents))
+        .route("/api/pools/{name}/keys", get(pool_keys).post(pool_key))
+        .route("/api/pools/{name}/keys/{id}", delete(pool_key_delete))
+        .route("/api/dataplanes/keys", get(dataplane_keys).post(dataplane_key))
+        .route("/api/dataplanes/keys/{id}", delete(dataplane_key_delete))
+        .route("/api/agents", get(agent_list).post(agent_create))
+        .route("/api/agents/{id}", get(agent_show).delete(agent_delete))
+        .route("/api/dataplanes", get(dataplane_list))
+        .route("/api/dataplanes/{id}", get(dataplane_show).delete(dataplane_delete))
+}
+
+async fn pool_agents(
+    _: Admin,
+    State(app): Shared,
+    Path(name): Path<String>,
+    Params(page): Params<PageParams>,
+) -> Result<Response, Problem> {
+    let holder = Holder::pool(&app, &name)?;
+    agents::list::handle(&app, Some(&holder.pool), page)
+        .await
+        .map(axum::response::IntoResponse::into_response)
+}
+
+async fn pool_keys(
+    _: Admin,
+    State(app): Shared,
+    Path(name): Path<String>,
+    Params(page): Params<PageParams>,
+) -> Result<input::Page<keys::View>, Problem> {
+    keys::list::handle(&app, Holder::pool(&app, &name)?, page).await
+}
+
+async fn pool_key(
+    _: Admin,
+    State(app): Shared,
+    Path(name): Path<String>,
+    body: Object,
+) -> Result<(axum::http::StatusCode, Json<keys::create::Created>), Problem> {
+    keys::create::handle(&app, Holder::pool(&app, &name)?, body).await
+}
+
+async fn pool_key_delete(
+    _: Admin,
+    State(app): Shared,
+    Path((name, id)): Path<(String, String)>,
+) -> Result<axum::http::StatusCode, Problem> {
+    keys::delete::handle(&app, Holder::pool(&app, &name)?, &id).await
+}
+
+async fn dataplane_keys(
+    _: Admin,
+    State(app): Shared,
+    Params(page): Params<PageParams>,
+) -> Result<input::Page<keys::View>, Problem> {
+    keys::list::handle(&app, Holder::dataplanes(), page).await
+}
+
+async fn dataplane_key(
+    _: Admin,
+    State(app): Shared,
+    body: Object,
+) -> Result<(axum::http::StatusCode, Json<keys::create::Created>), Problem> {
+    keys::create::handle(&app, Holder::dataplanes(), body).await
+}
+
+async fn dataplane_key_delete(
+    _: Admin,
+    State(app): Shared,
+    Path(id): Path<String>,
+) -> Result<axum::http::StatusCode, Problem> {
+    keys::delete::handle(&app, Holder::dataplanes(), &id).await
+}
+
+async fn agent_list(
+    _: Admin,
+    State(app): Shared,
+    Params(page): Params<PageParams>,
+) -> Result<input::Page<agents::View>, Problem> {
+    agents::list::handle(&app, None, page).await
+}
+
+/// The seed's way to make an agent: a key for the pool that the body names.
+async fn agent_create(
+    _: Admin,
+    State(app): Shared,
+    Object(mut body): Object,
+) -> Result<(axum::http::StatusCode, Json<keys::create::Created>), Problem> {
+    let Some(serde_json::Value::String(pool)) = body.remove("pool") else {
+        return Err(Problem::Request("pool: is missing".to_owned()));
+    };
+    keys::create::handle(&app, Holder::pool(&app, &pool)?, Object(body)).await
+}
+
+async fn agent_show(_: Admin, State(app): Shared, Path(id): Path<String>) -> Result<Json<agents::View>, Problem> {
+    agents::show::handle(&app, &id).await
+}
+
+async fn agent_delete(_: Admin, State(app): Shared, Path(id): Path<String>) -> Result<axum::http::StatusCode, Problem> {
+    agents::delete::handle(&app, Role::Agent, &id).await
+}
+
+async fn dataplane_list(
+    _: Admin,
+    State(app): Shared,
+    Params(page): Params<PageParams>,
+) -> Result<input::Page<dataplanes::View>, Problem> {
+    dataplanes::list::handle(&app, page).await
+}
+
+async fn dataplane_show(
+    _: Admin,
+    State(app): Shared,
+    Path(id): Path<String>,
+) -> Result<Json<dataplanes::View>, Problem> {
+    dataplanes::show::handle(&app, &id).await
+}
+
+async fn dataplane_delete(
+    _: Admin,
+    State(app): Shared,
+    Path(id): Path<String>,
+) -> Result<axum::http::StatusCode, Problem> {
+    agents::delete::handle(&app, Role::Dataplane, &id).await
+}
+
+fn token_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route(
+            "/api/tokens",
+            get(
+                |caller: Caller, State(app): Shared, Params(params): Params<tokens::list::ListParams>| async move {
+                    tokens::list::handle(&app, caller, params).await
+                },
+            )
+            .post(|caller: Caller, State(app): Shared, body: Object| async move {
+                tokens::create::handle(&app, caller, body).await
+            }),
+        )
+        .route(
+            "/api/tokens/{id}",
+            delete(
+                |caller: Caller, State(app): Shared, Path(id): Path<String>| async move {
+                    tokens::delete::handle(&app, caller, &id).await
+                },
+            ),
+        )
+}
+
+fn policy_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route(
+            "/api/apply",
+            post(|_: Admin, State(app): Shared, body: Object| async move {
+                policy::apply::handle(&app, policy::apply::read(body)?).await.map(Json)
+            }),
+        )
+        .route(
+            "/api/diff",
+            post(|_: Admin, State(app): Shared, body: Object| async move {
+                let wish = policy::apply::Wish {
+                    dry_run: true,
+                    ..policy::apply::read(body)?
+                };
+                policy::apply::handle(&app, wish).await.map(Json)
+            }),
+        )
+        .route(
+            "/api/export",
+            get(|_: Admin, State(app): Shared| async move { policy::export::handle(&app).await }),
+        )
+        .route(
+            "/api/policy",
+            get(|_: Admin, State(app): Shared| async move { policy::show::handle(&app) }),
+        )
+        .route(
+            "/api/users/groups",
+            get(|_: Admin, State(app): Shared| async move { Json(check::group_names(&app.publisher.state().catalog)) }),
+        )
+}
+
+fn session_routes() -> Router<Arc<App>> {
+    use sessions::{events, list, plugin, recording, show};
+    let shown = |caller: Caller,
+                 State(app): Shared,
+                 Path(id): Path<String>,
+                 Params(params): Params<show::ShowParams>| async move {
+        show::handle(&app, caller, &id, params).await
+    };
+    Router::new()
+        .route(
+            "/api/sessions",
+            get(|caller: Caller, State(app): Shared, Params(params): Params<list::ListParams>| async move {
+                list::handle(&app, caller, params).await
+            }),
+        )
+        .route("/api/sessions/{id}", get(shown))
+        .route(
+            "/api/sessions/{id}/events",
+            get(|caller: Caller, State(app): Shared, Path(id): Path<String>, Params(page): Params<PageParams>| async move {
+                events::handle(&app, caller, &id, page).await
+            }),
+        )
+        .route(
+            "/api/sessions/{id}/recording",
+            get(|caller: Caller, State(app): Shared, Path(id): Path<String>, Params(page): Params<PageParams>| async move {
+                recording::handle(&app, caller, &id, page).await
+            }),
+        )
+        .route(
+            "/api/plugins/audit/sessions",
+            get(|caller: Caller, State(app): Shared, Params(params): Params<list::ListParams>| async move {
+                plugin::list(&app, caller, params).await
+            }),
+        )
+        .route("/api/plugins/audit/sessions/{id}", get(shown))
+        .route(
+            "/api/plugins/audit/sessions/{id}/status",
+            get(|caller: Caller, State(app): Shared, Path(id): Path<String>| async move {
+                plugin::status(&app, caller, &id).await
+            }),
+        )
+}
+
+fn meta_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/liveness", get(|| async { meta::health::liveness() }))
+        .route("/ready", get(|State(app): Shared| async move { meta::health::ready(&app).await }))
+        .route("/api/openapi.json", get(|| async { meta::openapi::handle() }))
+        .route("/api/userinfo", get(|caller: Caller| async move { meta::userinfo::handle(caller) }))
+        .route(
+            "/",
+            get(|State(app): Shared, caller: Result<Caller, Problem>| async move { meta::page::handle(&app, caller).await }),
+        )
+}

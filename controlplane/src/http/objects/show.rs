@@ -1,0 +1,28 @@
+//! `GET /api/{objects}/{name}`: one object; to a member, a connection that it may not open does not exist.
+
+use axum::Json;
+use serde_json::{Map, Value};
+
+use super::{find, may_connect, view, view_for_member};
+use crate::App;
+use crate::domain::model::{Body, Kind};
+use crate::http::auth::Caller;
+use crate::http::problem::Problem;
+
+/// Answers the request.
+pub async fn handle(app: &App, kind: Kind, caller: Caller, name: &str) -> Result<Json<Map<String, Value>>, Problem> {
+    let state = app.publisher.state();
+    match caller {
+        Caller::Admin => Ok(Json(view(app, &state, find(&state, kind, name)?).await?)),
+        Caller::Member(member) if kind == Kind::Connection => {
+            let entry = find(&state, kind, name)?;
+            match &entry.body {
+                Body::Connection(connection) if may_connect(&member, connection) => {
+                    Ok(Json(view_for_member(entry, connection)))
+                }
+                _ => Err(Problem::missing(kind.name(), name)),
+            }
+        }
+        Caller::Member(_) => Err(Problem::Forbidden),
+    }
+}

@@ -1,0 +1,5 @@
+//! `/api/apply`, `/api/diff`, `/api/export`, `/api/policy`: the policy as a whole.
+
+pub mod apply;
+pub mod export;
+pub mod show;

@@ -1,0 +1,72 @@
+//! `GET /api/sessions`: sessions, newest first, by user, connection, status and time.
+
+use serde::Deserialize;
+
+use crate::App;
+use crate::audit::view::{SessionView, id_bytes, id_text};
+use crate::http::auth::Caller;
+use crate::http::input::{Page, PageParams, time_micros};
+use crate::http::problem::Problem;
+use crate::store::sessions::{SessionFilter, SessionRow};
+
+/// Query parameters.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ListParams {
+    pub user: Option<String>,
+    pub connection: Option<String>,
+    pub status: Option<String>,
+    pub since: Option<String>,
+    pub until: Option<String>,
+    pub limit: Option<usize>,
+    pub cursor: Option<String>,
+}
+
+/// Answers the request.
+pub async fn handle(app: &App, caller: Caller, params: ListParams) -> Result<Page<SessionView>, Problem> {
+    let limit = PageParams {
+        limit: params.limit,
+        cursor: None,
+    }
+    .limit()?;
+    let rows = app.store.sessions(&filter(&caller, &params)?, limit + 1).await?;
+    Ok(Page::new(rows, limit, cursor_of).map(SessionView::from))
+}
+
+/// What the parameters ask for, narrowed to what the caller may see.
+pub(super) fn filter(caller: &Caller, params: &ListParams) -> Result<SessionFilter, Problem> {
+    let open = match params.status.as_deref() {
+        None => None,
+        Some("open") => Some(true),
+        Some("closed") => Some(false),
+        Some(_) => return Err(Problem::Request("status must be open or closed".to_owned())),
+    };
+    let moment = |name: &str, text: &Option<String>| match text {
+        None => Ok(None),
+        Some(text) => match time_micros(text) {
+            Some(micros) => Ok(Some(micros)),
+            None => Err(Problem::Request(format!("{name} must be a time in RFC 3339"))),
+        },
+    };
+    Ok(SessionFilter {
+        user: params.user.clone(),
+        user_id: match caller {
+            Caller::Admin => None,
+            Caller::Member(member) => Some(member.user_id.clone()),
+        },
+        connection: params.connection.clone(),
+        open,
+        since_micros: moment("since", &params.since)?,
+        until_micros: moment("until", &params.until)?,
+        after: params.cursor.as_deref().map(place_of).transpose()?,
+    })
+}
+
+fn cursor_of(row: &SessionRow) -> String {
+    format!("{}_{}", row.started_micros, id_text(&row.id))
+}
+
+fn place_of(cursor: &str) -> Result<(i64, Vec<u8>), Problem> {
+    let wrong = || Problem::Request("cursor must be one that was given".to_owned());
+    let (started, id) = cursor.split_once('_').ok_or_else(wrong)?;
+    Ok((started.parse().map_err(|_| wrong())?, id_bytes(id).ok_or_else(wrong)?))
+}

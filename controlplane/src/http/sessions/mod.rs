@@ -1,0 +1,36 @@
+//! `/api/sessions` and `/api/plugins/audit/sessions`: what was recorded. Members see their own sessions.
+
+pub mod events;
+pub mod list;
+pub mod plugin;
+pub mod recording;
+pub mod show;
+
+use super::auth::Caller;
+use super::problem::Problem;
+use crate::App;
+use crate::audit::ingest::events_of;
+use crate::audit::view::id_bytes;
+use crate::store::sessions::{SessionRow, StoredChunk};
+use proto::audit::Event;
+
+/// Chunks read from the store at once.
+const CHUNKS_AT_ONCE: usize = 64;
+
+/// The session, if the caller may see it.
+async fn find(app: &App, caller: &Caller, id: &str) -> Result<SessionRow, Problem> {
+    let missing = || Problem::missing("session", id);
+    let row = app
+        .store
+        .session(&id_bytes(id).ok_or_else(missing)?)
+        .await?
+        .ok_or_else(missing)?;
+    match caller {
+        Caller::Member(member) if member.user_id != row.user_id => Err(missing()),
+        _ => Ok(row),
+    }
+}
+
+fn decoded(chunk: &StoredChunk) -> Result<Vec<Event>, Problem> {
+    events_of(&chunk.content).map_err(|e| Problem::Internal(format!("stored events cannot be read: {e}")))
+}

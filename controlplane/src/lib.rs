@@ -1,0 +1,247 @@
+//! The control plane: policy, identities, snapshots for data planes, and the store of what sessions did.
+//!
+//! [`start`] opens everything and listens; [`Running`] tells the addresses and stops it in order.
+
+pub mod agents;
+pub mod audit;
+pub mod config;
+pub mod domain;
+pub mod http;
+pub mod limits;
+pub mod pki;
+mod private_file;
+pub mod publish;
+pub mod store;
+pub mod wire;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinHandle;
+
+use crate::agents::token::{self, Prefix};
+use crate::audit::intake::Intake;
+use crate::config::Config;
+use crate::domain::mistake::Mistake;
+use crate::http::policy::apply;
+use crate::http::problem::Problem;
+use crate::limits::DRAIN_SECONDS_MAX;
+use crate::pki::{Pki, PkiError};
+use crate::publish::progress::Progress;
+use crate::publish::{PublishError, Publisher};
+use crate::store::{Store, StoreError};
+
+/// Removals that wait for slow streams to notice.
+const REMOVALS_WAITING_MAX: usize = 64;
+
+/// Why the control plane did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{path}: {source}")]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{path} is used by another control plane")]
+    Locked { path: PathBuf },
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Bootstrap(#[from] agents::bootstrap::BootstrapError),
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("the policy file is refused:\n{}", .0.iter().map(|m| format!("  {m}")).collect::<Vec<_>>().join("\n"))]
+    PolicyFile(Vec<Mistake>),
+}
+
+/// Everything that requests and streams share.
+pub struct App {
+    pub config: Config,
+    pub store: Store,
+    pub pki: Arc<Pki>,
+    pub publisher: Arc<Publisher>,
+    pub progress: Progress,
+    pub intake: Intake,
+    /// Ids of agents and data planes at the moment of their removal.
+    pub removed: broadcast::Sender<String>,
+    /// What credentials files say.
+    pub control_url: String,
+    admin_sha256: Vec<u8>,
+}
+
+/// A control plane that serves.
+pub struct Running {
+    /// Bound address of the REST API.
+    pub api: SocketAddr,
+    /// Bound address of the control listener.
+    pub control: SocketAddr,
+    pub app: Arc<App>,
+    stop: watch::Sender<bool>,
+    serving: Vec<JoinHandle<()>>,
+    background: Vec<JoinHandle<()>>,
+    _lock: std::fs::File,
+}
+
+/// Opens keys and database, applies the policy file, and serves. When this returns, both listeners accept.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let lock = lock_data_dir(&config)?;
+    let pki = Arc::new(Pki::open(&config.data_dir.join("pki"), config.certificate_days)?);
+    let admin_sha256 = admin_token(&config)?;
+    let store = Store::open(&config.data_dir.join("controlplane.db")).await?;
+    let publisher = Publisher::open(store.clone(), pki.clone(), config.snapshot_max_age_seconds).await?;
+    let publisher = Arc::new(publisher);
+    let (api_listener, api) = listen(config.listen_api).await?;
+    let (control_listener, control) = listen(config.listen_control).await?;
+    let (tls, certificate) = pki::server_config(&pki)?;
+    let (intake, intake_task) = Intake::start(store.clone());
+    let app = Arc::new(App {
+        control_url: config
+            .control_url
+            .clone()
+            .unwrap_or_else(|| format!("https://{control}")),
+        admin_sha256,
+        store,
+        pki: pki.clone(),
+        publisher: publisher.clone(),
+        progress: Progress::default(),
+        intake,
+        removed: broadcast::Sender::new(REMOVALS_WAITING_MAX),
+        config,
+    });
+    if app.config.bootstrap_local {
+        agents::bootstrap::local(&app).await?;
+    }
+    apply_policy_file(&app).await?;
+    let stop = watch::Sender::new(false);
+    let serving = vec![
+        tokio::spawn(serve_api(app.clone(), api_listener, stop.subscribe())),
+        tokio::spawn(wire::serve(app.clone(), control_listener, tls, stop.subscribe())),
+    ];
+    let background = vec![
+        tokio::spawn(publisher.keep_fresh()),
+        tokio::spawn(pki::renew_server_certificate(pki, certificate)),
+        intake_task,
+    ];
+    Ok(Running {
+        api,
+        control,
+        app,
+        stop,
+        serving,
+        background,
+        _lock: lock,
+    })
+}
+
+impl Running {
+    /// Stops listening, ends streams and requests in order within [`DRAIN_SECONDS_MAX`], and closes the database.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(DRAIN_SECONDS_MAX);
+        for mut task in self.serving {
+            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+        for task in self.background {
+            task.abort();
+        }
+        self.app.store.close().await;
+    }
+}
+
+/// Two control planes on one directory would publish the same generations with different content.
+fn lock_data_dir(config: &Config) -> Result<std::fs::File, StartError> {
+    let file_error = |path: &PathBuf| {
+        let path = path.clone();
+        move |source| StartError::File { path, source }
+    };
+    private_file::make_dir(&config.data_dir).map_err(file_error(&config.data_dir))?;
+    let path = config.data_dir.join("controlplane.lock");
+    let file = std::fs::File::create(&path).map_err(file_error(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::Locked { path }),
+        Err(std::fs::TryLockError::Error(source)) => Err(StartError::File { path, source }),
+    }
+}
+
+/// Reads the administrator's token, or makes it on the first start; only its hash stays in memory.
+fn admin_token(config: &Config) -> Result<Vec<u8>, StartError> {
+    let path = config.data_dir.join("admin.token");
+    let file_error = |source| StartError::File {
+        path: path.clone(),
+        source,
+    };
+    let stored = private_file::read(&path).map_err(file_error)?;
+    let stored = stored
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .map(|text| text.trim().to_owned());
+    if let Some(token) = stored.filter(|token| token.starts_with(Prefix::Admin.text())) {
+        return Ok(token::sha256(&token));
+    }
+    let token = token::generate(Prefix::Admin)?;
+    private_file::write(&path, format!("{token}\n").as_bytes()).map_err(file_error)?;
+    Ok(token::sha256(&token))
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let error = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let bound = listener.local_addr().map_err(error)?;
+    Ok((listener, bound))
+}
+
+async fn apply_policy_file(app: &App) -> Result<(), StartError> {
+    let Some(path) = &app.config.policy_file else {
+        return Ok(());
+    };
+    let policy = std::fs::read_to_string(path).map_err(|source| StartError::File {
+        path: path.clone(),
+        source,
+    })?;
+    let wish = apply::Wish {
+        policy,
+        ..apply::Wish::default()
+    };
+    let applied = apply::handle(app, wish).await.map_err(|problem| match problem {
+        Problem::Policy(mistakes) | Problem::Conflict(_, mistakes) => StartError::PolicyFile(mistakes),
+        other => StartError::PolicyFile(vec![Mistake {
+            place: String::new(),
+            message: format!("{other:?}"),
+        }]),
+    })?;
+    for warning in &applied.warnings {
+        tracing::warn!("policy file: {warning}");
+    }
+    tracing::info!(
+        changes = applied.changes.len(),
+        generation = applied.generation,
+        "policy file applied"
+    );
+    Ok(())
+}
+
+async fn serve_api(app: Arc<App>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    let listener = listener.tap_io(|socket| {
+        let _ = socket.set_nodelay(true);
+    });
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = axum::serve(listener, http::router(app))
+        .with_graceful_shutdown(stopped)
+        .await
+    {
+        tracing::error!(%error, "the API ended");
+    }
+}

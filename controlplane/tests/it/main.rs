@@ -1,0 +1,9 @@
+//! The control plane as its callers see it: REST over HTTP/1.1, gRPC over TLS and HTTP/2, on real sockets.
+
+mod api;
+mod audit;
+mod enrolment;
+mod plane;
+mod policy;
+mod sync;
+mod wire_client;

@@ -1,0 +1,160 @@
+//! A control plane on free ports and a directory of its own, and a small HTTP client for it.
+
+use axum::body::Bytes;
+use controlplane::config::Config;
+use controlplane::{Running, StartError, start};
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// A running control plane.
+pub struct Plane {
+    pub running: Running,
+    pub dir: tempfile::TempDir,
+    pub admin: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub content_type: String,
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    /// The body, after a look at the status.
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        if self.text.is_empty() { Value::Null } else { self.json() }
+    }
+}
+
+/// A configuration on free ports.
+pub fn config(dir: &Path) -> Config {
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    Config {
+        listen_api: free,
+        listen_control: free,
+        ..Config::new(dir)
+    }
+}
+
+impl Plane {
+    /// Starts a fresh one.
+    pub async fn start() -> Plane {
+        Plane::start_with(|config| config).await
+    }
+
+    /// Starts a fresh one with changes to its configuration.
+    pub async fn start_with(change: impl FnOnce(Config) -> Config) -> Plane {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(change(config(dir.path()))).await.unwrap();
+        Plane::new(running, dir)
+    }
+
+    fn new(running: Running, dir: tempfile::TempDir) -> Plane {
+        let admin = std::fs::read_to_string(dir.path().join("admin.token"))
+            .unwrap()
+            .trim()
+            .to_owned();
+        Plane { running, dir, admin }
+    }
+
+    /// Stops it and starts it again on the same directory.
+    pub async fn restart(self) -> Plane {
+        let Plane { running, dir, .. } = self;
+        running.stop().await;
+        let running = start(config(dir.path())).await.unwrap();
+        Plane::new(running, dir)
+    }
+
+    /// Tries to start a second one on the same directory.
+    pub async fn second(&self) -> Result<Running, StartError> {
+        start(config(self.dir.path())).await
+    }
+
+    /// One request.
+    pub async fn call(&self, method: &str, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
+        let socket = tokio::net::TcpStream::connect(self.running.api).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "controlplane");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let body = body.map(|b| b.to_string()).unwrap_or_default();
+        let request = request.body(Full::new(Bytes::from(body))).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        let content_type = response
+            .headers()
+            .get("content-type")
+            .map(|v| v.to_str().unwrap().to_owned());
+        Answer {
+            status: response.status().as_u16(),
+            content_type: content_type.unwrap_or_default(),
+            text: String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap(),
+        }
+    }
+
+    /// A request of the administrator.
+    pub async fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        self.call(method, path, Some(&self.admin), body).await
+    }
+
+    /// Applies a policy file and returns the answer.
+    pub async fn apply(&self, policy: &str) -> Answer {
+        self.admin("POST", "/api/apply", Some(json!({"policy": policy}))).await
+    }
+
+    /// A new access token of a user.
+    pub async fn token(&self, user: &str) -> String {
+        let created = self
+            .admin("POST", "/api/tokens", Some(json!({"user": user})))
+            .await
+            .expect(201);
+        created["token"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A policy with one of everything.
+pub const POLICY: &str = r#"
+[[pool]]
+name = "office"
+[[user]]
+name = "alice"
+email = "alice@example.com"
+groups = ["engineering"]
+[[user]]
+name = "bob"
+[[redaction]]
+name = "personal"
+detect = ["EMAIL_ADDRESS"]
+[[guardrail]]
+name = "careful"
+rules = [{ deny = "delete-without-where", message = "say which" }]
+[[connection]]
+name = "orders"
+type = "postgres"
+pool = "office"
+host = "db.internal"
+database = "orders"
+username = "env:ORDERS_USER"
+password = "literal:hunter2"
+groups = ["engineering"]
+redact = ["personal"]
+guardrails = ["careful"]
+"#;
