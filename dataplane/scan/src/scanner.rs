@@ -4,6 +4,7 @@ use crate::cells::Cells;
 use crate::context::{Context, HotWords};
 use crate::custom::CustomSet;
 use crate::detect;
+use crate::detect::digits::{SCHEMES, Scheme};
 use crate::detect::phone::Plans;
 use crate::engine::Engine;
 use crate::limits::{
@@ -23,6 +24,7 @@ pub struct Scanner {
     /// Bits of [`crate::Region`].
     pub(crate) phone_regions: u64,
     pub(crate) phone_plans: Plans,
+    pub(crate) schemes: Vec<&'static Scheme>,
     ranks: Vec<u16>,
     report: Report,
 }
@@ -75,6 +77,7 @@ impl Scanner {
             custom,
             phone_regions,
             phone_plans: Plans::build(phone_regions),
+            schemes: SCHEMES.iter().filter(|scheme| enabled.has(scheme.detector)).collect(),
             ranks,
             report,
         })

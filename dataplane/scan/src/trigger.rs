@@ -1,7 +1,7 @@
 //! Which bytes deserve a closer look under a policy: one table look-up per byte, everything else is skipped.
 
 use crate::Detector::*;
-use crate::class::{WORD, is};
+use crate::class::{LETTER, WORD, is};
 use crate::detect::{self, Channel};
 use crate::scanner::Enabled;
 
@@ -49,19 +49,23 @@ impl Triggers {
         triggers
     }
 
-    /// The next triggering byte at or after `from`. A letter triggers only where a word begins.
+    /// The next triggering byte at or after `from`. A letter triggers only where a word begins; a digit there, or behind
+    /// two letters that begin a word.
     #[inline(always)]
     pub fn next(&self, bytes: &[u8], from: usize) -> Option<Next> {
         let rest = bytes.get(from..)?;
         let mut before = if from == 0 { 0 } else { bytes[from - 1] };
         for (offset, byte) in rest.iter().enumerate() {
-            if let Some(channel) = self.table[usize::from(*byte)]
-                && (channel != Channel::Word || !is(before, WORD))
-            {
-                return Some(Next {
-                    place: from + offset,
-                    channel,
-                });
+            if let Some(channel) = self.table[usize::from(*byte)] {
+                let place = from + offset;
+                let begins = match channel {
+                    Channel::Word => !is(before, WORD),
+                    Channel::Digits => !is(before, WORD) || two_letters_before(bytes, place),
+                    _ => true,
+                };
+                if begins {
+                    return Some(Next { place, channel });
+                }
             }
             before = *byte;
         }
@@ -82,4 +86,14 @@ impl Triggers {
             self.table[*byte as usize] = Some(channel);
         }
     }
+}
+
+/// A word of two letters so far stands before `place`.
+#[inline(always)]
+fn two_letters_before(bytes: &[u8], place: usize) -> bool {
+    let Some(behind) = place.checked_sub(2) else {
+        return false;
+    };
+    let letters = is(bytes[behind], LETTER) && is(bytes[behind + 1], LETTER);
+    letters && (behind == 0 || !is(bytes[behind - 1], WORD))
 }

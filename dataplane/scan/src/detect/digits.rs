@@ -72,8 +72,8 @@ pub(crate) fn hot_words(detector: Detector) -> &'static [&'static str] {
 
 /// Judges the number at `place`, whose first group has `len` digits, under every scheme of the policy.
 pub(crate) fn schemes(engine: &mut Engine<'_, '_>, place: usize, len: usize) {
-    for scheme in SCHEMES {
-        if !wanted(engine, scheme, len) {
+    for scheme in &engine.scanner().schemes {
+        if !wanted(scheme, len) {
             continue;
         }
         if len == scheme.digit_count {
@@ -86,8 +86,8 @@ pub(crate) fn schemes(engine: &mut Engine<'_, '_>, place: usize, len: usize) {
     }
 }
 
-fn wanted(engine: &Engine<'_, '_>, scheme: &Scheme, len: usize) -> bool {
-    engine.on(scheme.detector) && (len == scheme.digit_count || scheme.groups.first() == Some(&len))
+fn wanted(scheme: &Scheme, len: usize) -> bool {
+    len == scheme.digit_count || scheme.groups.first() == Some(&len)
 }
 
 fn compact(text: &Text<'_>, start: usize, scheme: &Scheme) -> Option<Hit> {

@@ -1,6 +1,6 @@
 //! The detectors, one file per family, and the channels that lead from a trigger byte to them.
 
-use crate::class::{DIGIT, WORD, is};
+use crate::class::{DIGIT, LETTER, WORD, is};
 use crate::engine::Engine;
 use crate::{Detector, Detector::*};
 
@@ -137,7 +137,9 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     if len == 4 && date_at(engine, place) {
         return place + DATE_BYTES;
     }
-    let grouped = matches!(next, b' ' | b'-' | b'.' | b'/' | b'(' | b')');
+    let behind = engine.text().bytes().get(end + 1).copied().unwrap_or(b'0');
+    let grouped = matches!(next, b' ' | b'-' | b'.' | b'/' | b'(' | b')')
+        && (behind.is_ascii_digit() || matches!(behind, b' ' | b'-' | b'.' | b'/' | b'('));
     if engine.on(CreditCardNumber) && card::possible(engine.text(), place, len, grouped) {
         engine.consider(CreditCardNumber, place, |text| card::verify(text, place));
     }
@@ -154,7 +156,9 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     if engine.on(IpAddress) && next == b'.' && len <= 3 {
         engine.consider(IpAddress, place, |text| network::ipv4(text, place));
     }
-    digits::schemes(engine, place, len);
+    if !engine.scanner().schemes.is_empty() {
+        digits::schemes(engine, place, len);
+    }
     end
 }
 
@@ -180,11 +184,12 @@ fn date_at(engine: &Engine<'_, '_>, place: usize) -> bool {
 /// Two letters and then digits: IBAN and its like.
 fn letters_before_digits(engine: &mut Engine<'_, '_>, place: usize, end: usize) {
     let text = engine.text();
-    let two_letters = text.before(place, 1).is_ascii_alphabetic() && text.before(place, 2).is_ascii_alphabetic();
-    if !two_letters || is(text.before(place, 3), WORD) {
+    let Some(start) = place.checked_sub(2).filter(|start| text.boundary_before(*start)) else {
+        return;
+    };
+    if !is(text.before(place, 1), LETTER) || !is(text.before(place, 2), LETTER) {
         return;
     }
-    let start = place - 2;
     if engine.on(IbanCode) && end - place >= 2 && iban::country_known(engine.text(), start) {
         engine.consider(IbanCode, start, |text| iban::verify(text, start));
     }

@@ -85,17 +85,20 @@ impl Dialled {
         };
         let mut place = from;
         while dialled.count < GROUPS_MAX {
-            let filled = dialled.total();
-            let end = text.short_run(place, DIGIT, DIGITS_MAX + 1 - filled);
+            let mut filled = dialled.total();
+            let mut end = place;
+            while filled < DIGITS_MAX && text.is(end, DIGIT) {
+                dialled.digits[filled] = text.at(end);
+                (filled, end) = (filled + 1, end + 1);
+            }
             let len = end - place;
-            if len == 0 || filled + len > DIGITS_MAX {
+            if len == 0 || text.is(end, DIGIT) {
                 break;
             }
-            dialled.digits[filled..filled + len].copy_from_slice(&text.bytes()[place..end]);
             let bounded = text.boundary_at(end) || text.at(end) == b'x';
             dialled.groups[dialled.count] = Group {
                 len,
-                total: filled + len,
+                total: filled,
                 end,
                 bounded,
                 ..group
@@ -396,11 +399,13 @@ impl Plans {
     }
 }
 
-/// End of the longest number that some region's plan allows. The layout is free, but no lone digits and no date.
+/// End of the longest number that some region's plan allows. The layout is free, but no lone digits, no date and no decimal
+/// number.
 fn plausible(dialled: &Dialled, plans: &Plans) -> Option<usize> {
     let lens = |k: usize| dialled.groups()[k].len;
     let date = dialled.count >= 3 && matches!((lens(0), lens(1), lens(2)), (4, 1 | 2, 1 | 2) | (1 | 2, 1 | 2, 4));
-    if date {
+    let decimal = dialled.count == 2 && dialled.groups()[1].separator == b'.';
+    if date || decimal {
         return None;
     }
     let ends = dialled
