@@ -2,7 +2,7 @@
 //!
 //! The control plane's connection and the agents' links run on the same driver: one task reads, one writes, one keeps time.
 
-use crate::limits::LINK_WRITE_BYTES_MAX;
+use crate::limits::{LINK_WRITE_BYTES_MAX, REFUSAL_WRITE_TIME_MAX};
 use crate::transport::Transport;
 use reactor::sync::Notify;
 use reactor::{Buf, Gather, Task};
@@ -142,7 +142,7 @@ impl Driver {
     }
 
     /// Ends the connection now.
-    pub fn abort(&self, why: &str) {
+    pub fn abort(self: &Rc<Self>, why: &str) {
         self.end(why.to_owned());
     }
 
@@ -150,7 +150,7 @@ impl Driver {
         reactor::now().duration_since(self.began)
     }
 
-    fn dispatch(&self) {
+    fn dispatch(self: &Rc<Self>) {
         loop {
             let event = self.mux.borrow_mut().poll_event();
             match event {
@@ -193,7 +193,7 @@ impl Driver {
         }
     }
 
-    fn end(&self, why: String) {
+    fn end(self: &Rc<Self>, why: String) {
         if self.ended.borrow().is_some() {
             return;
         }
@@ -207,7 +207,7 @@ impl Driver {
             });
         }
         self.closed.notify_all();
-        self.to_write.notify_one();
+        reactor::spawn(say_goodbye(self.clone()));
         for task in self.tasks.borrow_mut().drain(..) {
             task.abort();
         }
@@ -293,6 +293,22 @@ impl Drop for Stream {
             self.driver.to_write.notify_one();
         }
     }
+}
+
+/// Sends what the peer should still hear (GOAWAY, with the reason) and closes the socket.
+async fn say_goodbye(driver: Rc<Driver>) {
+    let mut gather = Gather::new();
+    driver
+        .mux
+        .borrow_mut()
+        .poll_transmit(&mut |chunk: Chunk| gather.push(chunk.0), LINK_WRITE_BYTES_MAX);
+    // The peer may be gone, which is often why we are here.
+    let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, async {
+        driver.transport.send(gather).await?;
+        driver.transport.shutdown().await;
+        std::io::Result::Ok(())
+    })
+    .await;
 }
 
 async fn read(driver: Rc<Driver>) {
