@@ -25,7 +25,7 @@ struct World {
     authority: Rc<Authority>,
     control: Control,
     gateway: Gateway,
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
     agent: JoinHandle<()>,
 }
@@ -46,7 +46,7 @@ impl World {
         let agent = tokio::task::spawn_local(async move {
             run(config, || (), async move { drop(stopped.await) }).await.unwrap();
         });
-        Self { authority, control, gateway, dir, stop: Some(stop), agent }
+        Self { authority, control, gateway, _dir: dir, stop: Some(stop), agent }
     }
 
     fn sign(&self, grant: &TargetGrant) -> SignedGrant {
