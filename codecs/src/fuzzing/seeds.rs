@@ -246,6 +246,7 @@ fn downstream() -> Vec<(&'static str, Vec<u8>)> {
         ("plus", no(&[&usual, &plus])),
         ("plain-where-tls-is-required", join(2, &[&usual])),
         ("stuffed", yes(&[&ssl, &usual])),
+        ("ssl-too-long", yes(&[&packet(SSL, b"\0"), b"x"])),
         ("ssl-twice", no(&[&ssl, &ssl])),
         ("ssl-in-tls", yes(&[&ssl, TLS_MARK, &ssl])),
         ("gss-twice", no(&[&gss, &gss])),

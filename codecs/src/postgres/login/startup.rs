@@ -42,9 +42,9 @@ pub(super) struct StartupPacket {
     pub options: Vec<String>,
 }
 
-/// Whether a complete packet is an SSLRequest.
+/// Whether a complete packet is an SSLRequest, and nothing more.
 pub(super) fn is_ssl_request(packet: &[u8]) -> bool {
-    packet.get(4..8) == Some(&SSL_REQUEST.to_be_bytes())
+    packet.len() == 8 && packet.get(4..) == Some(&SSL_REQUEST.to_be_bytes()[..])
 }
 
 /// Reads a complete packet, length field included.
