@@ -6,11 +6,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
-use socket2::SockAddr;
+use socket2::{SockAddr, SockRef};
 
+use crate::Gather;
 use crate::buf::pool::{LARGE, Pool, SMALL};
 use crate::executor::SharedInbox;
 use crate::limits;
@@ -103,7 +105,30 @@ impl Uring {
         for group in [SMALL, LARGE] {
             uring.register_buffers(group)?;
         }
+        uring.check_silent_sends()?;
         Ok(uring)
+    }
+
+    /// Sends more than a socket takes, silently: only a kernel that reports the shortfall may be trusted when it
+    /// reports nothing.
+    fn check_silent_sends(&mut self) -> io::Result<()> {
+        const TOO_MANY_BYTES: usize = 1024 * 1024;
+        let (near, _far) = UnixStream::pair()?;
+        SockRef::from(&near).set_send_buffer_size(4096)?;
+        let mut state = SendState::new();
+        state.load(Gather::from(vec![0; TOO_MANY_BYTES]));
+        let fd = near.as_raw_fd();
+        self.send(Token::new(0, 0), fd, &mut state, Urgency::Unattended);
+        let mut completions = Vec::new();
+        while completions.is_empty() {
+            self.wait(false, &mut completions)?;
+        }
+        if completions.iter().all(|c| c.result < TOO_MANY_BYTES as i32) {
+            return Ok(());
+        }
+        // The kernel may still read the bytes.
+        std::mem::forget(state);
+        Err(io::Error::other("the kernel does not report a send that falls short"))
     }
 
     fn register_buffers(&mut self, group: u8) -> io::Result<()> {
