@@ -16,7 +16,6 @@ const COLUMNS: &[(&str, &str)] = &[
     ("DETECTOR", "detector"),
     ("START", "start"),
     ("END", "end"),
-    ("RULE", "rule"),
     ("ACTION", "action"),
 ];
 

@@ -9,6 +9,7 @@ pub mod meta;
 pub mod objects;
 pub mod policy;
 pub mod problem;
+pub mod redactions;
 pub mod sessions;
 pub mod tokens;
 
@@ -51,6 +52,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(policy_routes())
         .merge(session_routes())
         .merge(meta_routes())
+        .route("/api/redactions/{name}", post(redaction_test))
         .fallback(|| async { Problem::NotFound("there is no such route".to_owned()) })
         .method_not_allowed_fallback(|| async { Problem::NotFound("the route has no such method".to_owned()) })
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
@@ -82,6 +84,19 @@ fn object_routes(segment: &str, kind: Kind) -> Router<Arc<App>> {
             &format!("/api/{segment}/{{name}}"),
             get(show).put(update).delete(delete),
         )
+}
+
+/// `test` is the one name that takes a POST; the route of the objects has the other methods.
+async fn redaction_test(
+    _: Admin,
+    State(app): Shared,
+    Path(name): Path<String>,
+    body: Object,
+) -> Result<Json<redactions::test::Tested>, Problem> {
+    if name != "test" {
+        return Err(Problem::NotFound("the route has no such method".to_owned()));
+    }
+    redactions::test::handle(&app, body).await
 }
 
 fn enrolment_routes() -> Router<Arc<App>> {

@@ -8,14 +8,24 @@
 //!
 //! Nothing here does IO, reads a clock or rolls dice.
 
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod judge;
 pub mod limits;
 pub mod outgoing;
 pub mod policy;
+pub mod preview;
 pub mod tap;
 pub mod verdict;
 
+mod pipeline;
+mod plan;
+mod record;
 mod session;
+mod text;
+
+#[cfg(test)]
+mod tests;
 
 pub use codecs::codec::Direction;
 pub use judge::access as admit;

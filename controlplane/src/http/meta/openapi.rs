@@ -204,6 +204,13 @@ pub const ROUTES: &[Route] = &[
         "Redaction",
     ),
     route(
+        ("post", "/api/redactions/test", "admin"),
+        "What rules do to a text",
+        200,
+        "RedactionTest",
+        "RedactionTested",
+    ),
+    route(
         ("get", "/api/redactions/{name}", "admin"),
         "Show a redaction rule",
         200,
@@ -611,6 +618,8 @@ fn schemas() -> Value {
         "DataPlane": object("id! name! connected!:flag version! backend! generation!:number generation_published!:number \
             enforced!:flag cores!:objects agents!:number last_ack_at!:text? nack!:object? enrolled_at! last_seen_at!:text? \
             certificate_expires_at!"),
+        "RedactionTest": object("text! rules:texts connection"),
+        "RedactionTested": object("text! findings!:objects"),
         "PolicyFile": object("policy! dry_run:flag adopt:flag"),
         "Applied": object("applied!:flag generation!:number changes!:objects unchanged!:number warnings!:texts"),
         "Policy": object("generation!:number issued_at! expires_at! snapshot_bytes!:number policy_key! ca_sha256! ca_pem!"),
