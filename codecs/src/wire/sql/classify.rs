@@ -62,11 +62,7 @@ struct Classifier<'l, 'f, 'c, 'n> {
 }
 
 /// Finds the effects of `lexemes`.
-pub(super) fn classify(
-    lexemes: &[Lexeme<'_>],
-    mode: Mode,
-    context: &mut Context<'_>,
-) -> Classified {
+pub(super) fn classify(lexemes: &[Lexeme<'_>], mode: Mode, context: &mut Context<'_>) -> Classified {
     let mut classifier = Classifier {
         lexemes,
         mode,
@@ -233,9 +229,7 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
                 Lexeme::RightParen => depth -= 1,
                 Lexeme::Semicolon if depth == 0 => return false,
                 Lexeme::Word("where") if depth == 0 => return true,
-                Lexeme::Word("returning" | "loop" | "delete" | "insert" | "merge")
-                    if depth == 0 =>
-                {
+                Lexeme::Word("returning" | "loop" | "delete" | "insert" | "merge") if depth == 0 => {
                     return false;
                 }
                 _ => {}
@@ -383,9 +377,7 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
         let piece = self.lexemes.get(at..end).unwrap_or_default();
         self.found.effects |= match copy::parse(piece) {
             Some(copy) => copy_effects(&copy.spec),
-            None if matches!(piece.get(1), Some(Lexeme::Assign | Lexeme::Operator("="))) => {
-                Effects::NONE
-            }
+            None if matches!(piece.get(1), Some(Lexeme::Assign | Lexeme::Operator("="))) => Effects::NONE,
             None => Effects::COPY_IN | Effects::COPY_OUT | Effects::UNKNOWN,
         };
     }
@@ -455,9 +447,7 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
         for lexeme in arguments {
             self.found.code |= match lexeme {
                 Lexeme::Code(text) => code::effects(text, self.context),
-                Lexeme::Comma | Lexeme::Number | Lexeme::Word("true" | "false" | "null") => {
-                    Effects::NONE
-                }
+                Lexeme::Comma | Lexeme::Number | Lexeme::Word("true" | "false" | "null") => Effects::NONE,
                 _ => Effects::UNKNOWN,
             };
         }

@@ -274,16 +274,7 @@ impl<'f> Reader<'_, 'f> {
         let word = self.peek().map_or("", |lexeme| lexeme.word());
         let known = matches!(
             word,
-            "binary"
-                | "csv"
-                | "freeze"
-                | "header"
-                | "delimiter"
-                | "null"
-                | "quote"
-                | "escape"
-                | "encoding"
-                | "force"
+            "binary" | "csv" | "freeze" | "header" | "delimiter" | "null" | "quote" | "escape" | "encoding" | "force"
         );
         if !known {
             return Some(false);

@@ -157,9 +157,7 @@ impl Effects {
 
     /// The rule names of the effects in this set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        let inside = NAMES
-            .iter()
-            .filter(move |(_, effect)| self.contains(*effect));
+        let inside = NAMES.iter().filter(move |(_, effect)| self.contains(*effect));
         inside.map(|(rule, _)| *rule)
     }
 

@@ -169,11 +169,9 @@ impl<'t, 'b> Fingerprinter<'t, 'b> {
             Kind::Word => self.push_word(token),
             Kind::Number => self.push_literal(tag::NUMBER),
             Kind::Parameter => self.push_literal(tag::PARAMETER),
-            Kind::String
-            | Kind::EscapeString
-            | Kind::UnicodeString
-            | Kind::BitString
-            | Kind::DollarString => self.push_string(token),
+            Kind::String | Kind::EscapeString | Kind::UnicodeString | Kind::BitString | Kind::DollarString => {
+                self.push_string(token)
+            }
             Kind::QuotedIdentifier | Kind::UnicodeIdentifier => self.push_name(token),
             Kind::Operator => {
                 self.mark(tag::OPERATOR);
@@ -228,9 +226,7 @@ impl<'t, 'b> Fingerprinter<'t, 'b> {
             (Lead::Create, b"or") if state.words == 2 => Lead::CreateOr,
             (Lead::CreateOr, b"replace") if state.words == 3 => Lead::CreateOrReplace,
             (Lead::Create, b"function" | b"procedure") if state.words == 2 => Lead::Function,
-            (Lead::CreateOrReplace, b"function" | b"procedure") if state.words == 4 => {
-                Lead::Function
-            }
+            (Lead::CreateOrReplace, b"function" | b"procedure") if state.words == 4 => Lead::Function,
             (Lead::Function, _) => Lead::Function,
             _ => Lead::Plain,
         };

@@ -138,10 +138,7 @@ fn lexeme(tag: u8, payload: &[u8]) -> (Lexeme<'_>, usize) {
 fn open_ended<'f>(payload: &'f [u8], make: fn(&'f str) -> Lexeme<'f>) -> (Lexeme<'f>, usize) {
     let length = payload.iter().position(|byte| *byte < 0x20);
     let length = length.unwrap_or(payload.len());
-    (
-        make(text(payload.get(..length).unwrap_or_default())),
-        length,
-    )
+    (make(text(payload.get(..length).unwrap_or_default())), length)
 }
 
 fn sized<'f>(payload: &'f [u8], make: fn(&'f str) -> Lexeme<'f>) -> (Lexeme<'f>, usize) {
@@ -149,10 +146,7 @@ fn sized<'f>(payload: &'f [u8], make: fn(&'f str) -> Lexeme<'f>) -> (Lexeme<'f>,
         return (Lexeme::Unterminated, payload.len());
     };
     let length = (u32::from_le_bytes(*length) as usize).min(after.len());
-    (
-        make(text(after.get(..length).unwrap_or_default())),
-        4 + length,
-    )
+    (make(text(after.get(..length).unwrap_or_default())), 4 + length)
 }
 
 /// Fingerprints are made from UTF-8 text that was cut at ASCII characters only.

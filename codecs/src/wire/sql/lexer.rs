@@ -125,8 +125,8 @@ const fn classes() -> [u8; 256] {
             b'0'..=b'9' => PART | DIGIT | HEX,
             b'$' => PART,
             b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => SPACE,
-            b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'`' | b'?' | b'+' | b'-' | b'*'
-            | b'/' | b'%' | b'<' | b'>' | b'=' => OPERATOR,
+            b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'`' | b'?' | b'+' | b'-' | b'*' | b'/' | b'%' | b'<'
+            | b'>' | b'=' => OPERATOR,
             _ => 0,
         };
         byte += 1;

@@ -27,17 +27,12 @@ impl Names {
 
     /// Takes a name out again.
     pub(super) fn remove_unqualified(&mut self, name: &str) {
-        self.list
-            .retain(|known| known.schema.is_some() || known.name != name);
+        self.list.retain(|known| known.schema.is_some() || known.name != name);
     }
 
     /// The names, and [`Effects::UNKNOWN`] if there were too many.
     pub(super) fn finish(self) -> (Vec<Name>, Effects) {
-        let effects = if self.overflow {
-            Effects::UNKNOWN
-        } else {
-            Effects::NONE
-        };
+        let effects = if self.overflow { Effects::UNKNOWN } else { Effects::NONE };
         (self.list, effects)
     }
 }
@@ -89,10 +84,7 @@ pub(super) fn functions(lexemes: &[Lexeme<'_>], out: &mut Names) -> Effects {
         let Some(name) = called.name() else { continue };
         let (schema, first) = qualifier(lexemes, before);
         let word = first.checked_sub(1).and_then(|at| lexemes.get(at));
-        let introduced = matches!(
-            word.map_or("", |lexeme| lexeme.word()),
-            "into" | "references" | "copy"
-        );
+        let introduced = matches!(word.map_or("", |lexeme| lexeme.word()), "into" | "references" | "copy");
         if introduced || (schema.is_none() && not_a_call(called.word())) {
             continue;
         }

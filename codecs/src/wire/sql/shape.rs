@@ -27,9 +27,7 @@ pub(super) struct Shape {
 
 /// Reads a fingerprint.
 pub(super) fn shape(fingerprint: &[u8]) -> Shape {
-    let conforming = fingerprint
-        .first()
-        .is_some_and(|flags| flags & CONFORMING != 0);
+    let conforming = fingerprint.first().is_some_and(|flags| flags & CONFORMING != 0);
     let lexemes = lexemes(fingerprint);
     let mut functions = Names::default();
     let mut context = Context {
@@ -37,8 +35,7 @@ pub(super) fn shape(fingerprint: &[u8]) -> Shape {
         depth: 0,
         functions: &mut functions,
     };
-    let parsable = fingerprint.len() <= STATEMENT_PARSED_BYTES_MAX
-        && lexemes.len() <= STATEMENT_PARSED_TOKENS_MAX;
+    let parsable = fingerprint.len() <= STATEMENT_PARSED_BYTES_MAX && lexemes.len() <= STATEMENT_PARSED_TOKENS_MAX;
     let mut reading = Reading {
         effects: Effects::NONE,
         parsed: false,
@@ -76,9 +73,7 @@ impl Reading {
         match verb {
             _ if first == "with" || first.is_empty() => self.whole(lexemes, context),
             Verb::Explain => self.explain(lexemes, context),
-            Verb::Prepare if !prepares_transaction(lexemes) => {
-                self.behind(lexemes, "as", Verb::Prepare, context)
-            }
+            Verb::Prepare if !prepares_transaction(lexemes) => self.behind(lexemes, "as", Verb::Prepare, context),
             Verb::Declare => self.declare(lexemes, context),
             Verb::Copy => self.copy(lexemes, context),
             Verb::Do => {
@@ -132,13 +127,7 @@ impl Reading {
     }
 
     /// A statement behind the first `word` at the top level.
-    fn behind(
-        &mut self,
-        lexemes: &[Lexeme<'_>],
-        word: &str,
-        verb: Verb,
-        context: &mut Context<'_>,
-    ) {
+    fn behind(&mut self, lexemes: &[Lexeme<'_>], word: &str, verb: Verb, context: &mut Context<'_>) {
         self.effects |= verb.effects();
         match top_level(lexemes, word) {
             Some(at) => self.inner(lexemes.get(at + 1..).unwrap_or_default(), context),
@@ -204,9 +193,7 @@ impl Reading {
 /// What a `COPY` that was not understood may do beyond moving data.
 fn copy_words(lexemes: &[Lexeme<'_>]) -> Effects {
     let program = lexemes.iter().any(|lexeme| lexeme.word() == "program");
-    let file = lexemes
-        .iter()
-        .any(|lexeme| matches!(lexeme, Lexeme::Code(_)));
+    let file = lexemes.iter().any(|lexeme| matches!(lexeme, Lexeme::Code(_)));
     let mut effects = Effects::NONE;
     if program {
         effects |= Effects::COPY_PROGRAM;
@@ -219,9 +206,7 @@ fn copy_words(lexemes: &[Lexeme<'_>]) -> Effects {
 
 /// The verb of a statement; for `WITH` and parentheses the one behind them.
 fn leading_verb(lexemes: &[Lexeme<'_>]) -> Verb {
-    let open = lexemes
-        .iter()
-        .take_while(|lexeme| **lexeme == Lexeme::LeftParen);
+    let open = lexemes.iter().take_while(|lexeme| **lexeme == Lexeme::LeftParen);
     let rest = lexemes.get(open.count()..).unwrap_or_default();
     let word = rest.first().map_or("", |lexeme| lexeme.word());
     if word != "with" {
@@ -259,20 +244,13 @@ fn leading_verb(lexemes: &[Lexeme<'_>]) -> Verb {
 fn prepares_transaction(lexemes: &[Lexeme<'_>]) -> bool {
     matches!(
         lexemes,
-        [
-            Lexeme::Word("prepare"),
-            Lexeme::Word("transaction"),
-            Lexeme::String
-        ]
+        [Lexeme::Word("prepare"), Lexeme::Word("transaction"), Lexeme::String]
     )
 }
 
 fn defines_function(lexemes: &[Lexeme<'_>]) -> bool {
     let words = [1, 3].map(|at| lexemes.get(at).map_or("", |lexeme| lexeme.word()));
-    matches!(
-        words,
-        ["function" | "procedure", _] | ["or", "function" | "procedure"]
-    )
+    matches!(words, ["function" | "procedure", _] | ["or", "function" | "procedure"])
 }
 
 /// Place of the first `word` outside of parentheses.

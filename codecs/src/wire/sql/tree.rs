@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Insert, MergeAction, ObjectName, ObjectNamePart, OnConflictAction, OnInsert, Query, Select,
-    SetExpr, Statement, Visit, Visitor,
+    Insert, MergeAction, ObjectName, ObjectNamePart, OnConflictAction, OnInsert, Query, Select, SetExpr, Statement,
+    Visit, Visitor,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -19,8 +19,7 @@ use super::names::Names;
 use super::statement::TableName;
 
 /// Effects that the parser decides where it understands a statement.
-pub(super) const DECIDED: Effects =
-    Effects::DELETE_WITHOUT_WHERE.with(Effects::UPDATE_WITHOUT_WHERE);
+pub(super) const DECIDED: Effects = Effects::DELETE_WITHOUT_WHERE.with(Effects::UPDATE_WITHOUT_WHERE);
 
 /// What the parser understood.
 pub(super) struct Tree {
@@ -128,8 +127,7 @@ impl Visitor for Walk {
             ObjectNamePart::Function(_) => None,
         });
         if let Some(name) = parts.next() {
-            self.tables
-                .add(TableName::new(parts.next().as_deref(), &name));
+            self.tables.add(TableName::new(parts.next().as_deref(), &name));
         }
         ControlFlow::Continue(())
     }

@@ -22,10 +22,7 @@ const ROWS: &[Case] = &[
     ("(SELECT 1)", "select"),
     ("((SELECT 1) UNION (SELECT 2))", "select"),
     ("SELECT * FROM t FOR UPDATE", "lock-rows select"),
-    (
-        "SELECT * FROM t FOR NO KEY UPDATE OF t NOWAIT",
-        "lock-rows select",
-    ),
+    ("SELECT * FROM t FOR NO KEY UPDATE OF t NOWAIT", "lock-rows select"),
     ("SELECT * FROM t FOR SHARE SKIP LOCKED", "lock-rows select"),
     ("SELECT * FROM t FOR KEY SHARE", "lock-rows select"),
     ("SELECT * INTO t2 FROM t", "create select"),
@@ -43,10 +40,7 @@ const ROWS: &[Case] = &[
     ("UPDATE t SET a = 1", "update update-without-where"),
     ("UPDATE ONLY t SET a = 1", "update update-without-where"),
     ("UPDATE ONLY (t) SET a = 1 WHERE b = 2", "update"),
-    (
-        "UPDATE public.t AS x SET a = 1 FROM u WHERE x.id = u.id",
-        "update",
-    ),
+    ("UPDATE public.t AS x SET a = 1 FROM u WHERE x.id = u.id", "update"),
     (
         "UPDATE t x SET (a, b) = (SELECT 1, 2 WHERE true)",
         "select update update-without-where",
@@ -95,38 +89,20 @@ const DISGUISED: &[Case] = &[
     ("DELETE/**/FROM/**/t", "delete delete-without-where"),
     ("dElEtE\nfRoM\tt", "delete delete-without-where"),
     ("-- hi\nDELETE FROM t", "delete delete-without-where"),
-    (
-        "/* /* */ DELETE FROM a */ DELETE FROM t",
-        "delete delete-without-where",
-    ),
-    (
-        "DELETE FROM t -- WHERE id = 1",
-        "delete delete-without-where",
-    ),
-    (
-        "DELETE FROM t /* WHERE id = 1 */",
-        "delete delete-without-where",
-    ),
+    ("/* /* */ DELETE FROM a */ DELETE FROM t", "delete delete-without-where"),
+    ("DELETE FROM t -- WHERE id = 1", "delete delete-without-where"),
+    ("DELETE FROM t /* WHERE id = 1 */", "delete delete-without-where"),
     ("DELETE FROM t; -- WHERE", "delete delete-without-where"),
     ("\u{c}DELETE\u{b}FROM\rt", "delete delete-without-where"),
     ("DELETE FROM U&\"\\0074\"", "delete delete-without-where"),
     ("DELETE FROM U&\"!0074\" UESCAPE '!' WHERE a = 1", "delete"),
-    (
-        "DELETE FROM U&\"!0074\" UESCAPE '!'",
-        "delete delete-without-where",
-    ),
+    ("DELETE FROM U&\"!0074\" UESCAPE '!'", "delete delete-without-where"),
     (
         "SELECT U&'!0061' UESCAPE '!'; DELETE FROM t",
         "delete delete-without-where select",
     ),
-    (
-        "SELECT 'a'; DELETE FROM t",
-        "delete delete-without-where select",
-    ),
-    (
-        "SELECT 'a\\'; DELETE FROM t; --'",
-        "delete delete-without-where select",
-    ),
+    ("SELECT 'a'; DELETE FROM t", "delete delete-without-where select"),
+    ("SELECT 'a\\'; DELETE FROM t; --'", "delete delete-without-where select"),
     ("SELECT E'a\\'; DELETE FROM t; --'", "select"),
     ("SELECT $a$ $b$ $a$; DROP TABLE t", "drop select"),
     ("SELECT $$a$$;DROP TABLE t;SELECT $$b$$", "drop select"),
@@ -137,10 +113,7 @@ const DISGUISED: &[Case] = &[
     ("SELECT \"a\"\"; DROP TABLE t; --\"", "select"),
     ("SELECT 1 AS \"a;b\"; TRUNCATE t", "select truncate"),
     ("SELECT 1from t; delete from t where 1=1", "delete select"),
-    (
-        "SELECT 1 -/* */- DROP TABLE x\n ; DROP TABLE t",
-        "drop select",
-    ),
+    ("SELECT 1 -/* */- DROP TABLE x\n ; DROP TABLE t", "drop select"),
     (
         "WITH d AS (DELETE FROM t) SELECT 1",
         "delete delete-without-where select",
@@ -178,10 +151,7 @@ const DISGUISED: &[Case] = &[
         "delete select",
     ),
     ("WITH delete AS (SELECT 1) SELECT * FROM delete", "select"),
-    (
-        "WITH x AS (DELETE FROM t USING u WHERE true) SELECT 1",
-        "delete select",
-    ),
+    ("WITH x AS (DELETE FROM t USING u WHERE true) SELECT 1", "delete select"),
     (
         "INSERT INTO log WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d",
         "delete delete-without-where insert select",
@@ -190,14 +160,8 @@ const DISGUISED: &[Case] = &[
     ("EXPLAIN SELECT 1", "explain"),
     ("EXPLAIN VERBOSE UPDATE t SET a = 1", "explain"),
     ("EXPLAIN (COSTS off) DELETE FROM t", "explain"),
-    (
-        "EXPLAIN ANALYZE DELETE FROM t",
-        "delete delete-without-where explain",
-    ),
-    (
-        "EXPLAIN ANALYSE DELETE FROM t WHERE a = 1",
-        "delete explain",
-    ),
+    ("EXPLAIN ANALYZE DELETE FROM t", "delete delete-without-where explain"),
+    ("EXPLAIN ANALYSE DELETE FROM t WHERE a = 1", "delete explain"),
     (
         "EXPLAIN ANALYZE VERBOSE DELETE FROM t",
         "delete delete-without-where explain",
@@ -206,10 +170,7 @@ const DISGUISED: &[Case] = &[
         "EXPLAIN VERBOSE ANALYZE DELETE FROM t",
         "delete delete-without-where explain",
     ),
-    (
-        "EXPLAIN (ANALYZE) DELETE FROM t",
-        "delete delete-without-where explain",
-    ),
+    ("EXPLAIN (ANALYZE) DELETE FROM t", "delete delete-without-where explain"),
     (
         "EXPLAIN (COSTS off, ANALYZE true) DELETE FROM t",
         "delete delete-without-where explain",
@@ -232,35 +193,20 @@ const DISGUISED: &[Case] = &[
         "EXPLAIN ANALYZE WITH d AS (DELETE FROM t RETURNING 1) SELECT 1",
         "delete delete-without-where explain select",
     ),
-    (
-        "EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1",
-        "create explain select",
-    ),
+    ("EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1", "create explain select"),
     ("EXPLAIN ANALYZE EXECUTE p(1)", "execute explain"),
-    (
-        "EXPLAIN ANALYZE DECLARE c CURSOR FOR SELECT 1",
-        "cursor explain select",
-    ),
-    (
-        "PREPARE x AS DELETE FROM t",
-        "delete delete-without-where prepare",
-    ),
+    ("EXPLAIN ANALYZE DECLARE c CURSOR FOR SELECT 1", "cursor explain select"),
+    ("PREPARE x AS DELETE FROM t", "delete delete-without-where prepare"),
     (
         "PREPARE x (int, text) AS UPDATE t SET a = $1",
         "prepare update update-without-where",
     ),
     ("PREPARE x AS SELECT 1", "prepare select"),
-    (
-        "PREPARE \"as\" AS DELETE FROM t WHERE a = $1",
-        "delete prepare",
-    ),
+    ("PREPARE \"as\" AS DELETE FROM t WHERE a = $1", "delete prepare"),
     ("EXECUTE x", "execute"),
     ("EXECUTE x('DELETE FROM t')", "execute"),
     ("CREATE TABLE y AS EXECUTE x", "create execute"),
-    (
-        "DECLARE c CURSOR WITH HOLD FOR SELECT * FROM t",
-        "cursor select",
-    ),
+    ("DECLARE c CURSOR WITH HOLD FOR SELECT * FROM t", "cursor select"),
     (
         "DECLARE c BINARY INSENSITIVE CURSOR FOR SELECT * FROM t FOR UPDATE",
         "cursor lock-rows select",
@@ -277,39 +223,21 @@ const DISGUISED: &[Case] = &[
 ];
 
 const CODE: &[Case] = &[
-    (
-        "DO $$ BEGIN DELETE FROM t; END $$",
-        "delete delete-without-where do",
-    ),
+    ("DO $$ BEGIN DELETE FROM t; END $$", "delete delete-without-where do"),
     ("DO $$ BEGIN DELETE FROM t WHERE a = 1; END $$", "delete do"),
-    (
-        "DO 'BEGIN DELETE FROM t; END'",
-        "delete delete-without-where do",
-    ),
-    (
-        "DO E'BEGIN \\x44ELETE FROM t; END'",
-        "delete delete-without-where do",
-    ),
+    ("DO 'BEGIN DELETE FROM t; END'", "delete delete-without-where do"),
+    ("DO E'BEGIN \\x44ELETE FROM t; END'", "delete delete-without-where do"),
     (
         "DO E'BEGIN \\104ELETE\\n FROM t; END'",
         "delete delete-without-where do",
     ),
-    (
-        "DO U&'BEGIN \\0044ELETE FROM t; END'",
-        "delete delete-without-where do",
-    ),
+    ("DO U&'BEGIN \\0044ELETE FROM t; END'", "delete delete-without-where do"),
     (
         "DO U&'BEGIN !0044ELETE FROM t; END' UESCAPE '!'",
         "delete delete-without-where do",
     ),
-    (
-        "DO LANGUAGE plpgsql $x$ BEGIN DROP TABLE t; END $x$",
-        "do drop",
-    ),
-    (
-        "DO $$ BEGIN IF true THEN TRUNCATE t; END IF; END $$",
-        "do truncate",
-    ),
+    ("DO LANGUAGE plpgsql $x$ BEGIN DROP TABLE t; END $x$", "do drop"),
+    ("DO $$ BEGIN IF true THEN TRUNCATE t; END IF; END $$", "do truncate"),
     (
         "DO $$ BEGIN IF true THEN NULL; ELSE UPDATE t SET a = 1; END IF; END $$",
         "do update update-without-where",
@@ -358,10 +286,7 @@ const CODE: &[Case] = &[
         "DO $$ BEGIN COPY t TO PROGRAM 'cat'; END $$",
         "copy-out copy-program do",
     ),
-    (
-        "DO $$ BEGIN PERFORM pg_read_file('x'); END $$",
-        "do select server-file",
-    ),
+    ("DO $$ BEGIN PERFORM pg_read_file('x'); END $$", "do select server-file"),
     ("DO $$ BEGIN SET ROLE admin; END $$", "do set set-role"),
     ("DO $$ BEGIN x := 'DELETE FROM t'; END $$", "do"),
     ("DO $$ <<l>> BEGIN GRANT ALL ON t TO u; END $$", "do grant"),
@@ -370,10 +295,7 @@ const CODE: &[Case] = &[
         "delete delete-without-where do",
     ),
     ("DO $$ BEGIN COMMIT; END $$", "do transaction"),
-    (
-        "DO $$ BEGIN /* DELETE FROM t */ NULL; -- DROP TABLE x\n END $$",
-        "do",
-    ),
+    ("DO $$ BEGIN /* DELETE FROM t */ NULL; -- DROP TABLE x\n END $$", "do"),
     ("DO LANGUAGE plpython3u $$ import os $$", "do unknown"),
     ("DO LANGUAGE 'plperl' $$ 1 $$", "do unknown"),
     ("DO", "do unknown"),
@@ -397,10 +319,7 @@ const CODE: &[Case] = &[
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC DELETE FROM t; SELECT 1; END",
         "create delete delete-without-where select",
     ),
-    (
-        "CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1",
-        "create",
-    ),
+    ("CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1", "create"),
     (
         "CREATE FUNCTION f() RETURNS int AS 'lib', 'sym' LANGUAGE C",
         "create unknown",
@@ -433,18 +352,12 @@ const CODE: &[Case] = &[
         "SELECT * FROM dblink('dbname=x', 'DELETE FROM t') AS d(a int)",
         "delete delete-without-where dynamic remote select",
     ),
-    (
-        "SELECT dblink_exec('x', 'DROP TABLE t')",
-        "drop dynamic remote select",
-    ),
+    ("SELECT dblink_exec('x', 'DROP TABLE t')", "drop dynamic remote select"),
 ];
 
 const COMMANDS: &[Case] = &[
     ("TRUNCATE t", "truncate"),
-    (
-        "TRUNCATE TABLE ONLY a, b RESTART IDENTITY CASCADE",
-        "truncate",
-    ),
+    ("TRUNCATE TABLE ONLY a, b RESTART IDENTITY CASCADE", "truncate"),
     ("DROP TABLE IF EXISTS t CASCADE", "drop"),
     ("DROP DATABASE x", "drop"),
     ("drop role alice", "drop"),
@@ -458,10 +371,7 @@ const COMMANDS: &[Case] = &[
     ("ALTER SYSTEM SET shared_buffers = '1GB'", "alter"),
     ("ALTER ROLE alice SET role = 'admin'", "alter set-role"),
     ("ALTER ROLE alice SUPERUSER", "alter"),
-    (
-        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO x",
-        "alter select",
-    ),
+    ("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO x", "alter select"),
     (
         "CREATE TABLE t (a int PRIMARY KEY, b text REFERENCES u ON DELETE CASCADE ON UPDATE SET NULL)",
         "create",
@@ -496,18 +406,9 @@ const COMMANDS: &[Case] = &[
     ),
     ("CREATE ROLE admin SUPERUSER", "create"),
     ("CREATE EXTENSION dblink", "create"),
-    (
-        "CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p",
-        "create remote",
-    ),
-    (
-        "CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw",
-        "create remote",
-    ),
-    (
-        "CREATE POLICY p ON t FOR UPDATE USING (true)",
-        "create lock-rows",
-    ),
+    ("CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p", "create remote"),
+    ("CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw", "create remote"),
+    ("CREATE POLICY p ON t FOR UPDATE USING (true)", "create lock-rows"),
     ("GRANT SELECT, UPDATE, DELETE ON t TO x", "grant select"),
     ("GRANT admin TO alice", "grant"),
     ("GRANT EXECUTE ON FUNCTION f TO x", "grant"),
@@ -518,10 +419,7 @@ const COMMANDS: &[Case] = &[
     ("COPY t FROM '/etc/passwd'", "copy-file copy-in"),
     ("COPY t TO '/tmp/x' CSV HEADER", "copy-file copy-out"),
     ("COPY t FROM PROGRAM 'curl x'", "copy-in copy-program"),
-    (
-        "COPY/**/t/**/TO/**/PROGRAM/**/'sh'",
-        "copy-out copy-program",
-    ),
+    ("COPY/**/t/**/TO/**/PROGRAM/**/'sh'", "copy-out copy-program"),
     ("COPY t TO PROGRAM E'\\x73h'", "copy-out copy-program"),
     ("COPY (SELECT * FROM t) TO STDOUT", "copy-out select"),
     (
@@ -555,35 +453,17 @@ const COMMANDS: &[Case] = &[
     ("RESET ROLE", "set set-role"),
     ("RESET SESSION AUTHORIZATION", "set set-role"),
     ("RESET ALL", "set"),
-    (
-        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
-        "set",
-    ),
+    ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "set"),
     ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "set"),
-    (
-        "SELECT set_config('role', 'admin', false)",
-        "select set set-role",
-    ),
-    (
-        "SELECT pg_catalog.set_config('search_path', '', false)",
-        "select set",
-    ),
-    (
-        "SELECT set_config('ro' || 'le', 'admin', false)",
-        "select set set-role",
-    ),
-    (
-        "SELECT set_config($1, 'admin', false)",
-        "select set set-role",
-    ),
+    ("SELECT set_config('role', 'admin', false)", "select set set-role"),
+    ("SELECT pg_catalog.set_config('search_path', '', false)", "select set"),
+    ("SELECT set_config('ro' || 'le', 'admin', false)", "select set set-role"),
+    ("SELECT set_config($1, 'admin', false)", "select set set-role"),
     (
         "SELECT set_config(value => 'x', setting_name => 'role', is_local => false)",
         "select set set-role",
     ),
-    (
-        "SELECT set_config(E'\\x72ole', 'admin', false)",
-        "select set set-role",
-    ),
+    ("SELECT set_config(E'\\x72ole', 'admin', false)", "select set set-role"),
     ("SHOW ALL", "show"),
     ("DISCARD ALL", "set"),
     ("BEGIN", "transaction"),
@@ -606,17 +486,11 @@ const COMMANDS: &[Case] = &[
     ("COMMENT ON TABLE t IS 'drop'", "comment"),
     ("SECURITY LABEL ON TABLE t IS 'x'", "comment"),
     ("LOAD 'lib'", "load"),
-    (
-        "IMPORT FOREIGN SCHEMA s FROM SERVER x INTO y",
-        "create remote",
-    ),
+    ("IMPORT FOREIGN SCHEMA s FROM SERVER x INTO y", "create remote"),
     ("REASSIGN OWNED BY a TO b", "reassign"),
     ("DEALLOCATE ALL", "deallocate"),
     ("SELECT pg_read_file('/etc/passwd')", "select server-file"),
-    (
-        "SELECT pg_catalog.\"pg_read_file\"('x')",
-        "select server-file",
-    ),
+    ("SELECT pg_catalog.\"pg_read_file\"('x')", "select server-file"),
     ("SELECT lo_import('/etc/passwd')", "select server-file"),
     ("SELECT lo_export(1, 'x')", "select server-file"),
     ("FROBNICATE t", "unknown"),
@@ -642,17 +516,10 @@ fn every_case_has_its_effects() {
     for (text, expected) in &all {
         let found = names(effects(text));
         if found != *expected {
-            wrong.push(format!(
-                "{text}\n    expected {expected}\n    found    {found}"
-            ));
+            wrong.push(format!("{text}\n    expected {expected}\n    found    {found}"));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// The same effects when every statement is written in upper case with comments for blanks: only for cases
@@ -672,10 +539,7 @@ fn every_case_survives_a_disguise() {
 #[test]
 fn backslash_strings_follow_the_session_setting() {
     let text = "SELECT 'a\\'; DELETE FROM t; --'";
-    for (conforming, expected) in [
-        (true, "delete delete-without-where select"),
-        (false, "select"),
-    ] {
+    for (conforming, expected) in [(true, "delete delete-without-where select"), (false, "select")] {
         let options = LexOptions {
             standard_conforming_strings: conforming,
         };
@@ -734,10 +598,7 @@ fn tables_and_functions_are_listed() {
         ]
     );
     let body = &analyze("DO $$ BEGIN PERFORM s.secret_thing(1); END $$")[0];
-    assert_eq!(
-        body.functions.to_vec(),
-        [TableName::new(Some("s"), "secret_thing")]
-    );
+    assert_eq!(body.functions.to_vec(), [TableName::new(Some("s"), "secret_thing")]);
     for text in [
         "TRUNCATE a, b.c",
         "LOCK TABLE a, b.c",
@@ -745,14 +606,8 @@ fn tables_and_functions_are_listed() {
         "GRANT SELECT ON a, b.c TO x",
     ] {
         let tables = analyze(text)[0].tables.to_vec();
-        assert!(
-            tables.contains(&TableName::new(None, "a")),
-            "{text} {tables:?}"
-        );
-        assert!(
-            tables.contains(&TableName::new(Some("b"), "c")),
-            "{text} {tables:?}"
-        );
+        assert!(tables.contains(&TableName::new(None, "a")), "{text} {tables:?}");
+        assert!(tables.contains(&TableName::new(Some("b"), "c")), "{text} {tables:?}");
     }
 }
 

@@ -15,16 +15,10 @@ fn defaults_depend_on_the_format() {
     let text = spec("COPY orders.customers (id, \"Name\") FROM STDIN");
     assert_eq!(text.direction, CopyDirection::In);
     assert_eq!(text.place, CopyPlace::Client);
-    assert_eq!(
-        text.table,
-        Some(TableName::new(Some("orders"), "customers"))
-    );
+    assert_eq!(text.table, Some(TableName::new(Some("orders"), "customers")));
     assert_eq!(text.columns, ["id", "Name"]);
     assert_eq!(text.format, CopyFormat::Text);
-    assert_eq!(
-        (text.delimiter, text.null.as_slice()),
-        (b'\t', b"\\N".as_slice())
-    );
+    assert_eq!((text.delimiter, text.null.as_slice()), (b'\t', b"\\N".as_slice()));
     let csv = spec("copy customers to stdout (format csv)");
     assert_eq!(csv.direction, CopyDirection::Out);
     assert_eq!((csv.delimiter, csv.null.as_slice()), (b',', b"".as_slice()));
@@ -51,18 +45,9 @@ fn options_are_read_in_both_syntaxes() {
     assert_eq!(oldest.delimiter, b'|');
     assert!(!spec("COPY t TO STDOUT (FORMAT csv, HEADER off)").header);
     assert!(spec("COPY t FROM STDIN (FORMAT csv, HEADER MATCH)").header);
-    assert_eq!(
-        spec("COPY t FROM STDIN DELIMITER E'\\t' NULL AS ''").null,
-        b""
-    );
-    assert_eq!(
-        spec("COPY t FROM STDIN WHERE a > 5").direction,
-        CopyDirection::In
-    );
-    assert_eq!(
-        spec("COPY t FROM STDIN (DELIMITER U&'\\007C')").delimiter,
-        b'|'
-    );
+    assert_eq!(spec("COPY t FROM STDIN DELIMITER E'\\t' NULL AS ''").null, b"");
+    assert_eq!(spec("COPY t FROM STDIN WHERE a > 5").direction, CopyDirection::In);
+    assert_eq!(spec("COPY t FROM STDIN (DELIMITER U&'\\007C')").delimiter, b'|');
     assert_eq!(spec("COPY t FROM STDIN (DELIMITER $$|$$)").delimiter, b'|');
 }
 
@@ -88,9 +73,6 @@ fn what_is_not_understood_has_no_spec() {
         let statement = &analyze(text)[0];
         assert!(statement.copy.is_none(), "{text}");
         assert!(!statement.parsed, "{text}");
-        assert!(
-            statement.effects.names().any(|name| name == "unknown"),
-            "{text}"
-        );
+        assert!(statement.effects.names().any(|name| name == "unknown"), "{text}");
     }
 }

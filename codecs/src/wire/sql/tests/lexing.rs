@@ -9,23 +9,15 @@ fn tokens(text: &str, conforming: bool) -> Vec<(Kind, &str)> {
         standard_conforming_strings: conforming,
     };
     let lexer = Lexer::new(text, options);
-    lexer
-        .map(|token| (token.kind, &text[token.start..token.end]))
-        .collect()
+    lexer.map(|token| (token.kind, &text[token.start..token.end])).collect()
 }
 
 fn kinds(text: &str) -> Vec<Kind> {
-    tokens(text, true)
-        .into_iter()
-        .map(|(kind, _)| kind)
-        .collect()
+    tokens(text, true).into_iter().map(|(kind, _)| kind).collect()
 }
 
 fn texts(text: &str) -> Vec<&str> {
-    tokens(text, true)
-        .into_iter()
-        .map(|(_, text)| text)
-        .collect()
+    tokens(text, true).into_iter().map(|(_, text)| text).collect()
 }
 
 #[test]
@@ -111,10 +103,7 @@ fn numbers_stop_where_names_start() {
     );
     assert_eq!(texts("1..10"), ["1", "..", "10"]);
     assert_eq!(texts("1from"), ["1", "from"]);
-    assert_eq!(
-        texts("0x1F 0b10 1_000 1_ x"),
-        ["0x1F", "0b10", "1_000", "1", "_", "x"]
-    );
+    assert_eq!(texts("0x1F 0b10 1_000 1_ x"), ["0x1F", "0b10", "1_000", "1", "_", "x"]);
     assert_eq!(texts("1union"), ["1", "union"]);
 }
 
@@ -157,10 +146,7 @@ fn statements_are_cut_at_top_level_semicolons() {
 fn atomic_bodies_are_not_cut() {
     let function = "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC \
                     SELECT CASE WHEN true THEN 1 END; DELETE FROM t; END";
-    assert_eq!(
-        cut(&format!("{function}; select 1")),
-        [function, "select 1"]
-    );
+    assert_eq!(cut(&format!("{function}; select 1")), [function, "select 1"]);
     assert_eq!(cut("begin; atomic; end"), ["begin", "atomic", "end"]);
     assert_eq!(cut("create table begin (atomic int); select 1").len(), 2);
     assert_eq!(
@@ -206,11 +192,7 @@ fn the_cache_is_bounded_and_evicts() {
         for table in 0..16 {
             let text = format!("select * from t{table}");
             let analysis = analyzer.analyze(&text, LexOptions::default());
-            assert_eq!(
-                analysis.statements[0].tables[0].name,
-                format!("t{table}"),
-                "{round}"
-            );
+            assert_eq!(analysis.statements[0].tables[0].name, format!("t{table}"), "{round}");
         }
     }
     assert_eq!(analyzer.cache_counts().0, 0);

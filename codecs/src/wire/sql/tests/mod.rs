@@ -4,6 +4,7 @@ mod cases;
 mod copying;
 mod lexing;
 mod properties;
+mod splits;
 
 use super::{Analyzer, Effects, LexOptions, Statement};
 

@@ -92,13 +92,11 @@ const PIECES: &[&str] = &[
 ];
 
 fn soup() -> impl Strategy<Value = String> {
-    proptest::collection::vec(proptest::sample::select(PIECES), 0..60)
-        .prop_map(|pieces| pieces.join(" "))
+    proptest::collection::vec(proptest::sample::select(PIECES), 0..60).prop_map(|pieces| pieces.join(" "))
 }
 
 fn glued() -> impl Strategy<Value = String> {
-    proptest::collection::vec(proptest::sample::select(PIECES), 0..60)
-        .prop_map(|pieces| pieces.concat())
+    proptest::collection::vec(proptest::sample::select(PIECES), 0..60).prop_map(|pieces| pieces.concat())
 }
 
 fn check(text: &str) {
@@ -239,17 +237,10 @@ fn hostile_shapes_end_on_a_small_stack() {
                 let start = std::time::Instant::now();
                 let found = analyze(&text);
                 let took = start.elapsed();
-                assert!(
-                    took.as_millis() < 4_000,
-                    "{took:?} for {times} x {repeated:?}"
-                );
+                assert!(took.as_millis() < 4_000, "{took:?} for {times} x {repeated:?}");
                 assert!(found.len() <= 1);
             }
         }
     };
-    thread
-        .spawn(run)
-        .expect("a thread")
-        .join()
-        .expect("no overflow");
+    thread.spawn(run).expect("a thread").join().expect("no overflow");
 }
