@@ -176,5 +176,3 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-#[cfg(test)]
-pub(crate) mod tests;

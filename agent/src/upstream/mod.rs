@@ -76,5 +76,3 @@ impl UpstreamError {
     }
 }
 
-#[cfg(test)]
-mod tests;
