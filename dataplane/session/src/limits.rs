@@ -30,3 +30,5 @@ pub const PATTERN_BYTES_MAX: usize = 4 * 1024;
 pub const PATTERN_COMPILED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most group combinations whose redaction differs on one connection.
 pub const RULE_SETS_MAX: usize = 1_024;
+/// Inside a frame that is too large to be collected, a value from this length on is looked at as a stream, bytes.
+pub const LONG_CELL_BYTES_MIN: usize = 64 * 1024;

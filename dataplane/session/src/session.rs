@@ -1,12 +1,31 @@
 //! One session: what it remembers between two pieces of bytes, and what its owner may ask of it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::outgoing::Outgoing;
-use crate::policy::{ConnectionPolicy, Policy};
-use crate::tap::Tap;
 use codecs::codec::Direction;
+use codecs::fact::Origin;
+use codecs::malformed::Malformed;
+use codecs::postgres::inspector::Inspector;
+use codecs::postgres::refusal::Refusal as PostgresRefusal;
+use codecs::postgres::refusal::sqlstate;
+use codecs::splice::Splice;
+use codecs::wire::sql::Analyzer;
+use proto::audit::{Outcome, SessionEnd, SessionStart};
+use proto::policy::Record;
+
+use crate::judge::access;
+use crate::judge::redact::{Redactor, Trouble};
+use crate::judge::tally::Tally;
+use crate::limits::ANALYSIS_CACHE_ENTRIES_MAX;
+use crate::outgoing::Outgoing;
+use crate::pipeline;
+use crate::plan::{Origins, Plan};
+use crate::policy::{ConnectionPolicy, Policy, RuleSet};
+use crate::tap::{Head, Tap};
+use crate::text::Text;
+use crate::verdict::Refusal;
 
 /// The time, passed in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,6 +34,12 @@ pub struct Now {
     pub wall_micros: u64,
     /// Since any fixed moment of the process; never goes back.
     pub mono: Duration,
+}
+
+impl Now {
+    pub(crate) fn mono_micros(&self) -> u64 {
+        self.mono.as_micros() as u64
+    }
 }
 
 /// Where a column of [`ConnectionPolicy::columns`] is on the target.
@@ -67,6 +92,42 @@ pub struct Close {
     pub cause: CloseCause,
 }
 
+impl Close {
+    fn fatal(code: &str, message: &str, cause: CloseCause) -> Close {
+        Close { to_downstream: PostgresRefusal::fatal(code, message).to_error(), cause }
+    }
+
+    pub(crate) fn downstream(error: Malformed) -> Close {
+        let message = format!("Sluice does not understand what the client sent: {error}");
+        Close::fatal(sqlstate::PROTOCOL_VIOLATION, &message, CloseCause::Downstream(error.to_string()))
+    }
+
+    pub(crate) fn upstream(error: Malformed) -> Close {
+        let message = format!("Sluice does not understand what the target sent: {error}");
+        Close::fatal(sqlstate::PROTOCOL_VIOLATION, &message, CloseCause::Upstream(error.to_string()))
+    }
+
+    pub(crate) fn trouble(trouble: Trouble) -> Close {
+        match trouble {
+            Trouble::Malformed(error) => Close::upstream(error),
+            Trouble::Unreadable(why) => {
+                let message = format!("the session was closed because a value could not be inspected: {why}");
+                Close::fatal(sqlstate::INSUFFICIENT_PRIVILEGE, &message, CloseCause::Policy(why.to_owned()))
+            }
+        }
+    }
+
+    pub(crate) fn too_large(what: &str, bytes: usize, max: usize) -> Close {
+        let message = format!("{what} of {bytes} bytes is larger than Sluice inspects ({max} bytes)");
+        Close::fatal(sqlstate::PROGRAM_LIMIT_EXCEEDED, &message, CloseCause::Downstream(message.clone()))
+    }
+
+    fn revoked(why: &str) -> Close {
+        let message = "terminating connection due to administrator command: access was revoked";
+        Close::fatal(sqlstate::ADMIN_SHUTDOWN, message, CloseCause::Policy(why.to_owned()))
+    }
+}
+
 /// Why a session ends, for the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndCause {
@@ -82,6 +143,22 @@ pub enum EndCause {
     Killed(String),
     /// Anything that failed on our side.
     Error(String),
+}
+
+impl EndCause {
+    /// Word and message of the audit event.
+    fn words(&self) -> (&'static str, &str) {
+        match self {
+            EndCause::Client => ("client", ""),
+            EndCause::Target(message) => ("target", message),
+            EndCause::Closed(CloseCause::Downstream(message)) => ("client-protocol", message),
+            EndCause::Closed(CloseCause::Upstream(message)) => ("target-protocol", message),
+            EndCause::Closed(CloseCause::Policy(message)) => ("policy", message),
+            EndCause::Shutdown => ("shutdown", ""),
+            EndCause::Killed(message) => ("killed", message),
+            EndCause::Error(message) => ("error", message),
+        }
+    }
 }
 
 /// What became of the bytes of one call.
@@ -104,12 +181,20 @@ pub struct Fed {
 
 /// What sessions of one core share: buffers that are empty between two calls, the statement analyser, the tap.
 pub struct Scratch {
-    tap: Tap,
+    pub(crate) tap: Tap,
+    pub(crate) analyzer: Analyzer,
+    pub(crate) redactor: Redactor,
+    pub(crate) splice: Splice,
 }
 
 impl Scratch {
     pub fn new() -> Scratch {
-        Scratch { tap: Tap::new() }
+        Scratch {
+            tap: Tap::new(),
+            analyzer: Analyzer::new(ANALYSIS_CACHE_ENTRIES_MAX),
+            redactor: Redactor::default(),
+            splice: Splice::new(),
+        }
     }
 
     /// The events noted by all sessions of the core.
@@ -124,37 +209,248 @@ impl Default for Scratch {
     }
 }
 
+/// Counts of the statement that is being answered.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    pub rows: u64,
+    pub bytes: u64,
+    pub tally: Tally,
+    /// The rules that it began under, if the policy changed since.
+    pub rules: Option<Arc<RuleSet>>,
+    /// An interim event was noted under this number.
+    pub interim: Option<u64>,
+}
+
+/// What the session needs to know about the server's settings.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// `standard_conforming_strings`.
+    pub standard_strings: bool,
+    /// Every byte below 128 of a text is that character: not so in some encodings of East Asia.
+    pub encoding_is_ascii_safe: bool,
+}
+
 /// A client's use of a connection, from login to close.
 pub struct Session {
-    id: [u8; 16],
+    pub(crate) id: [u8; 16],
+    pub(crate) user: String,
+    pub(crate) token_id: String,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) connection: Arc<ConnectionPolicy>,
+    pub(crate) rules: Option<Arc<RuleSet>>,
+    pub(crate) origins: Origins,
+    pub(crate) inspector: Inspector<Rc<Text>>,
+    pub(crate) settings: Settings,
+    pub(crate) running: Running,
+    pub(crate) plan: Option<Rc<Plan>>,
+    pub(crate) plans: Vec<Rc<Plan>>,
+    pub(crate) copy: Option<Box<pipeline::copy::CopyOut>>,
+    pub(crate) long_row: Option<Box<pipeline::long::LongRow>>,
+    /// Bytes of the frame at hand that leave unseen, by direction.
+    pub(crate) passing_up: usize,
+    pub(crate) passing_down: usize,
+    /// COPY data of the client since the last statement.
+    pub(crate) copied_in: u64,
+    /// A Flush was sent for the stall that lasts.
+    pub(crate) flushed: bool,
+    pub(crate) sql_prepared: Vec<Rc<Text>>,
+    /// More statements were prepared by SQL than are kept.
+    pub(crate) sql_prepared_more: bool,
+    /// What SQL prepared may not be run any more.
+    pub(crate) execute_refusal: Option<Arc<Refusal>>,
+    pub(crate) sequence: u64,
+    pub(crate) number: u64,
+    pub(crate) batch: u64,
+    pub(crate) recorded: u64,
+    bytes_up: u64,
+    bytes_down: u64,
+    broken: bool,
 }
 
 impl Session {
     /// Opens a session that was admitted, and notes it.
     pub fn open(policy: Arc<Policy>, opening: Opening, scratch: &mut Scratch, now: Now) -> Session {
-        let _ = (policy, scratch, now);
-        Session { id: opening.session_id }
+        let mut known: Vec<(Origin, usize)> = opening.columns.iter()
+            .map(|column| (Origin { table: column.table_oid, attribute: column.attribute }, column.index))
+            .collect();
+        known.sort_by_key(|(origin, _)| (origin.table, origin.attribute));
+        let mut session = Session {
+            id: opening.session_id,
+            user: opening.user,
+            token_id: opening.token_id,
+            connection: opening.connection,
+            policy,
+            rules: None,
+            origins: Origins { known: known.into(), relation_oid_max: opening.relation_oid_max },
+            inspector: Inspector::new(),
+            settings: Settings { standard_strings: true, encoding_is_ascii_safe: true },
+            running: Running::default(),
+            plan: None,
+            plans: Vec::new(),
+            copy: None,
+            long_row: None,
+            passing_up: 0,
+            passing_down: 0,
+            copied_in: 0,
+            flushed: false,
+            sql_prepared: Vec::new(),
+            sql_prepared_more: false,
+            execute_refusal: None,
+            sequence: 0,
+            number: 0,
+            batch: 0,
+            recorded: 0,
+            bytes_up: 0,
+            bytes_down: 0,
+            broken: false,
+        };
+        for (name, value) in &opening.server_params {
+            session.setting(name.as_bytes(), value.as_bytes());
+        }
+        session.broken = session.take_rules().is_err();
+        let user_id = session.policy.user(&session.user).map_or_else(String::new, |user| user.id.clone());
+        let start = SessionStart {
+            user: session.user.clone(),
+            user_id,
+            token_id: session.token_id.clone(),
+            connection: session.connection.name.clone(),
+            connection_id: session.connection.id.clone(),
+            protocol: session.connection.protocol.clone(),
+            database: opening.database,
+            client_address: opening.client_addr,
+            application: opening.application_name,
+            generation: session.policy.generation(),
+        };
+        let head = session.head(now);
+        drop(scratch.tap.start(head, start));
+        session
     }
 
     /// Judges, notes and rewrites what travels in `direction`. `input` starts where the last call of that direction
     /// left off; masks of the same length are written into it.
     pub fn feed(&mut self, direction: Direction, input: &mut [u8], scratch: &mut Scratch, now: Now) -> Fed {
-        let _ = (direction, input, scratch, now);
-        Fed { consumed: 0, need: 0, out: Outgoing::nothing(), stalled: false, close: None }
+        if self.broken {
+            return Fed {
+                consumed: 0,
+                need: 0,
+                out: Outgoing::nothing(),
+                stalled: false,
+                close: Some(Close::revoked("no rule set for the user")),
+            };
+        }
+        let fed = match direction {
+            Direction::ToUpstream => pipeline::to_upstream(self, input, scratch, now),
+            Direction::ToDownstream => pipeline::to_downstream(self, input, scratch, now),
+        };
+        match direction {
+            Direction::ToUpstream => self.bytes_up += fed.out.len() as u64,
+            Direction::ToDownstream => self.bytes_down += fed.out.len() as u64,
+        }
+        self.broken |= fed.close.is_some();
+        fed
     }
 
     /// Takes a newer policy. Access is checked again at once; rules apply from the next statement on.
+    /// A policy that is not newer than the one in force changes nothing.
     pub fn policy_changed(&mut self, policy: Arc<Policy>, scratch: &mut Scratch, now: Now) -> Option<Close> {
-        let _ = (policy, scratch, now);
+        if policy.generation() <= self.policy.generation() {
+            return None;
+        }
+        self.policy = policy;
+        let allowed = self.admitted(now);
+        if let Err(denied) = allowed.and_then(|connection| {
+            self.connection = connection;
+            self.keep_rules_of_running();
+            self.take_rules()
+        }) {
+            self.broken = true;
+            return Some(Close::revoked(&denied.to_string()));
+        }
+        self.judge_sql_prepared(scratch);
         None
+    }
+
+    fn admitted(&self, now: Now) -> Result<Arc<ConnectionPolicy>, access::Denied> {
+        let user = self.policy.user(&self.user).ok_or(access::Denied::UnknownUser)?;
+        let connection = self.policy.connection(&self.connection.name).ok_or(access::Denied::UnknownConnection)?;
+        if connection.id != self.connection.id {
+            return Err(access::Denied::UnknownConnection);
+        }
+        access::recheck(user, connection, &self.token_id, now.wall_micros)?;
+        Ok(Arc::clone(connection))
+    }
+
+    fn keep_rules_of_running(&mut self) {
+        let answering = self.inspector.current().is_some();
+        if answering && self.running.rules.is_none() {
+            self.running.rules.clone_from(&self.rules);
+        }
+    }
+
+    fn take_rules(&mut self) -> Result<(), access::Denied> {
+        let user = self.policy.user(&self.user).ok_or(access::Denied::UnknownUser)?;
+        let rules = self.connection.rule_set(&user.groups).ok_or(access::Denied::NotAllowed)?;
+        self.rules = (!rules.is_empty()).then(|| Arc::clone(rules));
+        Ok(())
     }
 
     /// Notes that the session is over, statements without an answer included. Exactly once, last.
     pub fn end(&mut self, cause: EndCause, scratch: &mut Scratch, now: Now) {
-        let _ = (cause, scratch, now);
+        for missed in self.inspector.drain_unfinished() {
+            pipeline::note_missed(self, &missed, Outcome::Unfinished, b"", scratch, now);
+        }
+        let (cause, message) = cause.words();
+        let end = SessionEnd {
+            cause: cause.to_owned(),
+            message: message.to_owned(),
+            bytes_to_upstream: self.bytes_up,
+            bytes_to_downstream: self.bytes_down,
+            statements: self.number,
+        };
+        let head = self.head(now);
+        drop(scratch.tap.end(head, end));
+        self.broken = true;
     }
 
     pub fn id(&self) -> &[u8; 16] {
         &self.id
+    }
+
+    /// Name of the connection.
+    pub fn connection(&self) -> &Arc<ConnectionPolicy> {
+        &self.connection
+    }
+
+    /// Head of the session's next event.
+    pub(crate) fn head(&mut self, now: Now) -> Head {
+        let sequence = self.sequence;
+        self.sequence += 1;
+        Head { session_id: self.id, sequence, at_micros: now.wall_micros }
+    }
+
+    /// Number of the session's next statement.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        let number = self.number;
+        self.number += 1;
+        number
+    }
+
+    /// Whether events of statements are kept.
+    pub(crate) fn notes_statements(&self) -> bool {
+        self.connection.record != Record::Meta
+    }
+
+    /// Remembers a setting that the server reports.
+    pub(crate) fn setting(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b"standard_conforming_strings" => self.settings.standard_strings = value != b"off",
+            b"client_encoding" => {
+                // Encodings whose second bytes may be ASCII (PostgreSQL documentation, "Supported Character Sets").
+                const UNSAFE: &[&[u8]] =
+                    &[b"BIG5", b"GB18030", b"GBK", b"JOHAB", b"SJIS", b"SHIFT_JIS_2004", b"UHC", b"SHIFTJIS", b"MSKANJI"];
+                self.settings.encoding_is_ascii_safe = !UNSAFE.iter().any(|name| value.eq_ignore_ascii_case(name));
+            }
+            _ => {}
+        }
     }
 }

@@ -1,1 +1,34 @@
 //! Which statements are refused.
+
+use std::sync::Arc;
+
+use codecs::wire::sql::Effects;
+use regex_automata::Input;
+
+use crate::policy::guardrail::{Guard, Trigger};
+use crate::verdict::{Refusal, Verdict};
+
+/// Judges a text with these statements' effects. A batch is refused as a whole: the server would run it as one.
+pub(crate) fn judge(guard: &Guard, text: &[u8], effects: impl Iterator<Item = Effects> + Clone) -> Verdict {
+    let mut verdict = Verdict::Pass;
+    for rule in &guard.rules {
+        let hit = match &rule.trigger {
+            Trigger::Effects(denied) => effects.clone().any(|effects| effects.intersects(*denied)),
+            Trigger::Pattern(regex) => regex.is_match(Input::new(text)),
+        };
+        if hit {
+            verdict = verdict.max(Verdict::Deny(Arc::clone(&rule.refusal)));
+        }
+    }
+    verdict
+}
+
+/// A refusal that no guardrail made: the session's own bounds.
+pub(crate) fn over_limit(what: &str) -> Arc<Refusal> {
+    Arc::new(Refusal {
+        code: "54000",
+        message: format!("refused by Sluice: {what}"),
+        hint: String::new(),
+        rule: "limits".to_owned(),
+    })
+}

@@ -2,3 +2,5 @@
 
 pub mod access;
 pub(crate) mod guard;
+pub(crate) mod redact;
+pub(crate) mod tally;

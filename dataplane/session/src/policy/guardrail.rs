@@ -38,10 +38,6 @@ impl Guard {
     pub(crate) fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
-
-    pub(crate) fn has_patterns(&self) -> bool {
-        self.rules.iter().any(|rule| matches!(rule.trigger, Trigger::Pattern(_)))
-    }
 }
 
 /// Checks one guardrail on its own.

@@ -25,7 +25,6 @@ pub struct ColumnName {
 /// One rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    pub name: String,
     pub detectors: Vec<Detector>,
     pub custom: Vec<scan::Custom>,
     pub columns: Vec<ColumnName>,
@@ -138,7 +137,6 @@ pub(super) fn rule(rule: &wire::Redaction, hash_key: &[u8], errors: &mut Errors)
         Ok(wire::OnError::Close) | Err(_) => OnError::Close,
     };
     Rule {
-        name: rule.name.clone(),
         detectors,
         custom: custom.collect(),
         columns,

@@ -1,0 +1,413 @@
+//! Redaction: values of many frames are packed, looked at in one pass, and what is found is masked where it lies.
+//!
+//! ```text
+//! input   |D....|len|alice@example.com|len|42|D....|len|bob|...
+//! packed            |alice@example.com|0|bob|0|...               one scan over all of it
+//! refs               0                   1                       where each cell is in the input
+//! ```
+
+use std::ops::Range;
+
+use codecs::edit::Mask;
+use codecs::malformed::Malformed;
+use codecs::postgres::message::Format;
+use codecs::postgres::rewriter::{self, Element, Escaping, Kind, Whole};
+use codecs::splice::Splice;
+use scan::{CellFinding, Cells, Context, Finding};
+
+use super::tally::{Finder, Place, Tally};
+use crate::limits::PACKED_BYTES_MAX;
+use crate::plan::{Act, ColumnPlan, Plan};
+use crate::policy::RuleSet;
+use crate::policy::redaction::{Action, OnError};
+
+/// How the lengths around a value are kept right when its own changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// It must not change.
+    Fixed,
+    /// A 32-bit length stands at `length`, that of the frame at `frame + 1`.
+    Counted { frame: u32, length: u32 },
+    /// Only the frame has a length.
+    Framed { frame: u32 },
+}
+
+/// Where a value is, and what it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Value {
+    pub start: u32,
+    pub end: u32,
+    pub holder: Holder,
+    pub place: Place,
+    pub kind: Kind,
+    pub format: Format,
+    pub escaping: Escaping,
+}
+
+/// Why a frame cannot leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    Malformed(Malformed),
+    /// A value could not be looked at, and the rule says to close then.
+    Unreadable(&'static str),
+}
+
+impl From<Malformed> for Trouble {
+    fn from(malformed: Malformed) -> Trouble {
+        Trouble::Malformed(malformed)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Packed {
+    value: Value,
+    /// The packed bytes are not the input's.
+    decoded: bool,
+    /// The cell was replaced by an earlier finding in it.
+    gone: bool,
+}
+
+/// What one pass over a buffer writes to.
+pub(crate) struct Target<'a> {
+    pub input: &'a mut [u8],
+    pub splice: &'a mut Splice,
+    pub tally: &'a mut Tally,
+    pub rules: &'a RuleSet,
+}
+
+/// Buffers of one core, empty between two calls.
+#[derive(Default)]
+pub(crate) struct Redactor {
+    cells: Cells,
+    packed: Vec<Packed>,
+    found: Vec<CellFinding>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) scan: scan::Scratch,
+    decoded: Vec<u8>,
+    map: Vec<u32>,
+    elements: Vec<Element>,
+    /// For text that goes into the record.
+    pub(crate) shown: Vec<u8>,
+}
+
+impl Redactor {
+    /// Takes in the row in `frame` of the input. Hidden columns are masked at once, the others wait for [`Redactor::flush`].
+    pub(crate) fn row(&mut self, plan: &Plan, frame: Range<usize>, target: &mut Target<'_>) -> Result<(), Trouble> {
+        const PLACE: &str = "DataRow";
+        let mut at = frame.start + 7;
+        let count = target.input.get(frame.start + 5..at).ok_or(Malformed::Truncated { place: PLACE })?;
+        let count = usize::from(u16::from_be_bytes([count[0], count[1]]));
+        if let Some(columns) = &plan.columns && columns.len() != count {
+            return Err(Malformed::Value { place: PLACE, value: count as i64 }.into());
+        }
+        let unknown = ColumnPlan {
+            act: Act::Unreadable,
+            kind: Kind::Other,
+            format: Format::Text,
+            context: Context::default(),
+        };
+        for index in 0..count {
+            let length = target.input.get(at..at + 4).filter(|_| at + 4 <= frame.end);
+            let length = length.and_then(|bytes| bytes.first_chunk()).ok_or(Malformed::Truncated { place: PLACE })?;
+            let length = i32::from_be_bytes(*length);
+            at += 4;
+            let Ok(len) = usize::try_from(length) else {
+                if length == -1 {
+                    continue;
+                }
+                return Err(Malformed::Length { place: PLACE, announced: length.into(), min: 0, max: frame.len() }.into());
+            };
+            if len > frame.end - at {
+                return Err(Malformed::Truncated { place: PLACE }.into());
+            }
+            let column = plan.columns.as_deref().and_then(|columns| columns.get(index)).unwrap_or(&unknown);
+            if len > 0 && column.act != Act::Skip {
+                let holder = Holder::Counted { frame: frame.start as u32, length: at as u32 - 4 };
+                self.cell(column, index as u16, at..at + len, holder, target)?;
+            }
+            at += len;
+        }
+        if at != frame.end {
+            return Err(Malformed::Trailing { place: PLACE, bytes: frame.end - at }.into());
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn cell(
+        &mut self,
+        column: &ColumnPlan,
+        index: u16,
+        range: Range<usize>,
+        holder: Holder,
+        target: &mut Target<'_>,
+    ) -> Result<(), Trouble> {
+        let value = Value {
+            start: range.start as u32,
+            end: range.end as u32,
+            holder,
+            place: Place::Column(index),
+            kind: column.kind,
+            format: column.format,
+            escaping: Escaping::None,
+        };
+        match column.act {
+            Act::Skip => Ok(()),
+            Act::Scan => self.scan_value(value, column.context, target),
+            Act::Hide(rule) => {
+                if let Some(action) = target.rules.columns.get(&rule) {
+                    hide(value, action, Finder::Column, target);
+                }
+                Ok(())
+            }
+            Act::HideUnattributed => {
+                if let Some(action) = &target.rules.unattributed {
+                    hide(value, action, Finder::Unattributed, target);
+                }
+                Ok(())
+            }
+            Act::Unreadable => unreadable(value, "the columns of a result are not known", target),
+        }
+    }
+
+    /// Packs a value to be looked at. A rule set without a scanner has nothing to look with.
+    pub(crate) fn scan_value(&mut self, mut value: Value, context: Context, target: &mut Target<'_>) -> Result<(), Trouble> {
+        let range = value.start as usize..value.end as usize;
+        if range.len() < target.rules.finding_bytes_min && !is_packed_number(value.kind, value.format)
+            || value.kind.is_never_scanned(range.len())
+            || target.rules.scanner.is_none()
+        {
+            return Ok(());
+        }
+        let bytes = target.input.get(range).unwrap_or_default();
+        if value.format == Format::Binary {
+            match value.kind {
+                Kind::Int | Kind::Numeric => {
+                    self.number(value, context, bytes, target.rules);
+                    return self.flush_if_full(target);
+                }
+                Kind::Array | Kind::NumberArray | Kind::Composite | Kind::Range | Kind::Other => {
+                    return self.nested(value, context, target);
+                }
+                // A version byte, then the text.
+                Kind::Jsonb => value.start += 1,
+                _ => {}
+            }
+        }
+        self.pack(value, context, target.input);
+        self.flush_if_full(target)
+    }
+
+    #[inline]
+    fn pack(&mut self, mut value: Value, context: Context, input: &[u8]) {
+        let bytes = input.get(value.start as usize..value.end as usize).unwrap_or_default();
+        if value.escaping == Escaping::None {
+            value.escaping = value.kind.escaping(value.format, bytes.first().copied());
+        }
+        let decoded = value.escaping.applies(bytes);
+        if decoded {
+            self.decoded.clear();
+            rewriter::decode(value.escaping, bytes, &mut self.decoded, &mut self.map);
+            self.cells.push(&self.decoded, 0, context);
+        } else {
+            self.cells.push(bytes, 0, context);
+        }
+        self.packed.push(Packed { value, decoded, gone: false });
+    }
+
+    fn number(&mut self, value: Value, context: Context, bytes: &[u8], rules: &RuleSet) {
+        self.decoded.clear();
+        let spelled = rewriter::decimal(value.kind, bytes, &mut self.decoded);
+        if spelled && self.decoded.len() >= rules.finding_bytes_min {
+            self.cells.push(&self.decoded, 0, context);
+            self.packed.push(Packed { value, decoded: true, gone: false });
+        }
+    }
+
+    /// A binary value made of others: each is looked at on its own, and keeps its length.
+    fn nested(&mut self, value: Value, context: Context, target: &mut Target<'_>) -> Result<(), Trouble> {
+        let mut elements = std::mem::take(&mut self.elements);
+        elements.clear();
+        let bytes = target.input.get(value.start as usize..value.end as usize).unwrap_or_default();
+        if rewriter::elements(value.kind, bytes, &mut elements).is_err() {
+            self.elements = elements;
+            return unreadable(value, "a nested value does not follow its format", target);
+        }
+        for element in &elements {
+            let start = value.start + element.offset as u32;
+            let part = Value { start, end: start + element.bytes as u32, kind: element.kind, holder: Holder::Fixed, ..value };
+            let number = is_packed_number(part.kind, part.format);
+            if element.kind.is_never_scanned(element.bytes) || element.bytes < target.rules.finding_bytes_min && !number {
+                continue;
+            }
+            match element.kind {
+                Kind::Int | Kind::Numeric => {
+                    let bytes = target.input.get(part.start as usize..part.end as usize).unwrap_or_default();
+                    self.number(part, context, bytes, target.rules);
+                }
+                Kind::Jsonb => self.pack(Value { start: start + 1, ..part }, context, target.input),
+                _ => self.pack(part, context, target.input),
+            }
+        }
+        self.elements = elements;
+        self.flush_if_full(target)
+    }
+
+    fn flush_if_full(&mut self, target: &mut Target<'_>) -> Result<(), Trouble> {
+        if self.cells.area_bytes() > PACKED_BYTES_MAX {
+            self.flush(target);
+        }
+        Ok(())
+    }
+
+    /// Looks at everything that was packed, and masks what is found.
+    pub(crate) fn flush(&mut self, target: &mut Target<'_>) {
+        if self.packed.is_empty() {
+            return;
+        }
+        if let Some(scanner) = &target.rules.scanner {
+            self.found.clear();
+            scanner.scan_cells(&self.cells, &mut self.scan, &mut self.found);
+            let found = std::mem::take(&mut self.found);
+            for finding in &found {
+                self.apply(finding, target);
+            }
+            self.found = found;
+        }
+        self.cells.clear();
+        self.packed.clear();
+    }
+
+    fn apply(&mut self, finding: &CellFinding, target: &mut Target<'_>) {
+        let action = target.rules.action(finding.detector);
+        let Some(packed) = self.packed.get_mut(finding.cell as usize) else { return };
+        target.tally.add(Finder::Detector(finding.detector), packed.value.place, action.enforce);
+        if !action.enforce || packed.gone {
+            return;
+        }
+        let value = packed.value;
+        let may_grow = value.holder != Holder::Fixed;
+        if matches!(action.mask, Mask::Null) && may_grow || is_packed_number(value.kind, value.format) {
+            packed.gone = true;
+            return replace_whole(value, action, target);
+        }
+        let mut span = finding.start as usize..finding.end as usize;
+        if packed.decoded {
+            let raw = target.input.get(value.start as usize..value.end as usize).unwrap_or_default();
+            self.decoded.clear();
+            rewriter::decode(value.escaping, raw, &mut self.decoded, &mut self.map);
+            let at = |i: usize| self.map.get(i).map_or(raw.len(), |at| *at as usize);
+            span = at(span.start)..at(span.end);
+        }
+        let plain = value.kind.is_free_text() && value.escaping == Escaping::Bytea && !packed.decoded
+            || action.mask.is_plain() && matches!(value.holder, Holder::Framed { .. }) && !packed.decoded;
+        if may_grow && !action.mask.keeps_length() && plain {
+            return replace_span(value, action, span, target);
+        }
+        let bytes = target.input.get_mut(value.start as usize..value.end as usize).unwrap_or_default();
+        rewriter::mask_span(value.kind, value.escaping, &action.mask, &action.label, bytes, span);
+    }
+}
+
+fn is_packed_number(kind: Kind, format: Format) -> bool {
+    kind.is_number() && format == Format::Binary
+}
+
+/// Masks a whole value by a rule that asks for that.
+pub(crate) fn hide(value: Value, action: &Action, finder: Finder, target: &mut Target<'_>) {
+    target.tally.add(finder, value.place, action.enforce);
+    if action.enforce {
+        replace_whole(value, action, target);
+    }
+}
+
+/// As [`hide`], for a field of textual COPY data, where NULL is `null` and only plain text may stand.
+pub(crate) fn hide_field(value: Value, action: &Action, finder: Finder, null: &[u8], target: &mut Target<'_>) {
+    target.tally.add(finder, value.place, action.enforce);
+    if !action.enforce {
+        return;
+    }
+    let range = value.start as usize..value.end as usize;
+    if matches!(action.mask, Mask::Null) {
+        patch(value.holder, null.len() as i64 - range.len() as i64, target.input);
+        return target.splice.replace(range, null);
+    }
+    if !action.mask.keeps_length() && action.mask.is_plain() {
+        return replace_span(value, action, 0..range.len(), target);
+    }
+    let bytes = target.input.get_mut(range).unwrap_or_default();
+    rewriter::mask_text(if action.mask.keeps_length() { &action.mask } else { &Mask::Label }, &action.label, bytes);
+}
+
+/// A value that cannot be looked at: the rules say what becomes of it.
+pub(crate) fn unreadable(value: Value, why: &'static str, target: &mut Target<'_>) -> Result<(), Trouble> {
+    match target.rules.on_error {
+        OnError::Close => return Err(Trouble::Unreadable(why)),
+        OnError::Pass => target.tally.add(Finder::Unreadable, value.place, false),
+        OnError::BlankField => hide(value, &target.rules.blank, Finder::Unreadable, target),
+    }
+    Ok(())
+}
+
+fn replace_whole(value: Value, action: &Action, target: &mut Target<'_>) {
+    let range = value.start as usize..value.end as usize;
+    let bytes = target.input.get_mut(range.clone()).unwrap_or_default();
+    match rewriter::whole(value.kind, value.format, &action.mask, &action.label, bytes) {
+        Whole::InPlace => {}
+        Whole::Bytes(new) if value.holder != Holder::Fixed => {
+            patch(value.holder, new.len() as i64 - range.len() as i64, target.input);
+            target.splice.replace(range, &new);
+        }
+        Whole::Null => match value.holder {
+            Holder::Counted { frame, length } => {
+                patch(Holder::Framed { frame }, -(range.len() as i64), target.input);
+                if let Some(length) = target.input.get_mut(length as usize..length as usize + 4) {
+                    length.copy_from_slice(&(-1i32).to_be_bytes());
+                }
+                target.splice.remove(range);
+            }
+            Holder::Framed { .. } | Holder::Fixed => fill_in_place(value, action, target.input),
+        },
+        Whole::Bytes(_) => fill_in_place(value, action, target.input),
+    }
+}
+
+/// The last resort where the length must stay: masked as text, whatever the type; digits for numbers.
+fn fill_in_place(value: Value, action: &Action, input: &mut [u8]) {
+    let bytes = input.get_mut(value.start as usize..value.end as usize).unwrap_or_default();
+    match (value.kind, value.format) {
+        (Kind::Text | Kind::Xml | Kind::Other | Kind::Json | Kind::Jsonb, _) | (_, Format::Text) => {
+            let len = bytes.len();
+            rewriter::mask_span(value.kind, value.escaping, &Mask::Label, &action.label, bytes, 0..len);
+        }
+        _ => bytes.fill(0),
+    }
+}
+
+fn replace_span(value: Value, action: &Action, span: Range<usize>, target: &mut Target<'_>) {
+    let range = value.start as usize + span.start..value.start as usize + span.end;
+    let found = target.input.get(range.clone()).unwrap_or_default();
+    let grown = target.splice.write(range.clone(), |arena| {
+        let before = arena.len();
+        action.mask.append(&action.label, found, arena);
+        arena.len() - before
+    });
+    patch(value.holder, grown as i64 - range.len() as i64, target.input);
+}
+
+/// Adds `delta` to the lengths around a value.
+fn patch(holder: Holder, delta: i64, input: &mut [u8]) {
+    let mut add = |at: usize| {
+        if let Some(word) = input.get_mut(at..at + 4).and_then(|word| word.first_chunk_mut::<4>()) {
+            *word = ((i64::from(i32::from_be_bytes(*word)) + delta) as i32).to_be_bytes();
+        }
+    };
+    match holder {
+        Holder::Fixed => {}
+        Holder::Framed { frame } => add(frame as usize + 1),
+        Holder::Counted { frame, length } => {
+            add(frame as usize + 1);
+            add(length as usize);
+        }
+    }
+}

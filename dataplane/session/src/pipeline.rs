@@ -1,0 +1,85 @@
+//! One direction at a time: frame, inspect, judge, note, rewrite.
+//!
+//! ```text
+//! frame    Framer: where it starts and ends
+//! inspect  Inspector: what it means, which request it answers
+//! judge    guard (statements), redact (values)
+//! note     events in the tap; pays the debt that output needs paid
+//! rewrite  in place, or through the splice
+//! ```
+
+pub(crate) mod copy;
+mod down;
+pub(crate) mod long;
+mod note;
+mod up;
+
+pub(crate) use note::missed as note_missed;
+
+use crate::outgoing::Outgoing;
+use crate::session::{Close, Fed, Now, Scratch, Session};
+use crate::tap::Due;
+
+/// What one step over a buffer came to.
+pub(crate) enum Step {
+    /// So many bytes are dealt with, go on.
+    Took(usize),
+    /// Nothing more can be done before so many bytes are there; 0: any.
+    Need(usize),
+    /// The other direction has to move first.
+    Stall,
+    Close(Close),
+}
+
+/// Client to target.
+pub(crate) fn to_upstream(session: &mut Session, input: &mut [u8], scratch: &mut Scratch, now: Now) -> Fed {
+    let due = Due::begin();
+    let (mut at, mut need, mut stalled, mut close) = (0, 0, false, None);
+    while at < input.len() {
+        match up::step(session, input, at, scratch, now) {
+            Step::Took(bytes) => at += bytes,
+            Step::Need(bytes) => {
+                need = bytes;
+                break;
+            }
+            Step::Stall => {
+                stalled = true;
+                break;
+            }
+            Step::Close(cause) => {
+                close = Some(cause);
+                break;
+            }
+        }
+    }
+    // Requests are noted when they are answered or refused: a refusal was noted as it was made.
+    let noted = scratch.tap.settled(due);
+    let out = Outgoing::assemble(&mut scratch.splice, at, noted);
+    Fed { consumed: at, need, out, stalled, close }
+}
+
+/// Target to client.
+pub(crate) fn to_downstream(session: &mut Session, input: &mut [u8], scratch: &mut Scratch, now: Now) -> Fed {
+    let due = Due::begin();
+    let (mut at, mut need, mut close) = (0, 0, None);
+    while at < input.len() {
+        match down::step(session, input, at, scratch, now) {
+            Step::Took(bytes) => at += bytes,
+            Step::Need(bytes) => {
+                need = bytes;
+                break;
+            }
+            Step::Stall => break,
+            Step::Close(cause) => {
+                close = Some(cause);
+                break;
+            }
+        }
+    }
+    session.flush(input, scratch);
+    note::interim(session, scratch, now);
+    let noted = scratch.tap.settled(due);
+    let out = Outgoing::assemble(&mut scratch.splice, at, noted);
+    note::record(session, input, &out, scratch, now);
+    Fed { consumed: at, need, out, stalled: false, close }
+}

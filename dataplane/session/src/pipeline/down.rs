@@ -1,0 +1,443 @@
+//! Target to client: results are masked before any of their bytes leave.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use codecs::fact::{Aside, Form};
+use codecs::malformed::Malformed;
+use codecs::postgres::framer::{Framer, HEADER_BYTES, Header, Speaker};
+use codecs::postgres::inspector::{Answer, Current, Described, Failure};
+use codecs::postgres::message::tag::backend as tag;
+use codecs::postgres::message::{CommandComplete, ErrorFields, Format, FunctionCallResponse, NotificationResponse};
+use codecs::postgres::refusal;
+use codecs::postgres::rewriter::{Escaping, Kind};
+use proto::audit::Outcome;
+use scan::Context;
+
+use super::copy::CopyOut;
+use super::long::LongRow;
+use super::{Step, note};
+use crate::judge::redact::{Holder, Target, Trouble, Value};
+use crate::judge::tally::Place;
+use crate::limits::{ANSWER_BYTES_MAX, FRAME_BUFFERED_BYTES_MAX, PLANS_MAX};
+use crate::plan::{Basis, Plan};
+use crate::session::{Close, Now, Scratch, Session};
+use crate::text::{Text, named};
+
+/// Deals with what stands at `input[at..]`.
+pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: &mut Scratch, now: Now) -> Step {
+    if session.passing_down > 0 {
+        let bytes = session.passing_down.min(input.len() - at);
+        session.passing_down -= bytes;
+        return Step::Took(bytes);
+    }
+    if session.long_row.is_some() {
+        return super::long::step(session, input, at, scratch);
+    }
+    let rest = input.get(at..).unwrap_or_default();
+    let header = match Framer::new(Speaker::Backend).header(rest) {
+        Ok(Some(header)) => header,
+        Ok(None) => return Step::Need(HEADER_BYTES),
+        Err(error) => return Step::Close(Close::upstream(error)),
+    };
+    let large = header.len > FRAME_BUFFERED_BYTES_MAX;
+    if large && matches!(header.tag, tag::DATA_ROW | tag::COPY_DATA) {
+        return begin_long(session, input, header, scratch);
+    }
+    if header.len > ANSWER_BYTES_MAX {
+        return Step::Close(Close::too_large("a server message", header.len, ANSWER_BYTES_MAX));
+    }
+    if rest.len() < header.len {
+        return Step::Need(header.len);
+    }
+    match frame(session, input, header.tag, at..at + header.len, scratch, now) {
+        Ok(()) => Step::Took(header.len),
+        Err(trouble) => Step::Close(Close::trouble(trouble)),
+    }
+}
+
+/// A row or a piece of COPY data that is too large to be collected.
+fn begin_long(session: &mut Session, input: &mut [u8], header: Header, scratch: &mut Scratch) -> Step {
+    // What is packed refers to this buffer, and must be masked before any of it leaves.
+    match session.inspector.answer(header.tag, b"") {
+        Ok(Answer::Row) => {
+            session.running.rows += 1;
+            session.make_plan();
+        }
+        Ok(Answer::CopyData) => {}
+        Ok(_) => return Step::Close(Close::upstream(Malformed::Tag { place: "server message", tag: header.tag })),
+        Err(error) => return Step::Close(Close::upstream(error)),
+    }
+    session.running.bytes += header.len as u64;
+    let trivial = match header.tag {
+        tag::DATA_ROW => session.plan.as_ref().is_some_and(|plan| plan.trivial),
+        _ => session.rules.is_none(),
+    };
+    if trivial {
+        session.passing_down = header.len;
+        return Step::Took(0);
+    }
+    session.flush(input, scratch);
+    let long = match header.tag {
+        tag::DATA_ROW => LongRow::row(header.len),
+        _ => match &session.copy {
+            Some(copy) if !copy.holds() => LongRow::copy(header.len, copy),
+            _ => return Step::Close(Close::trouble(Trouble::Unreadable("a COPY row is too large"))),
+        },
+    };
+    session.long_row = Some(Box::new(long));
+    Step::Took(HEADER_BYTES)
+}
+
+fn frame(
+    session: &mut Session,
+    input: &mut [u8],
+    frame_tag: u8,
+    range: Range<usize>,
+    scratch: &mut Scratch,
+    now: Now,
+) -> Result<(), Trouble> {
+    // Copied out of the input only where text is kept: everything else borrows it.
+    let body_at = range.start + HEADER_BYTES..range.end;
+    let answer = session.inspector.answer(frame_tag, input.get(body_at.clone()).unwrap_or_default())?;
+    match answer {
+        Answer::Row => return row(session, input, range, scratch),
+        Answer::Forward | Answer::Describes(_) => {
+            if frame_tag == tag::COPY_DONE {
+                session.finish_copy(input, range.start, scratch)?;
+            }
+        }
+        Answer::Swallow => scratch.splice.remove(range),
+        Answer::ResultBegins(_) => {
+            session.running.bytes += range.len() as u64;
+            session.make_plan();
+        }
+        Answer::Completed { current, tag } => {
+            // Kept, because its buffer is about to be lent out.
+            let tag: smallvec::SmallVec<[u8; 64]> = smallvec::SmallVec::from_slice(tag);
+            session.flush(input, scratch);
+            completed(session, current, &tag, scratch, now);
+        }
+        Answer::Suspended { current } => {
+            session.flush(input, scratch);
+            note::finished(session, &current, Outcome::Ok, b"suspended", scratch, now);
+        }
+        Answer::Ready { open } => {
+            if let Some(current) = open {
+                session.flush(input, scratch);
+                ready(session, current, scratch, now);
+            }
+        }
+        Answer::Failed(failure) => {
+            session.flush(input, scratch);
+            failed(session, input, range, failure, scratch, now)?;
+        }
+        Answer::Aside(aside) => {
+            session.running.bytes += session.answering(range.len());
+            aside_text(session, input, range, aside, scratch)?;
+        }
+        Answer::Parameter(status) => {
+            let (name, value) = (status.name.to_vec(), status.value.to_vec());
+            session.setting(&name, &value);
+            let start = body_at.start + name.len() + 1;
+            session.text(input, start..start + value.len(), Place::Aside(Aside::Parameter), scratch)?;
+            session.flush(input, scratch);
+        }
+        Answer::FunctionResult => {
+            session.running.bytes += range.len() as u64;
+            function_result(session, input, range, scratch)?;
+        }
+        Answer::CopyInBegins => {
+            session.copied_in = 0;
+            session.running.bytes += range.len() as u64;
+        }
+        Answer::CopyOutBegins(response) => {
+            let columns = response.columns.len();
+            let binary = response.format == Format::Binary;
+            session.copy = CopyOut::begin(session, columns, binary).map(Box::new);
+            session.running.bytes += range.len() as u64;
+        }
+        Answer::CopyData => {
+            session.running.bytes += range.len() as u64;
+            copy_data(session, input, range, scratch)?;
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn row(session: &mut Session, input: &mut [u8], range: Range<usize>, scratch: &mut Scratch) -> Result<(), Trouble> {
+    session.running.rows += 1;
+    session.running.bytes += range.len() as u64;
+    if session.plan.is_none() {
+        session.make_plan();
+    }
+    let Some(plan) = session.plan.as_deref().filter(|plan| !plan.trivial) else { return Ok(()) };
+    let rules = session.running.rules.as_deref().or(session.rules.as_deref());
+    let Some(rules) = rules else { return Ok(()) };
+    let mut target = Target { input, splice: &mut scratch.splice, tally: &mut session.running.tally, rules };
+    scratch.redactor.row(plan, range, &mut target)
+}
+
+fn copy_data(session: &mut Session, input: &mut [u8], range: Range<usize>, scratch: &mut Scratch) -> Result<(), Trouble> {
+    let Some(mut copy) = session.copy.take() else { return Ok(()) };
+    let rules = session.running.rules.as_deref().or(session.rules.as_deref());
+    let Some(rules) = rules else { return Ok(()) };
+    let mut target = Target { input, splice: &mut scratch.splice, tally: &mut session.running.tally, rules };
+    let result = copy.frame(range, &mut scratch.redactor, &mut target);
+    session.copy = Some(copy);
+    result
+}
+
+fn completed(session: &mut Session, current: Current<Rc<Text>>, tag: &[u8], scratch: &mut Scratch, now: Now) {
+    session.running.bytes += HEADER_BYTES as u64 + tag.len() as u64 + 1;
+    session.running.bytes += std::mem::take(&mut session.copied_in);
+    if session.running.rows == 0 {
+        session.running.rows = CommandComplete { command_tag: tag }.rows().unwrap_or(0);
+    }
+    let text = current.statement.clone();
+    // An empty query has nothing to note.
+    if !tag.is_empty() || text.as_ref().is_some_and(|text| !text.parts.is_empty()) {
+        note::finished(session, &current, Outcome::Ok, tag, scratch, now);
+    } else {
+        session.running = Default::default();
+    }
+    let statement = text.as_ref().map(|text| text.raw.get(text.span(current.index)).unwrap_or_default());
+    match tag {
+        b"DEALLOCATE" => match statement.and_then(named) {
+            Some(name) => session.inspector.forget_statement(&name),
+            None => session.inspector.forget_statements(),
+        },
+        b"DEALLOCATE ALL" => session.inspector.forget_statements(),
+        b"DISCARD ALL" => {
+            session.inspector.forget_statements();
+            session.inspector.forget_portals();
+        }
+        b"PREPARE" => match (statement.and_then(named), &text) {
+            (Some(name), Some(text)) => session.inspector.prepared_by_sql(&name, Rc::clone(text)),
+            _ => session.inspector.forget_statements(),
+        },
+        b"DECLARE CURSOR" | b"CLOSE CURSOR" | b"CLOSE CURSOR ALL" => session.inspector.forget_portals(),
+        _ => {}
+    }
+}
+
+/// The message is over, and fewer statements were answered than it had, or it was a function call.
+fn ready(session: &mut Session, current: Current<Rc<Text>>, scratch: &mut Scratch, now: Now) {
+    match (current.form, &current.statement) {
+        (Form::Simple, Some(text)) if current.index < text.parts.len() => {
+            for index in current.index..text.parts.len() {
+                let rest = Current {
+                    form: current.form,
+                    statement: current.statement.clone(),
+                    portal: None,
+                    at: current.at,
+                    index,
+                    result: Described::Unknown,
+                };
+                note::finished(session, &rest, Outcome::Skipped, b"", scratch, now);
+            }
+        }
+        (Form::Simple, _) => {
+            session.running = Default::default();
+            session.plan = None;
+        }
+        _ => note::finished(session, &current, Outcome::Ok, b"", scratch, now),
+    }
+}
+
+fn failed(
+    session: &mut Session,
+    input: &mut [u8],
+    range: Range<usize>,
+    failure: Failure<Rc<Text>>,
+    scratch: &mut Scratch,
+    now: Now,
+) -> Result<(), Trouble> {
+    let body = input.get(range.start + HEADER_BYTES..range.end).unwrap_or_default();
+    let fields = ErrorFields::parse(body, "ErrorResponse")?;
+    let fatal = matches!(fields.severity(), b"FATAL" | b"PANIC");
+    let mut sqlstate = [b'0'; 5];
+    for (to, from) in sqlstate.iter_mut().zip(fields.sqlstate()) {
+        *to = *from;
+    }
+    session.running.bytes += range.len() as u64;
+    let refusal = failure.refused.as_ref().and_then(|text| text.refusal());
+    match refusal.filter(|_| !fatal) {
+        Some(refused) => {
+            let mut error = refusal::Refusal::error(refused.code, refused.message.as_str());
+            if !refused.hint.is_empty() {
+                error = error.with_hint(refused.hint.as_str());
+            }
+            scratch.splice.write(range, |out| error.append_error(out));
+        }
+        None => aside_text(session, input, range, Aside::Error, scratch)?,
+    }
+    if let Some(current) = failure.current.filter(|_| failure.refused.is_none()) {
+        let left = current.statement.clone().filter(|_| current.form == Form::Simple);
+        note::finished(session, &current, Outcome::Error, &sqlstate, scratch, now);
+        for index in current.index + 1..left.map_or(0, |text| text.parts.len()) {
+            let skipped = Current { index, ..copy_of(&current) };
+            note::finished(session, &skipped, Outcome::Skipped, b"", scratch, now);
+        }
+    }
+    if let Some(before) = &failure.before {
+        note::missed(session, before, Outcome::Error, &sqlstate, scratch, now);
+    }
+    if failure.at_sync {
+        let commit = Current {
+            form: Form::Commit,
+            statement: None,
+            portal: None,
+            at: now.mono_micros(),
+            index: 0,
+            result: Described::Unknown,
+        };
+        note::finished(session, &commit, Outcome::Error, &sqlstate, scratch, now);
+    }
+    for skipped in failure.skipped.iter().filter(|skipped| skipped.statement.is_some()) {
+        note::missed(session, skipped, Outcome::Skipped, b"", scratch, now);
+    }
+    session.running = Default::default();
+    session.plan = None;
+    session.copy = None;
+    Ok(())
+}
+
+fn copy_of(current: &Current<Rc<Text>>) -> Current<Rc<Text>> {
+    Current {
+        form: current.form,
+        statement: current.statement.clone(),
+        portal: current.portal.clone(),
+        at: current.at,
+        index: current.index,
+        result: Described::Unknown,
+    }
+}
+
+/// Errors, notices and notifications: every text in them that can hold a value.
+fn aside_text(
+    session: &mut Session,
+    input: &mut [u8],
+    range: Range<usize>,
+    aside: Aside,
+    scratch: &mut Scratch,
+) -> Result<(), Trouble> {
+    if session.rules.is_none() && session.running.rules.is_none() {
+        return Ok(());
+    }
+    let base = range.start + HEADER_BYTES;
+    let body = input.get(base..range.end).unwrap_or_default();
+    let mut spans: Vec<Range<usize>> = Vec::new();
+    if aside == Aside::Notification {
+        let notification = NotificationResponse::parse(body)?;
+        let start = 4 + notification.channel.len() + 1;
+        spans.push(4..4 + notification.channel.len());
+        spans.push(start..start + notification.payload.len());
+    } else {
+        let mut at = 0;
+        for (code, value) in ErrorFields::parse(body, "ErrorResponse")?.iter() {
+            // Severity, SQLSTATE, positions and places in the server's sources are no data.
+            if !b"SVCPpFLR".contains(&code) {
+                spans.push(at + 1..at + 1 + value.len());
+            }
+            at += value.len() + 2;
+        }
+    }
+    for span in spans {
+        session.text(input, base + span.start..base + span.end, Place::Aside(aside), scratch)?;
+    }
+    session.flush(input, scratch);
+    Ok(())
+}
+
+fn function_result(
+    session: &mut Session,
+    input: &mut [u8],
+    range: Range<usize>,
+    scratch: &mut Scratch,
+) -> Result<(), Trouble> {
+    let base = range.start + HEADER_BYTES;
+    let body = input.get(base..range.end).unwrap_or_default();
+    let Some(value) = FunctionCallResponse::parse(body)?.value else { return Ok(()) };
+    let is_text = std::str::from_utf8(value).is_ok_and(|text| !text.contains('\0'));
+    let start = base + 4;
+    let value = Value {
+        start: start as u32,
+        end: (start + value.len()) as u32,
+        holder: Holder::Counted { frame: range.start as u32, length: base as u32 },
+        place: Place::Function,
+        // Its type is not told: text if it reads so, else whatever its bytes say they are.
+        kind: if is_text { Kind::Text } else { Kind::Other },
+        format: Format::Binary,
+        escaping: Escaping::None,
+    };
+    let rules = session.running.rules.as_deref().or(session.rules.as_deref());
+    let Some(rules) = rules else { return Ok(()) };
+    let mut target = Target { input, splice: &mut scratch.splice, tally: &mut session.running.tally, rules };
+    scratch.redactor.scan_value(value, Context::default(), &mut target)?;
+    session.flush(input, scratch);
+    Ok(())
+}
+
+impl Session {
+    /// Looks at everything that was packed.
+    pub(super) fn flush(&mut self, input: &mut [u8], scratch: &mut Scratch) {
+        let rules = self.running.rules.as_deref().or(self.rules.as_deref());
+        let Some(rules) = rules else { return };
+        let mut target = Target { input, splice: &mut scratch.splice, tally: &mut self.running.tally, rules };
+        scratch.redactor.flush(&mut target);
+    }
+
+    /// Packs a piece of text that must keep its length.
+    fn text(&mut self, input: &mut [u8], span: Range<usize>, place: Place, scratch: &mut Scratch) -> Result<(), Trouble> {
+        let rules = self.running.rules.as_deref().or(self.rules.as_deref());
+        let Some(rules) = rules else { return Ok(()) };
+        let value = Value {
+            start: span.start as u32,
+            end: span.end as u32,
+            holder: Holder::Fixed,
+            place,
+            kind: Kind::Text,
+            format: Format::Text,
+            escaping: Escaping::None,
+        };
+        let mut target = Target { input, splice: &mut scratch.splice, tally: &mut self.running.tally, rules };
+        scratch.redactor.scan_value(value, Context::default(), &mut target)
+    }
+
+    /// Counts bytes only for a statement that is being answered.
+    fn answering(&self, bytes: usize) -> u64 {
+        if self.inspector.current().is_some() { bytes as u64 } else { 0 }
+    }
+
+    /// The plan for the rows of the current statement.
+    fn make_plan(&mut self) {
+        let Some(current) = self.inspector.current() else { return };
+        let formats = current.portal.as_deref().filter(|portal| !portal.has_own_shape()).map(|portal| &portal.formats);
+        let generation = self.policy.generation();
+        if let Some(known) = self.plans.iter().find(|plan| plan.fits(&current.result, formats, generation)) {
+            self.plan = Some(Rc::clone(known));
+            return;
+        }
+        let rules = self.running.rules.as_deref().or(self.rules.as_deref());
+        let basis = Basis { rules, origins: &self.origins, columns: &self.connection.columns, generation };
+        let plan = Rc::new(Plan::make(&basis, &current.result, formats));
+        if self.plans.len() >= PLANS_MAX {
+            self.plans.remove(0);
+        }
+        if plan.shape.is_some() {
+            self.plans.push(Rc::clone(&plan));
+        }
+        self.plan = Some(plan);
+    }
+
+    /// COPY data is over: what was held back leaves before the CopyDone at `at`.
+    fn finish_copy(&mut self, input: &mut [u8], at: usize, scratch: &mut Scratch) -> Result<(), Trouble> {
+        let Some(mut copy) = self.copy.take() else { return Ok(()) };
+        let rules = self.running.rules.as_deref().or(self.rules.as_deref());
+        let Some(rules) = rules else { return Ok(()) };
+        let mut target = Target { input, splice: &mut scratch.splice, tally: &mut self.running.tally, rules };
+        copy.finish(at, &mut scratch.redactor, &mut target)
+    }
+}

@@ -1,0 +1,151 @@
+//! Per result: which columns are passed over, looked at, or masked as a whole. Made once, used for every row.
+
+use std::rc::Rc;
+
+use codecs::fact::Origin;
+use codecs::postgres::inspector::{Described, ResultFormats, Shape};
+use codecs::postgres::message::Format;
+use codecs::postgres::rewriter::Kind;
+use scan::Context;
+
+use crate::policy::{ColumnName, RuleSet};
+
+/// What happens to the values of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Skip,
+    Scan,
+    /// Masked whole by the rule for this index of the connection's columns.
+    Hide(usize),
+    /// Masked whole because it comes from no table.
+    HideUnattributed,
+    /// Its type or format is not known.
+    Unreadable,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ColumnPlan {
+    pub act: Act,
+    pub kind: Kind,
+    pub format: Format,
+    pub context: Context,
+}
+
+/// The plan for a result.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// `None`: the columns are not known, every one is unreadable.
+    pub columns: Option<Box<[ColumnPlan]>>,
+    /// Nothing is asked of any column: rows are passed by their length.
+    pub trivial: bool,
+    pub shape: Option<Rc<Shape>>,
+    formats: Option<ResultFormats>,
+    generation: u64,
+}
+
+/// Columns of the connection's rules as they are on the target.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    /// Sorted by origin.
+    pub known: Box<[(Origin, usize)]>,
+    /// Relations above this were made after the lookup; 0: not known.
+    pub relation_oid_max: u32,
+}
+
+impl Origins {
+    fn find(&self, origin: Origin, name: &[u8], columns: &[ColumnName]) -> Option<usize> {
+        let key = |o: &Origin| (o.table, o.attribute);
+        if let Ok(at) = self.known.binary_search_by_key(&key(&origin), |(known, _)| key(known)) {
+            return self.known.get(at).map(|(_, index)| *index);
+        }
+        // A relation that is younger than the lookup, such as a table that was made anew: the name has to do.
+        let young = self.relation_oid_max != 0 && origin.table > self.relation_oid_max;
+        young.then(|| columns.iter().position(|column| column.column.as_bytes() == name)).flatten()
+    }
+}
+
+/// What a plan is made from.
+pub(crate) struct Basis<'a> {
+    pub rules: Option<&'a RuleSet>,
+    pub origins: &'a Origins,
+    pub columns: &'a [ColumnName],
+    pub generation: u64,
+}
+
+impl Plan {
+    /// The plan for rows described by `result`, whose formats `formats` override if given.
+    pub(crate) fn make(basis: &Basis<'_>, result: &Described, formats: Option<&ResultFormats>) -> Plan {
+        let nothing = |trivial| Plan {
+            columns: None,
+            trivial,
+            shape: None,
+            formats: formats.cloned(),
+            generation: basis.generation,
+        };
+        let Some(rules) = basis.rules else {
+            return Plan { shape: shape(result), ..nothing(true) };
+        };
+        let Described::Rows(shape) = result else { return nothing(false) };
+        let columns: Box<[ColumnPlan]> = shape.columns.iter().enumerate().map(|(index, column)| {
+            let format = match formats {
+                Some(formats) => formats.of(index),
+                None => Some(column.format),
+            };
+            let name = shape.name(column);
+            let kind = Kind::of(column.type_oid);
+            let hide = column.origin.and_then(|origin| basis.origins.find(origin, name, basis.columns));
+            let act = match (hide.filter(|index| rules.columns.contains_key(index)), format) {
+                (_, None) => Act::Unreadable,
+                (Some(index), _) => Act::Hide(index),
+                (None, _) if column.origin.is_none() && rules.unattributed.is_some() && holds_text(kind) => {
+                    Act::HideUnattributed
+                }
+                _ if is_skipped(rules, kind) => Act::Skip,
+                _ => Act::Scan,
+            };
+            let context = match (&rules.scanner, std::str::from_utf8(name)) {
+                (Some(scanner), Ok(name)) => scanner.context_of(name),
+                _ => Context::default(),
+            };
+            ColumnPlan { act, kind, format: format.unwrap_or(Format::Text), context }
+        }).collect();
+        let trivial = rules.scanner.is_none() && columns.iter().all(|column| column.act == Act::Skip);
+        Plan { columns: Some(columns), shape: Some(Rc::clone(shape)), ..nothing(trivial) }
+    }
+
+    /// Whether it is the plan for these rows under this policy.
+    pub(crate) fn fits(&self, result: &Described, formats: Option<&ResultFormats>, generation: u64) -> bool {
+        let same = match (result, &self.shape) {
+            (Described::Rows(shape), Some(own)) => Rc::ptr_eq(shape, own),
+            _ => false,
+        };
+        same && self.generation == generation && self.formats.as_ref() == formats
+    }
+
+    /// The column's name as the client sees it, for the record.
+    pub(crate) fn name(&self, index: u16) -> String {
+        let column = self.shape.as_ref().and_then(|shape| {
+            let column = shape.columns.get(usize::from(index))?;
+            Some(String::from_utf8_lossy(shape.name(column)).into_owned())
+        });
+        column.unwrap_or_else(|| format!("column {}", index + 1))
+    }
+}
+
+fn shape(result: &Described) -> Option<Rc<Shape>> {
+    match result {
+        Described::Rows(shape) => Some(Rc::clone(shape)),
+        _ => None,
+    }
+}
+
+fn is_skipped(rules: &RuleSet, kind: Kind) -> bool {
+    rules.scanner.is_none() || kind.is_number() && !rules.finds_digits
+}
+
+fn holds_text(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Text | Kind::Json | Kind::Jsonb | Kind::Xml | Kind::Bytea | Kind::Array | Kind::Composite | Kind::Other
+    )
+}

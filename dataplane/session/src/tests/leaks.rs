@@ -1,0 +1,335 @@
+//! Every place where values hide, each first shown to hold the value.
+
+use super::*;
+
+const EMAIL: &str = "alice@example.com";
+
+/// Runs one simple query with this answer; returns what the client sees.
+fn through(talk: &mut Talk, statement: &str, answer: &[u8]) -> Vec<u8> {
+    talk.client(&query(statement));
+    talk.to_client.clear();
+    talk.target(&[answer, &ready()].concat());
+    assert!(talk.close.is_none(), "{:?}", talk.close);
+    std::mem::take(&mut talk.to_client)
+}
+
+fn cell(type_oid: u32, format: Format, value: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    cell_with(&snapshot(), type_oid, format, value)
+}
+
+/// A result of one cell: as it was, and what the client gets of its frames.
+fn cell_with(snapshot: &wire::Snapshot, type_oid: u32, format: Format, value: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let shape = columns(&[("x", 0, 0, type_oid, format)]);
+    let answer = [shape.clone(), row(&[Some(value)]), complete("SELECT 1")].concat();
+    let mut talk = Talk::with(snapshot);
+    let seen = through(&mut talk, "select x", &answer);
+    let end = [complete("SELECT 1"), ready()].concat();
+    let rows = seen.strip_prefix(shape.as_slice()).unwrap().strip_suffix(end.as_slice()).unwrap();
+    (row(&[Some(value)]), rows.to_vec())
+}
+
+fn contains(haystack: &[u8], needle: &str) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+#[test]
+fn text_like_types_in_both_formats() {
+    for type_oid in [25, 1043, 1042, 114, 142, 0, 99_999, 705] {
+        for format in [Format::Text, Format::Binary] {
+            let value = format!("mail {EMAIL} end");
+            let (before, after) = cell(type_oid, format, value.as_bytes());
+            assert!(contains(&before, EMAIL) && !contains(&after, EMAIL), "{type_oid} {format:?}");
+            assert_eq!(before.len(), after.len());
+        }
+    }
+}
+
+#[test]
+fn json_stays_json() {
+    let (_, after) = cell(114, Format::Text, br#"{"a": "alice@example.com", "n": 4111111111111111, "q": "\""}"#);
+    let expected = br#"{"a": "[EMAIL]**********", "n":                0, "q": "\""}"#;
+    assert_eq!(after, row(&[Some(expected)]));
+    let (_, after) = cell(3802, Format::Binary, b"\x01{\"a\":\"alice@example.com\"}");
+    assert_eq!(after, row(&[Some(b"\x01{\"a\":\"[EMAIL]**********\"}")]));
+}
+
+#[test]
+fn escapes_do_not_hide() {
+    let (_, after) = cell(114, Format::Text, br#""alice\u0040example.com""#);
+    assert_eq!(after, row(&[Some(br#""[EMAIL]***************""#)]));
+    let (_, after) = cell(142, Format::Text, b"<a>alice&#64;example.com</a>");
+    assert!(!contains(&after, "alice&#64;") && contains(&after, "<a>[EMAIL]"));
+    let hex: String = EMAIL.bytes().map(|b| format!("{b:02x}")).collect();
+    for type_oid in [17, 25] {
+        let (before, after) = cell(type_oid, Format::Text, format!("\\x{hex}").as_bytes());
+        assert!(contains(&before, &hex) && !contains(&after, &hex), "{type_oid}");
+        let masked: String = "[EMAIL]**********".bytes().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(after, row(&[Some(format!("\\x{masked}").as_bytes())]));
+    }
+}
+
+#[test]
+fn arrays_and_composites_in_text() {
+    let (_, after) = cell(1009, Format::Text, br#"{alice@example.com,"b \" c",NULL}"#);
+    assert_eq!(after, row(&[Some(br#"{[EMAIL]**********,"b \" c",NULL}"#)]));
+    let (_, after) = cell(2249, Format::Text, br#"(1,"alice@example.com",x)"#);
+    assert_eq!(after, row(&[Some(br#"(1,"[EMAIL]**********",x)"#)]));
+    let (_, after) = cell(1016, Format::Text, b"{4111111111111111,7}");
+    assert_eq!(after, row(&[Some(b"{0000000000000000,7}")]));
+}
+
+#[test]
+fn binary_arrays_composites_and_pairs() {
+    let mut array = Vec::new();
+    for word in [1i32, 0, 25, 1, 1, EMAIL.len() as i32] {
+        array.extend_from_slice(&word.to_be_bytes());
+    }
+    array.extend_from_slice(EMAIL.as_bytes());
+    let mut record = Vec::new();
+    for word in [1i32, 25, EMAIL.len() as i32] {
+        record.extend_from_slice(&word.to_be_bytes());
+    }
+    record.extend_from_slice(EMAIL.as_bytes());
+    let mut pairs = vec![0, 0, 0, 1, 0, 0, 0, 1, b'k'];
+    pairs.extend_from_slice(&(EMAIL.len() as i32).to_be_bytes());
+    pairs.extend_from_slice(EMAIL.as_bytes());
+    for (type_oid, value) in [(1009, &array), (2249, &record), (77_777, &array), (77_777, &record), (77_777, &pairs)] {
+        let (before, after) = cell(type_oid, Format::Binary, value);
+        assert!(contains(&before, EMAIL) && !contains(&after, EMAIL), "{type_oid}");
+        assert_eq!(before.len(), after.len());
+    }
+}
+
+#[test]
+fn numbers_stay_numbers() {
+    let (_, after) = cell(1700, Format::Text, b"4111111111111111");
+    assert_eq!(after, row(&[Some(b"0000000000000000")]));
+    let mut numeric = Vec::new();
+    for word in [4u16, 3, 0, 0, 4111, 1111, 1111, 1111] {
+        numeric.extend_from_slice(&word.to_be_bytes());
+    }
+    let (_, after) = cell(1700, Format::Binary, &numeric);
+    let mut zero = numeric.clone();
+    zero[8..].fill(0);
+    assert_eq!(after, row(&[Some(&zero)]));
+    let (before, after) = cell(701, Format::Text, b"4111111111111111");
+    assert_eq!(before, after, "floats are passed over");
+}
+
+#[test]
+fn column_rules_bind_to_the_origin_not_to_the_alias() {
+    let shape = columns(&[("alias", TABLE, 2, 25, Format::Text), ("name", TABLE, 3, 25, Format::Text)]);
+    let mut talk = Talk::new();
+    let answer = [shape.clone(), row(&[Some(b"Alice Adams"), Some(b"open")]), complete("SELECT 1")].concat();
+    let seen = through(&mut talk, "select name as alias, other as name from customers", &answer);
+    let masked = row(&[Some(b"[NAME]*****"), Some(b"open")]);
+    assert!(seen.windows(masked.len()).any(|window| window == masked));
+    let statement = talk.statements().pop().unwrap();
+    assert_eq!((statement.findings[0].detector.as_str(), statement.findings[0].place.as_str()), ("COLUMN", "alias"));
+}
+
+#[test]
+fn column_rules_give_values_that_are_valid_for_the_type() {
+    for (type_oid, format, value, masked) in [
+        (23, Format::Text, &b"12345"[..], &b"00000"[..]),
+        (23, Format::Binary, &[0, 0, 48, 57], &[0, 0, 0, 0]),
+        (1082, Format::Text, b"1984-02-29", b"2000-01-01"),
+        (2950, Format::Text, b"c0ffee00-1111-2222-3333-444455556666", b"00000000-0000-0000-0000-000000000000"),
+        (869, Format::Text, b"192.168.100.200", b"0.0.0.0"),
+        (16, Format::Text, b"t", b"f"),
+        (1009, Format::Text, b"{a,b}", b"{}"),
+    ] {
+        let shape = columns(&[("x", TABLE, 2, type_oid, format)]);
+        let seen = through(&mut Talk::new(), "select x", &[shape, row(&[Some(value)]), complete("SELECT 1")].concat());
+        let expected = row(&[Some(masked)]);
+        assert!(seen.windows(expected.len()).any(|window| window == expected), "{type_oid} {format:?}");
+    }
+}
+
+#[test]
+fn masks_of_other_lengths_fix_every_length_around_them() {
+    let with = |kind: wire::MaskKind, text: &str| {
+        let mut snapshot = snapshot();
+        snapshot.redactions[0].mask = Some(wire::Mask { kind: kind as i32, keep_last: 4, text: text.into() });
+        snapshot
+    };
+    let value = b"to alice@example.com and bob@example.org.";
+    let (_, after) = cell_with(&with(wire::MaskKind::Replace, "<hidden>"), 25, Format::Text, value);
+    assert_eq!(after, row(&[Some(b"to <hidden> and <hidden>.")]));
+    let (_, after) = cell_with(&with(wire::MaskKind::Null, ""), 25, Format::Text, value);
+    assert_eq!(after, row(&[None]));
+    let (_, after) = cell_with(&with(wire::MaskKind::Partial, ""), 25, Format::Text, b"alice@example.com");
+    assert_eq!(after, row(&[Some(b"*************.com")]));
+    let (_, after) = cell_with(&with(wire::MaskKind::Hash, ""), 25, Format::Text, b"alice@example.com");
+    assert_eq!(after.len(), row(&[Some(&[0; 16])]).len());
+    let (_, after) = cell_with(&with(wire::MaskKind::Null, ""), 20, Format::Binary, &4_111_111_111_111_111i64.to_be_bytes());
+    assert_eq!(after, row(&[None]));
+}
+
+#[test]
+fn analyse_mode_counts_and_changes_nothing() {
+    let mut analyse = snapshot();
+    analyse.redactions[0].mode = wire::RedactionMode::Analyse as i32;
+    let mut talk = Talk::with(&analyse);
+    let answer = [text_column("x"), row(&[Some(EMAIL.as_bytes())]), complete("SELECT 1")].concat();
+    let seen = through(&mut talk, "select x", &answer);
+    assert!(contains(&seen, EMAIL));
+    let finding = talk.statements().pop().unwrap().findings.pop().unwrap();
+    assert_eq!((finding.action.as_str(), finding.count), ("found", 1));
+}
+
+#[test]
+fn excepted_groups_see_the_values() {
+    let mut excepted = snapshot();
+    excepted.redactions[0].except_groups = vec!["eng".into()];
+    let (before, after) = cell_with(&excepted, 25, Format::Text, EMAIL.as_bytes());
+    assert_eq!(before, after);
+}
+
+#[test]
+fn errors_notices_notifications_and_settings() {
+    let fields: &[(u8, &[u8])] = &[
+        (b'S', b"NOTICE"), (b'V', b"NOTICE"), (b'C', b"00000"), (b'M', b"m alice@example.com"),
+        (b'D', b"Key (email)=(alice@example.com) already exists."), (b'W', b"w alice@example.com"),
+    ];
+    let mut talk = Talk::new();
+    talk.client(&query("select 1"));
+    for message in [
+        bytes(|out| encode::notice_response(out, fields).unwrap()),
+        bytes(|out| encode::notification_response(out, 1, b"c", EMAIL.as_bytes()).unwrap()),
+        bytes(|out| encode::parameter_status(out, b"application_name", EMAIL.as_bytes()).unwrap()),
+        bytes(|out| encode::error_response(out, fields).unwrap()),
+    ] {
+        assert!(contains(&message, EMAIL));
+        talk.to_client.clear();
+        talk.target(&message);
+        assert!(!contains(&talk.to_client, EMAIL) && contains(&talk.to_client, "[EMAIL]"));
+        assert_eq!(talk.to_client.len(), message.len());
+    }
+}
+
+#[test]
+fn function_results() {
+    let mut talk = Talk::new();
+    let call = [&[0, 0, 0, 9, 0, 0, 0, 0][..], &[0, 0]].concat();
+    talk.client(&frame(frontend::FUNCTION_CALL, &call));
+    let answer = bytes(|out| encode::function_call_response(out, Some(EMAIL.as_bytes())).unwrap());
+    talk.target(&[answer, ready()].concat());
+    assert!(!contains(&talk.to_client, EMAIL) && contains(&talk.to_client, "[EMAIL]"));
+    assert_eq!(talk.statements()[0].form, "function");
+}
+
+/// COPY OUT of these CopyData payloads; the payloads that the client gets, joined.
+fn copied(statement: &str, format: u8, columns: u8, frames: &[&[u8]]) -> Vec<u8> {
+    let mut body = vec![format, 0, columns];
+    body.extend(std::iter::repeat_n([0, format], usize::from(columns)).flatten());
+    let mut talk = Talk::new();
+    talk.client(&query(statement));
+    talk.target(&frame(b'H', &body));
+    assert!(talk.close.is_none());
+    talk.to_client.clear();
+    for payload in frames {
+        talk.target(&frame(b'd', payload));
+    }
+    talk.target(&[bare(b'c'), complete("COPY 1"), ready()].concat());
+    assert!(talk.close.is_none(), "{:?}", talk.close);
+    let mut out = Vec::new();
+    let mut rest = talk.to_client.as_slice();
+    while let [b'd', a, b, c, d, ..] = *rest {
+        let len = u32::from_be_bytes([a, b, c, d]) as usize;
+        out.extend_from_slice(&rest[5..len + 1]);
+        rest = &rest[len + 1..];
+    }
+    assert!(rest.starts_with(b"c"));
+    out
+}
+
+#[test]
+fn copy_text_whatever_frames_the_rows_come_in() {
+    let rows = b"1\talice@example.com\t\\N\n2\tbob\\tx@example.org\tz\n\\.\n";
+    let expected = b"1\t[EMAIL]**********\t\\N\n2\tbob\\t[EMAIL]*****\tz\n\\.\n";
+    let statement = "copy t (a, b, c) to stdout";
+    assert_eq!(copied(statement, 0, 3, &[rows]), expected);
+    for cut in 1..rows.len() {
+        let (head, tail) = rows.split_at(cut);
+        assert_eq!(copied(statement, 0, 3, &[head, tail]), expected, "cut at {cut}");
+    }
+    let single: Vec<&[u8]> = rows.chunks(1).collect();
+    assert_eq!(copied(statement, 0, 3, &single), expected);
+}
+
+#[test]
+fn copy_csv_quotes_header_and_named_columns() {
+    let statement = "copy public.customers (id, name) to stdout with (format csv, header)";
+    let rows = b"id,name\n1,\"Alice \"\"A\"\" Adams\"\n2,Bob\n3,\n";
+    let expected = b"id,name\n1,[NAME]*************\n2,[NA\n3,\n";
+    let got = copied(statement, 0, 2, &[rows]);
+    assert_eq!(got.len(), expected.len());
+    assert!(!contains(&got, "Alice") && !contains(&got, "Bob"), "{}", String::from_utf8_lossy(&got));
+    let quoted = b"1,\"x\nalice@example.com\"\n";
+    for cut in 1..quoted.len() {
+        let (head, tail) = quoted.split_at(cut);
+        let got = copied("copy t (a, b) to stdout csv", 0, 2, &[head, tail]);
+        assert_eq!(got, b"1,\"x\n[EMAIL]**********\"\n", "cut at {cut}");
+    }
+}
+
+#[test]
+fn copy_binary_rows() {
+    let mut data = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
+    data.extend_from_slice(&[0, 2, 0, 0, 0, 4, 0, 0, 0, 1]);
+    data.extend_from_slice(&(EMAIL.len() as i32).to_be_bytes());
+    data.extend_from_slice(EMAIL.as_bytes());
+    data.extend_from_slice(&[0xff, 0xff]);
+    for cut in 1..data.len() {
+        let (head, tail) = data.split_at(cut);
+        let got = copied("copy t (a, b) to stdout (format binary)", 1, 2, &[head, tail]);
+        assert_eq!(got.len(), data.len());
+        assert!(!contains(&got, EMAIL) && contains(&got, "[EMAIL]"), "cut at {cut}");
+    }
+}
+
+#[test]
+fn copy_that_column_rules_cannot_follow_is_refused() {
+    for text in ["copy customers to stdout", "copy (select name from public.customers) to stdout"] {
+        let mut talk = Talk::new();
+        talk.client(&query(text));
+        assert!(!talk.seen_by_target().contains("customers"), "{text}");
+    }
+}
+
+#[test]
+fn values_in_large_rows_and_across_every_border() {
+    let filler = 300 * 1024;
+    for (type_oid, format) in [(25, Format::Text), (114, Format::Text), (17, Format::Binary), (25, Format::Binary)] {
+        let mut value = vec![b' '; filler];
+        for at in [0, 8_190, 65_530, filler - EMAIL.len()] {
+            value[at..at + EMAIL.len()].copy_from_slice(EMAIL.as_bytes());
+        }
+        let (before, after) = cell(type_oid, format, &value);
+        assert!(contains(&before, EMAIL) && !contains(&after, EMAIL), "{type_oid} {format:?}");
+        assert_eq!(before.len(), after.len());
+    }
+    let hex: String = format!("{}{EMAIL}{}", " ".repeat(150_000), " ".repeat(10)).bytes().map(|b| format!("{b:02x}")).collect();
+    let needle: String = EMAIL.bytes().map(|b| format!("{b:02x}")).collect();
+    let (before, after) = cell(17, Format::Text, format!("\\x{hex}").as_bytes());
+    assert!(contains(&before, &needle) && !contains(&after, &needle));
+}
+
+#[test]
+fn rows_of_unknown_columns_follow_on_error() {
+    // A row for an Execute whose portal nobody described, which cannot be on a real server.
+    let run = |on_error: wire::OnError| {
+        let mut snapshot = snapshot();
+        snapshot.redactions[0].on_error = on_error as i32;
+        let mut talk = Talk::with(&snapshot);
+        talk.client(&[parse("", "select x"), bind("", "", &[], &[]), execute("", 0), sync()].concat());
+        talk.target(&[bare(b'1'), bare(b'2'), bare(b'n'), row(&[Some(EMAIL.as_bytes())])].concat());
+        talk
+    };
+    let closed = run(wire::OnError::Close);
+    assert!(closed.close.is_some() && !contains(&closed.to_client, EMAIL));
+    let blanked = run(wire::OnError::BlankField);
+    assert!(blanked.close.is_none() && !contains(&blanked.to_client, EMAIL));
+    assert!(contains(&run(wire::OnError::Pass).to_client, EMAIL));
+}
