@@ -81,10 +81,7 @@ impl Api {
                 Some(some) => items.extend(some.iter().cloned()),
                 None => return Err(Failure::Failed(format!("{path}: the answer is not a list"))),
             }
-            cursor = page
-                .get("next_cursor")
-                .and_then(Value::as_str)
-                .map(str::to_owned);
+            cursor = page.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
             if cursor.is_none() {
                 return Ok(items);
             }
@@ -103,9 +100,7 @@ impl Api {
         let response = match body {
             Some(body) => {
                 let text = body.to_string();
-                let request = request
-                    .header("content-type", "application/json")
-                    .body(text);
+                let request = request.header("content-type", "application/json").body(text);
                 self.agent
                     .run(request.map_err(|error| Failure::Usage(format!("{url}: {error}")))?)
             }
@@ -115,8 +110,7 @@ impl Api {
                     .map_err(|error| Failure::Usage(format!("{url}: {error}")))?,
             ),
         };
-        let mut response =
-            response.map_err(|error| unreachable_or_failed(&self.settings.url, &error))?;
+        let mut response = response.map_err(|error| unreachable_or_failed(&self.settings.url, &error))?;
         let status = response.status().as_u16();
         let text = response
             .body_mut()
@@ -158,9 +152,7 @@ fn unreachable_or_failed(url: &str, error: &ureq::Error) -> Failure {
         | ureq::Error::HostNotFound
         | ureq::Error::ConnectionFailed
         | ureq::Error::Timeout(_)
-        | ureq::Error::Rustls(_) => {
-            Failure::NotReachable(format!("control plane {url} is not reachable: {error}"))
-        }
+        | ureq::Error::Rustls(_) => Failure::NotReachable(format!("control plane {url} is not reachable: {error}")),
         other => Failure::Failed(format!("{url}: {other}")),
     }
 }
@@ -179,19 +171,12 @@ fn problem(status: u16, text: &str, had_token: bool) -> Failure {
         (Some(one), None) | (None, Some(one)) => one.to_owned(),
         (None, None) => format!("the control plane answered with status {status}"),
     };
-    for error in document
-        .get("errors")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for error in document.get("errors").and_then(Value::as_array).into_iter().flatten() {
         let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
         let _ = write!(message, "\n  {}: {}", part("place"), part("message"));
     }
     match status {
-        401 if !had_token => {
-            Failure::NotAllowed("no token; run `sluice login` or set SLUICE_TOKEN".to_owned())
-        }
+        401 if !had_token => Failure::NotAllowed("no token; run `sluice login` or set SLUICE_TOKEN".to_owned()),
         401 | 403 => Failure::NotAllowed(message),
         _ => Failure::Failed(message),
     }
@@ -267,11 +252,7 @@ mod tests {
         );
         assert_eq!(problem(403, "", true).exit_code(), 4);
         assert_eq!(problem(401, "{}", true).exit_code(), 4);
-        assert!(
-            problem(401, "{}", false)
-                .to_string()
-                .contains("sluice login")
-        );
+        assert!(problem(401, "{}", false).to_string().contains("sluice login"));
         assert_eq!(
             problem(500, "<html>", true).to_string(),
             "the control plane answered with status 500"
@@ -280,14 +261,7 @@ mod tests {
 
     #[test]
     fn nobody_listening_is_not_reachable() {
-        let settings =
-            Settings::resolve(Some("http://127.0.0.1:1".into()), Some("t".into())).unwrap();
-        assert_eq!(
-            Api::new(settings)
-                .get("/api/userinfo")
-                .unwrap_err()
-                .exit_code(),
-            3
-        );
+        let settings = Settings::resolve(Some("http://127.0.0.1:1".into()), Some("t".into())).unwrap();
+        assert_eq!(Api::new(settings).get("/api/userinfo").unwrap_err().exit_code(), 3);
     }
 }

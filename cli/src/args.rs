@@ -7,9 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Databases, shells and services behind a gateway: who may reach what, and what they did.
 #[derive(Parser)]
 #[command(name = "sluice", version, propagate_version = true)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not reachable, 4 not allowed."
-)]
+#[command(after_help = "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 not reachable, 4 not allowed.")]
 pub struct Arguments {
     /// Address of the control plane.
     #[arg(long, global = true, env = "SLUICE_URL", value_name = "URL")]
@@ -103,12 +101,7 @@ pub struct PolicyFile {
 #[derive(Args)]
 pub struct Up {
     /// Where everything is kept: keys, database, recordings.
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "SLUICE_DATA_DIR",
-        default_value = "sluice-data"
-    )]
+    #[arg(long, value_name = "DIR", env = "SLUICE_DATA_DIR", default_value = "sluice-data")]
     pub data_dir: PathBuf,
     /// Policy file, applied before `ready`.
     #[arg(long, value_name = "FILE")]

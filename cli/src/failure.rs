@@ -33,10 +33,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(text)
-            | Self::Usage(text)
-            | Self::NotReachable(text)
-            | Self::NotAllowed(text) => formatter.write_str(text),
+            Self::Failed(text) | Self::Usage(text) | Self::NotReachable(text) | Self::NotAllowed(text) => {
+                formatter.write_str(text)
+            }
         }
     }
 }

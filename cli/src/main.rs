@@ -59,11 +59,7 @@ fn run(arguments: Arguments) -> Outcome<ExitCode> {
         Command::Users(command) => commands::users::run(&api, command, json)?,
         Command::Groups(command) => commands::groups::run(&api, command, json)?,
         Command::Pools(command) => commands::pools::run(&api, command, json)?,
-        Command::Apply {
-            file,
-            dry_run,
-            adopt,
-        } => commands::policy::apply(&api, &file.file, dry_run, adopt, json)?,
+        Command::Apply { file, dry_run, adopt } => commands::policy::apply(&api, &file.file, dry_run, adopt, json)?,
         Command::Diff { file } => commands::policy::diff(&api, &file.file, json)?,
         Command::Export => commands::policy::export(&api)?,
         Command::Redact(command) => commands::redact::run(&api, command, json)?,

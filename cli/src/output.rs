@@ -9,10 +9,7 @@ use crate::failure::Outcome;
 /// Prints a line; a reader that went away ends the program quietly.
 pub fn line(text: &str) {
     let mut output = std::io::stdout().lock();
-    if writeln!(output, "{text}")
-        .and_then(|()| output.flush())
-        .is_err()
-    {
+    if writeln!(output, "{text}").and_then(|()| output.flush()).is_err() {
         std::process::exit(0);
     }
 }
@@ -28,12 +25,7 @@ pub fn items(as_json: bool, items: &[Value], columns: &[(&str, &str)]) -> Outcom
     if as_json {
         return json(&Value::Array(items.to_vec()));
     }
-    let mut rows = vec![
-        columns
-            .iter()
-            .map(|(title, _)| (*title).to_owned())
-            .collect::<Vec<_>>(),
-    ];
+    let mut rows = vec![columns.iter().map(|(title, _)| (*title).to_owned()).collect::<Vec<_>>()];
     rows.extend(
         items
             .iter()
@@ -130,7 +122,8 @@ mod tests {
 
     #[test]
     fn cells_are_safe_for_a_terminal() {
-        let item = json!({"a": "x\u{1b}[2J\ny", "b": [1, "two"], "c": {"d": null}, "e": [{"detector": "EMAIL", "count": 2}]});
+        let item =
+            json!({"a": "x\u{1b}[2J\ny", "b": [1, "two"], "c": {"d": null}, "e": [{"detector": "EMAIL", "count": 2}]});
         assert_eq!(cell(&item, "a"), "x\u{fffd}[2J y");
         assert_eq!(cell(&item, "b"), "1,two");
         assert_eq!(cell(&item, "c.d"), "-");

@@ -41,9 +41,7 @@ pub fn find(name: &str, preferred: Option<&Path>) -> Outcome<PathBuf> {
     places
         .map(|place| place.join(name))
         .find(|file| file.is_file())
-        .ok_or_else(|| {
-            Failure::Failed(format!("{name} is neither beside this program nor in PATH"))
-        })
+        .ok_or_else(|| Failure::Failed(format!("{name} is neither beside this program nor in PATH")))
 }
 
 /// Becomes the program; comes back only when that fails.

@@ -66,10 +66,7 @@ impl Settings {
 
     /// The API's host.
     pub fn host(&self) -> String {
-        let rest = self
-            .url
-            .split_once("://")
-            .map_or(self.url.as_str(), |(_, rest)| rest);
+        let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         let authority = rest.split('/').next().unwrap_or_default();
         let host = match authority.strip_prefix('[') {
             Some(v6) => v6.split(']').next().unwrap_or_default(),
@@ -103,12 +100,10 @@ pub fn file_path() -> Option<PathBuf> {
 
 /// Reads the saved file.
 pub fn read(path: &Path) -> Outcome<Saved> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     // The parser's own text quotes the line, which may hold the token.
-    toml::from_str(&text).map_err(|error: toml::de::Error| {
-        Failure::Failed(format!("{}: {}", path.display(), error.message()))
-    })
+    toml::from_str(&text)
+        .map_err(|error: toml::de::Error| Failure::Failed(format!("{}: {}", path.display(), error.message())))
 }
 
 /// Writes the saved file, readable by its owner only.
@@ -173,10 +168,7 @@ mod tests {
             settings("https://[::1]:8009/x", None).postgres(),
             ("::1".to_owned(), 15432)
         );
-        assert_eq!(
-            settings("http://a", Some("[::1]:7")).postgres(),
-            ("::1".to_owned(), 7)
-        );
+        assert_eq!(settings("http://a", Some("[::1]:7")).postgres(), ("::1".to_owned(), 7));
         assert_eq!(
             settings("http://a", Some("nonsense")).postgres(),
             ("a".to_owned(), 15432)
@@ -193,10 +185,7 @@ mod tests {
             postgres: None,
         };
         write(&path, &saved).unwrap();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(read(&path).unwrap(), saved);
         fs::write(&path, "token = \"slu_secret\"\ntoken = 1").unwrap();
         assert!(!read(&path).unwrap_err().to_string().contains("slu_secret"));

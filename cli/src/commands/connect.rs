@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::settle;
 use crate::api::{Api, encode, path};
 use crate::args::Connect;
 use crate::failure::{Failure, Outcome};
@@ -24,10 +25,7 @@ struct Access {
 /// Prints how to connect, or starts a client.
 pub fn run(api: &Api, options: &Connect, as_json: bool) -> Outcome {
     let connection = api.get(&path(&["connections", &options.name]))?;
-    let kind = connection
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or("postgres");
+    let kind = connection.get("type").and_then(Value::as_str).unwrap_or("postgres");
     if kind != "postgres" {
         return Err(Failure::Failed(format!(
             "connections of type \"{kind}\" are not known to this version"
@@ -40,11 +38,7 @@ pub fn run(api: &Api, options: &Connect, as_json: bool) -> Outcome {
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    let user = token
-        .get("user")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let user = token.get("user").and_then(Value::as_str).unwrap_or_default().to_owned();
     let database = database(options, &connection, own_port);
     let access = Access {
         host,
@@ -71,35 +65,21 @@ pub fn run(api: &Api, options: &Connect, as_json: bool) -> Outcome {
 /// Host, port, and whether the port is the connection's own.
 fn address(api: &Api, options: &Connect, connection: &Value) -> Outcome<(String, u16, bool)> {
     if let Some(address) = &options.address {
-        let (host, port) = split_address(address)
-            .ok_or_else(|| Failure::Usage(format!("\"{address}\" is not host:port")))?;
+        let (host, port) =
+            split_address(address).ok_or_else(|| Failure::Usage(format!("\"{address}\" is not host:port")))?;
         return Ok((host, port, false));
     }
-    let listen = connection
-        .get("listen")
-        .and_then(Value::as_str)
-        .and_then(split_address);
+    let listen = connection.get("listen").and_then(Value::as_str).and_then(split_address);
     if let Some((host, port)) = listen.filter(|(_, port)| *port != 0) {
         let everywhere = matches!(host.as_str(), "0.0.0.0" | "::" | "*");
-        return Ok((
-            if everywhere {
-                api.settings().host()
-            } else {
-                host
-            },
-            port,
-            true,
-        ));
+        return Ok((if everywhere { api.settings().host() } else { host }, port, true));
     }
     let (host, port) = api.settings().postgres();
     Ok((host, port, false))
 }
 
 fn database(options: &Connect, connection: &Value, own_port: bool) -> String {
-    let target = connection
-        .get("database")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let target = connection.get("database").and_then(Value::as_str).unwrap_or_default();
     match (&options.database, own_port) {
         (Some(database), true) => database.clone(),
         (None, true) if target.is_empty() => options.name.clone(),
@@ -118,13 +98,14 @@ fn token(api: &Api, options: &Connect) -> Outcome<Value> {
             let role = api.get("/api/userinfo")?;
             if role.get("role").and_then(Value::as_str) == Some("admin") {
                 return Err(Failure::Usage(
-                    "an admin's token is nobody's own: say whom to connect as with --user"
-                        .to_owned(),
+                    "an admin's token is nobody's own: say whom to connect as with --user".to_owned(),
                 ));
             }
         }
     }
-    api.post("/api/tokens", &body)
+    let token = api.post("/api/tokens", &body)?;
+    settle(api, &token);
+    Ok(token)
 }
 
 fn exec(program: &str, access: &Access, rest: &[String]) -> Failure {

@@ -23,14 +23,8 @@ const COLUMNS: &[(&str, &str)] = &[
 /// Runs one of its verbs.
 pub fn run(api: &Api, command: Connections, json: bool) -> Outcome {
     match command {
-        Connections::List => output::items(
-            json,
-            &api.list("/api/connections", LIST_ITEMS_MAX)?,
-            COLUMNS,
-        ),
-        Connections::Show { name } => {
-            output::object(json, &api.get(&path(&["connections", &name]))?)
-        }
+        Connections::List => output::items(json, &api.list("/api/connections", LIST_ITEMS_MAX)?, COLUMNS),
+        Connections::Show { name } => output::object(json, &api.get(&path(&["connections", &name]))?),
         Connections::Create { name, fields } => {
             let mut body = body(&name, &values(&fields));
             if body.get("type").is_none() {
@@ -38,14 +32,9 @@ pub fn run(api: &Api, command: Connections, json: bool) -> Outcome {
             }
             output::object(json, &api.post("/api/connections", &body)?)
         }
-        Connections::Update {
-            name,
-            fields,
-            force,
-        } => output::object(
-            json,
-            &update(api, "connections", &name, values(&fields), force.force)?,
-        ),
+        Connections::Update { name, fields, force } => {
+            output::object(json, &update(api, "connections", &name, values(&fields), force.force)?)
+        }
         Connections::Delete { name, force } => delete(api, "connections", &name, force.force),
     }
 }

@@ -69,11 +69,7 @@ pub fn run(settings: &Settings, programs: Option<&Path>, as_json: bool) -> Outco
     } else {
         checks.iter().for_each(Check::print);
     }
-    Ok(if bad {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 impl Check {
@@ -86,12 +82,7 @@ impl Check {
         }
     }
 
-    fn wrong(
-        what: &'static str,
-        level: Level,
-        found: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
+    fn wrong(what: &'static str, level: Level, found: impl Into<String>, mend: impl Into<String>) -> Self {
         Self {
             what,
             level,
@@ -131,9 +122,7 @@ fn kernel() -> Check {
         .split(|character: char| !character.is_ascii_digit())
         .map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= KERNEL_MIN => {
-            Check::good("kernel", release)
-        }
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= KERNEL_MIN => Check::good("kernel", release),
         _ => Check::wrong(
             "kernel",
             Level::Warning,
@@ -167,16 +156,11 @@ fn uring(dir: Option<&Path>) -> Check {
             format!("{} --probe gave no answer", file.display()),
             "run it by hand and read what it says",
         ),
-        Some(probe) if probe.get("uring") == Some(&Value::Bool(true)) => {
-            Check::good(what, "usable")
-        }
+        Some(probe) if probe.get("uring") == Some(&Value::Bool(true)) => Check::good(what, "usable"),
         Some(probe) => Check::wrong(
             what,
             Level::Warning,
-            format!(
-                "not usable, epoll is used instead: {}",
-                output::cell(&probe, "reason")
-            ),
+            format!("not usable, epoll is used instead: {}", output::cell(&probe, "reason")),
             uring_mend(),
         ),
     }
@@ -209,14 +193,9 @@ fn open_files() -> Check {
             "open files",
             Level::Warning,
             format!("at most {hard}, which bounds the number of sessions"),
-            format!(
-                "systemd: LimitNOFILE={OPEN_FILES_MIN}; shell: ulimit -Hn {OPEN_FILES_MIN} as root"
-            ),
+            format!("systemd: LimitNOFILE={OPEN_FILES_MIN}; shell: ulimit -Hn {OPEN_FILES_MIN} as root"),
         ),
-        Some((soft, hard)) => Check::good(
-            "open files",
-            format!("{} now, {} at most", shown(soft), shown(hard)),
-        ),
+        Some((soft, hard)) => Check::good("open files", format!("{} now, {} at most", shown(soft), shown(hard))),
         None => Check::good("open files", "not told by this kernel"),
     }
 }
@@ -229,7 +208,10 @@ fn memlock() -> Check {
             format!("{} KiB; registered buffers may be refused", soft / 1024),
             "systemd: LimitMEMLOCK=infinity; shell: ulimit -l unlimited as root",
         ),
-        Some((soft, _)) => Check::good("locked memory", shown(soft)),
+        Some((soft, _)) => Check::good(
+            "locked memory",
+            soft.map_or_else(|| shown(None), |soft| format!("{} KiB", soft / 1024)),
+        ),
         None => Check::good("locked memory", "not told by this kernel"),
     }
 }
@@ -307,10 +289,7 @@ fn clock_sync() -> Check {
             "not synchronised; grants and certificates of other machines may seem expired",
             "timedatectl set-ntp true",
         ),
-        _ => Check::good(
-            "clock",
-            "not known whether it is synchronised (no timedatectl)",
-        ),
+        _ => Check::good("clock", "not known whether it is synchronised (no timedatectl)"),
     }
 }
 

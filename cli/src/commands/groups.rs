@@ -6,11 +6,7 @@ use crate::args::Groups;
 use crate::failure::Outcome;
 use crate::output;
 
-const COLUMNS: &[(&str, &str)] = &[
-    ("NAME", "name"),
-    ("DESCRIPTION", "description"),
-    ("MEMBERS", "members"),
-];
+const COLUMNS: &[(&str, &str)] = &[("NAME", "name"), ("DESCRIPTION", "description"), ("MEMBERS", "members")];
 
 /// Runs one of its verbs.
 pub fn run(api: &Api, command: Groups, json: bool) -> Outcome {

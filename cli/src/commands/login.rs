@@ -15,13 +15,8 @@ pub fn login(url: Option<String>, token: Option<String>, postgres: Option<String
     {
         return Err(Failure::Usage(format!("\"{address}\" is not host:port")));
     }
-    let path = file_path()
-        .ok_or_else(|| Failure::Failed("neither HOME nor XDG_CONFIG_HOME is set".to_owned()))?;
-    let before = if path.exists() {
-        read(&path)?
-    } else {
-        Saved::default()
-    };
+    let path = file_path().ok_or_else(|| Failure::Failed("neither HOME nor XDG_CONFIG_HOME is set".to_owned()))?;
+    let before = if path.exists() { read(&path)? } else { Saved::default() };
     let token = match token {
         Some(token) => token,
         None => ask()?,
@@ -38,10 +33,7 @@ pub fn login(url: Option<String>, token: Option<String>, postgres: Option<String
         },
     )?;
     let (name, role) = (output::cell(&who, "name"), output::cell(&who, "role"));
-    output::line(&format!(
-        "{name} ({role}) at {url}; saved in {}",
-        path.display()
-    ));
+    output::line(&format!("{name} ({role}) at {url}; saved in {}", path.display()));
     Ok(())
 }
 
@@ -65,9 +57,7 @@ fn ask() -> Outcome<String> {
     read?;
     let token = line.trim();
     if token.is_empty() {
-        return Err(Failure::Usage(
-            "no token was given on standard input".to_owned(),
-        ));
+        return Err(Failure::Usage("no token was given on standard input".to_owned()));
     }
     Ok(token.to_owned())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::settle;
 use crate::api::Api;
 use crate::failure::Outcome;
 use crate::output;
@@ -17,6 +18,9 @@ pub fn apply(api: &Api, file: &Path, dry_run: bool, adopt: bool, as_json: bool) 
         "/api/apply",
         &json!({"policy": policy, "dry_run": dry_run, "adopt": adopt}),
     )?;
+    if !dry_run {
+        settle(api, &answer);
+    }
     show(&answer, as_json)
 }
 
@@ -50,13 +54,7 @@ fn show(answer: &Value, as_json: bool) -> Outcome {
     if as_json {
         return output::json(answer);
     }
-    let list = |name: &str| {
-        answer
-            .get(name)
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-    };
+    let list = |name: &str| answer.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     for warning in list("warnings") {
         eprintln!("warning: {}", warning.as_str().unwrap_or_default());
     }
@@ -66,23 +64,15 @@ fn show(answer: &Value, as_json: bool) -> Outcome {
             output::line(&line);
         }
     }
-    let applied = answer
-        .get("applied")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
-    let generation = answer
-        .get("generation")
-        .and_then(Value::as_u64)
-        .unwrap_or(0);
+    let applied = answer.get("applied").and_then(Value::as_bool).unwrap_or(false);
+    let generation = answer.get("generation").and_then(Value::as_u64).unwrap_or(0);
     let unchanged = answer.get("unchanged").and_then(Value::as_u64).unwrap_or(0);
     let what = match (changes.len(), applied) {
         (0, _) => "nothing to change".to_owned(),
         (count, true) => format!("{count} changed"),
         (count, false) => format!("{count} would change"),
     };
-    output::line(&format!(
-        "{what}, {unchanged} as they are; generation {generation}"
-    ));
+    output::line(&format!("{what}, {unchanged} as they are; generation {generation}"));
     Ok(())
 }
 
@@ -97,17 +87,8 @@ fn change_lines(change: &Value) -> Vec<String> {
         output::cell(change, "kind"),
         output::cell(change, "name")
     )];
-    for field in change
-        .get("fields")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let shown = |side: &str| {
-            field
-                .get(side)
-                .map_or_else(|| "-".to_owned(), Value::to_string)
-        };
+    for field in change.get("fields").and_then(Value::as_array).into_iter().flatten() {
+        let shown = |side: &str| field.get(side).map_or_else(|| "-".to_owned(), Value::to_string);
         lines.push(format!(
             "    {}: {} -> {}",
             output::cell(field, "field"),
@@ -128,9 +109,6 @@ mod tests {
     fn a_change_names_its_fields() {
         let change = json!({"action": "update", "kind": "connection", "name": "orders",
             "fields": [{"field": "port", "from": 5432, "to": 5433}]});
-        assert_eq!(
-            change_lines(&change),
-            ["~ connection orders", "    port: 5432 -> 5433"]
-        );
+        assert_eq!(change_lines(&change), ["~ connection orders", "    port: 5432 -> 5433"]);
     }
 }

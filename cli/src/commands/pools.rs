@@ -65,17 +65,8 @@ pub fn run(api: &Api, command: Pools, json: bool) -> Outcome {
     }
 }
 
-fn create(
-    api: &Api,
-    name: &str,
-    description: &Option<String>,
-    dir: Option<&Path>,
-    json: bool,
-) -> Outcome {
-    let pool = api.post(
-        "/api/pools",
-        &body(name, &[("description", text(description))]),
-    )?;
+fn create(api: &Api, name: &str, description: &Option<String>, dir: Option<&Path>, json: bool) -> Outcome {
+    let pool = api.post("/api/pools", &body(name, &[("description", text(description))]))?;
     let Some(dir) = dir else {
         return output::object(json, &pool);
     };
@@ -98,9 +89,7 @@ fn write_agent_files(dir: &Path, key: &Value) -> Outcome {
         .mode(0o700)
         .create(dir)
         .with_context(|| dir.display().to_string())?;
-    let dir = dir
-        .canonicalize()
-        .with_context(|| dir.display().to_string())?;
+    let dir = dir.canonicalize().with_context(|| dir.display().to_string())?;
     write_private(&dir.join("creds.toml"), credentials(key)?.as_bytes())?;
     let mut config = toml::Table::new();
     for (name, file) in [("cred_file", "creds.toml"), ("data_dir", "data")] {
@@ -109,18 +98,12 @@ fn write_agent_files(dir: &Path, key: &Value) -> Outcome {
             toml::Value::String(dir.join(file).display().to_string()),
         );
     }
-    write_with_mode(
-        &dir.join("agent.toml"),
-        config.to_string().as_bytes(),
-        0o644,
-    )
+    write_with_mode(&dir.join("agent.toml"), config.to_string().as_bytes(), 0o644)
 }
 
 fn credentials(key: &Value) -> Outcome<&str> {
     let text = key.get("credentials").and_then(Value::as_str);
-    text.ok_or_else(|| {
-        Failure::Failed("the control plane's answer holds no credentials".to_owned())
-    })
+    text.ok_or_else(|| Failure::Failed("the control plane's answer holds no credentials".to_owned()))
 }
 
 fn keys(api: &Api, command: Keys, as_json: bool) -> Outcome {

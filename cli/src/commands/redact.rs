@@ -43,10 +43,7 @@ pub fn run(api: &Api, command: Redact, as_json: bool) -> Outcome {
     if as_json {
         return output::json(&answer);
     }
-    let masked = answer
-        .get("text")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let masked = answer.get("text").and_then(Value::as_str).unwrap_or_default();
     for line in masked.lines() {
         output::line(&output::printable(line));
     }

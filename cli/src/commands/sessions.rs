@@ -60,11 +60,7 @@ pub fn run(api: &Api, command: Sessions, json: bool) -> Outcome {
         }
         Sessions::Show { id } => {
             let session = api.get(&path(&["sessions", &id]))?;
-            if json {
-                output::json(&session)
-            } else {
-                show(session)
-            }
+            if json { output::json(&session) } else { show(session) }
         }
         Sessions::Replay { id, speed } => replay(api, &id, speed),
     }
@@ -93,9 +89,7 @@ fn finding(finding: &Value) -> String {
 }
 
 fn show(mut session: Value) -> Outcome {
-    let statements = session
-        .as_object_mut()
-        .and_then(|fields| fields.remove("statements"));
+    let statements = session.as_object_mut().and_then(|fields| fields.remove("statements"));
     shorten_findings(&mut session);
     output::object(false, &session)?;
     let statements = statements
@@ -149,17 +143,12 @@ fn replay(api: &Api, id: &str, speed: f64) -> Outcome {
     }
     let pieces = api.list(&path(&["sessions", id, "recording"]), LIST_ITEMS_MAX)?;
     if pieces.is_empty() {
-        return Err(Failure::Failed(
-            "nothing was recorded for this session".to_owned(),
-        ));
+        return Err(Failure::Failed("nothing was recorded for this session".to_owned()));
     }
     let mut last = 0;
     let mut output = std::io::stdout().lock();
     for piece in &pieces {
-        let at = piece
-            .get("offset_micros")
-            .and_then(Value::as_u64)
-            .unwrap_or(last);
+        let at = piece.get("offset_micros").and_then(Value::as_u64).unwrap_or(last);
         if speed > 0.0 {
             let pause = Duration::from_micros(at.saturating_sub(last)).div_f64(speed);
             std::thread::sleep(pause.min(REPLAY_PAUSE_MAX));
@@ -205,10 +194,7 @@ mod tests {
     fn findings_are_short() {
         let mut session = json!({"findings": [{"detector": "EMAIL_ADDRESS", "count": 4}, {"detector": "COLUMN", "column": "public.c.name", "count": 1}]});
         shorten_findings(&mut session);
-        assert_eq!(
-            session["findings"],
-            "EMAIL_ADDRESS:4 COLUMN@public.c.name:1"
-        );
+        assert_eq!(session["findings"], "EMAIL_ADDRESS:4 COLUMN@public.c.name:1");
     }
 
     #[test]

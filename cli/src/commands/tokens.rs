@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::LIST_ITEMS_MAX;
+use super::{LIST_ITEMS_MAX, settle};
 use crate::api::{Api, path, with_query};
 use crate::args::Tokens;
 use crate::failure::Outcome;
@@ -28,9 +28,7 @@ pub fn run(api: &Api, command: Tokens, as_json: bool) -> Outcome {
             connections,
         } => {
             let mut body = json!({});
-            let expires_in = expires_in
-                .map(|text| lifetime::seconds(&text))
-                .transpose()?;
+            let expires_in = expires_in.map(|text| lifetime::seconds(&text)).transpose()?;
             let given = [
                 ("user", user.map(Value::from)),
                 ("name", name.map(Value::from)),
@@ -47,6 +45,7 @@ pub fn run(api: &Api, command: Tokens, as_json: bool) -> Outcome {
                 }
             }
             let token = api.post("/api/tokens", &body)?;
+            settle(api, &token);
             if as_json {
                 return output::json(&token);
             }

@@ -20,18 +20,12 @@ pub fn run(api: &Api, command: Users, json: bool) -> Outcome {
     match command {
         Users::List => output::items(json, &api.list("/api/users", LIST_ITEMS_MAX)?, COLUMNS),
         Users::Show { name } => output::object(json, &api.get(&path(&["users", &name]))?),
-        Users::Create { name, fields } => output::object(
-            json,
-            &api.post("/api/users", &body(&name, &values(&fields)))?,
-        ),
-        Users::Update {
-            name,
-            fields,
-            force,
-        } => output::object(
-            json,
-            &update(api, "users", &name, values(&fields), force.force)?,
-        ),
+        Users::Create { name, fields } => {
+            output::object(json, &api.post("/api/users", &body(&name, &values(&fields)))?)
+        }
+        Users::Update { name, fields, force } => {
+            output::object(json, &update(api, "users", &name, values(&fields), force.force)?)
+        }
         Users::Delete { name, force } => delete(api, "users", &name, force.force),
     }
 }

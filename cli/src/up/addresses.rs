@@ -42,8 +42,7 @@ pub struct Dataplane {
 /// Removes what an earlier run wrote, so that only this run's addresses are believed.
 pub fn forget(data_dir: &Path) {
     let _ = std::fs::remove_file(data_dir.join("addresses.json"));
-    let _ =
-        std::fs::remove_file(program_dir(data_dir, Program::Controlplane).join(CONTROLPLANE_FILE));
+    let _ = std::fs::remove_file(program_dir(data_dir, Program::Controlplane).join(CONTROLPLANE_FILE));
     let _ = std::fs::remove_file(program_dir(data_dir, Program::Dataplane).join(DATAPLANE_FILE));
 }
 
@@ -91,10 +90,7 @@ pub async fn accepting(control: &Controlplane, data: &Dataplane) -> Outcome {
     for address in fixed.into_iter().chain(own) {
         let address = reachable(address);
         let started = Instant::now();
-        while !matches!(
-            timeout(TRY_TIMEOUT, TcpStream::connect(&address)).await,
-            Ok(Ok(_))
-        ) {
+        while !matches!(timeout(TRY_TIMEOUT, TcpStream::connect(&address)).await, Ok(Ok(_))) {
             if started.elapsed() > READY_TIMEOUT {
                 return Err(Failure::Failed(format!("{address} does not accept")));
             }
@@ -155,8 +151,7 @@ async fn appears<T: DeserializeOwned>(file: &Path, who: &str) -> Outcome<T> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Outcome<T> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Failure::Failed(format!("addresses cannot be read: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| Failure::Failed(format!("addresses cannot be read: {error}")))
 }
 
 #[cfg(test)]

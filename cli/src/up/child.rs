@@ -41,10 +41,7 @@ struct Life {
 impl Child {
     /// Starts a program and waits until it is ready: until `found` gives where it listens, after it said `ready` where
     /// it does that. A program that ends before is not started again.
-    pub async fn start<T>(
-        spec: Spec,
-        found: impl Future<Output = Outcome<T>>,
-    ) -> Outcome<(Self, T)> {
+    pub async fn start<T>(spec: Spec, found: impl Future<Output = Outcome<T>>) -> Outcome<(Self, T)> {
         let program = spec.program;
         let Life {
             mut process,
@@ -123,9 +120,7 @@ impl Life {
             // A terminal's Ctrl-C is for this process, which then ends its children in order.
             .process_group(0)
             .spawn()
-            .map_err(|error| {
-                Failure::Failed(format!("cannot start {}: {error}", spec.file.display()))
-            })?;
+            .map_err(|error| Failure::Failed(format!("cannot start {}: {error}", spec.file.display())))?;
         let input = process.stdin.take();
         let (tell, ready) = oneshot::channel();
         if let Some(output) = process.stdout.take() {
@@ -144,21 +139,14 @@ impl Life {
                 }
             });
         }
-        Ok(Self {
-            process,
-            input,
-            ready,
-        })
+        Ok(Self { process, input, ready })
     }
 
     /// Closes the program's standard input and waits; kills what does not end.
     async fn end(mut self, program: Program) {
         drop(self.input.take());
         if timeout(END_TIMEOUT, self.process.wait()).await.is_err() {
-            eprintln!(
-                "sluice up: {} did not end in time and is killed",
-                program.word()
-            );
+            eprintln!("sluice up: {} did not end in time and is killed", program.word());
             let _ = self.process.kill().await;
         }
     }
@@ -202,11 +190,7 @@ async fn asked(ending: &mut watch::Receiver<bool>) {
 }
 
 fn early(program: Program, status: Option<ExitStatus>) -> Failure {
-    let text = format!(
-        "{} ended before it was ready ({})",
-        program.file_name(),
-        shown(status)
-    );
+    let text = format!("{} ended before it was ready ({})", program.file_name(), shown(status));
     // 2 is what every program of ours says about its configuration.
     match status.and_then(|status| status.code()) {
         Some(2) => Failure::Usage(text),

@@ -47,9 +47,7 @@ impl Database {
         let dir = server.private_dir(data_dir)?;
         let password = random_word()?;
         server.init(&dir, &password).await?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let process = server.launch(&dir, port)?;
         let database = Self {
             dir,
@@ -73,14 +71,8 @@ impl Database {
     /// Writes the demo's policy with the port that was found.
     pub fn write_policy(&self, data_dir: &Path) -> Outcome<PathBuf> {
         let mut policy: toml::Table = POLICY.parse().context("the demo's policy")?;
-        let connections = policy
-            .get_mut("connection")
-            .and_then(toml::Value::as_array_mut);
-        for connection in connections
-            .into_iter()
-            .flatten()
-            .filter_map(toml::Value::as_table_mut)
-        {
+        let connections = policy.get_mut("connection").and_then(toml::Value::as_array_mut);
+        for connection in connections.into_iter().flatten().filter_map(toml::Value::as_table_mut) {
             connection.insert("port".to_owned(), toml::Value::Integer(self.port.into()));
         }
         let file = data_dir.join("demo-policy.toml");
@@ -115,18 +107,12 @@ impl Database {
 impl Server {
     fn find() -> Outcome<Self> {
         let bin = programs_dir().ok_or_else(|| {
-            Failure::Failed(
-                "the demo needs PostgreSQL's server; run: apt-get install -y postgresql".to_owned(),
-            )
+            Failure::Failed("the demo needs PostgreSQL's server; run: apt-get install -y postgresql".to_owned())
         })?;
         let root = fs::metadata("/proc/self")
             .map(|metadata| metadata.uid() == 0)
             .unwrap_or(false);
-        let account = if root {
-            Some(postgres_account()?)
-        } else {
-            None
-        };
+        let account = if root { Some(postgres_account()?) } else { None };
         Ok(Self { bin, account })
     }
 
@@ -137,10 +123,7 @@ impl Server {
         } else {
             data_dir.to_owned()
         };
-        let dir = base.join(format!(
-            "sluice-demo-{}",
-            random_word()?.get(..12).unwrap_or_default()
-        ));
+        let dir = base.join(format!("sluice-demo-{}", random_word()?.get(..12).unwrap_or_default()));
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&dir)
@@ -214,9 +197,7 @@ impl Server {
             }
             if started.elapsed() > READY_TIMEOUT {
                 let log = fs::read_to_string(database.dir.join("log")).unwrap_or_default();
-                return Err(Failure::Failed(format!(
-                    "the demo's PostgreSQL did not start:\n{log}"
-                )));
+                return Err(Failure::Failed(format!("the demo's PostgreSQL did not start:\n{log}")));
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -232,17 +213,7 @@ impl Server {
              grant create on schema public to {ROLE};\n"
         );
         let mut command = self.command(&self.bin.join("psql"), &database.dir);
-        command.args([
-            "-X",
-            "-q",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-d",
-            "postgres",
-            "-U",
-            OWNER,
-            "-h",
-        ]);
+        command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-U", OWNER, "-h"]);
         command
             .arg(&database.dir)
             .args(["-p", &database.port.to_string()])
@@ -252,30 +223,17 @@ impl Server {
 }
 
 async fn succeed(mut command: Command, input: Option<&str>) -> Outcome {
-    let program = command
-        .as_std()
-        .get_program()
-        .to_string_lossy()
-        .into_owned();
-    let stdin = if input.is_some() {
-        Stdio::piped()
-    } else {
-        Stdio::null()
-    };
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
     let mut child = command
         .stdin(stdin)
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| program.clone())?;
     if let (Some(text), Some(mut pipe)) = (input, child.stdin.take()) {
-        pipe.write_all(text.as_bytes())
-            .await
-            .with_context(|| program.clone())?;
+        pipe.write_all(text.as_bytes()).await.with_context(|| program.clone())?;
     }
-    let output = child
-        .wait_with_output()
-        .await
-        .with_context(|| program.clone())?;
+    let output = child.wait_with_output().await.with_context(|| program.clone())?;
     if output.status.success() {
         return Ok(());
     }
@@ -314,9 +272,7 @@ fn postgres_account() -> anyhow::Result<(u32, u32)> {
             return Ok((user.parse()?, group.parse()?));
         }
     }
-    bail!(
-        "PostgreSQL does not run as root, and there is no account \"postgres\"; run this as another user"
-    )
+    bail!("PostgreSQL does not run as root, and there is no account \"postgres\"; run this as another user")
 }
 
 fn random_word() -> Outcome<String> {

@@ -1,6 +1,6 @@
 //! `sluice up`: the whole product on one machine, without questions.
 //!
-//! Control plane, data plane and agent are started in this order, supervised, and ended in the reverse order. Each child's
+//! Control plane, data plane and agent are started in this order, supervised, and ended in order. Each child's
 //! standard input is a pipe that only this process holds: closing it asks the child to drain and end, and the kernel closes
 //! it for us however this process dies, so that no child survives it.
 
@@ -32,9 +32,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(options: &Up) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(run_all(options));
     runtime.shutdown_background();
     result
@@ -90,10 +88,19 @@ struct Running {
 }
 
 impl Running {
-    /// Ends everything in reverse order, each program after its sessions.
+    /// Ends everything, each program after its sessions: the data plane first, because it tells the clients and hands its
+    /// last audit records to the control plane; then the agent, which has no sessions left; then the control plane.
     async fn end(&mut self) {
-        while let Some(child) = self.children.pop() {
-            child.end().await;
+        for program in [Program::Dataplane, Program::Agent, Program::Controlplane] {
+            let (ending, others) = self
+                .children
+                .drain(..)
+                .partition(|child: &Child| child.program() == program);
+            self.children = others;
+            let ending: Vec<Child> = ending;
+            for child in ending {
+                child.end().await;
+            }
         }
         if let Some(demo) = self.demo.take() {
             demo.end().await;
@@ -117,10 +124,7 @@ async fn start(plan: &Plan, options: &Up, running: &mut Running) -> Outcome {
     } else {
         None
     };
-    let demo_environment = demo
-        .as_ref()
-        .map(demo::Database::environment)
-        .unwrap_or_default();
+    let demo_environment = demo.as_ref().map(demo::Database::environment).unwrap_or_default();
     let policy = match &demo {
         Some(database) => Some(database.write_policy(&plan.data_dir)?),
         None => options.policy.clone(),
@@ -128,14 +132,12 @@ async fn start(plan: &Plan, options: &Up, running: &mut Running) -> Outcome {
     running.demo = demo;
 
     let control = plan.controlplane(policy.as_deref())?;
-    let (child, control_addresses) =
-        Child::start(control, addresses::controlplane(&plan.data_dir)).await?;
+    let (child, control_addresses) = Child::start(control, addresses::controlplane(&plan.data_dir)).await?;
     running.children.push(child);
     copy_admin_token(&plan.data_dir)?;
 
     let dataplane = plan.dataplane(&control_addresses)?;
-    let (child, data_addresses) =
-        Child::start(dataplane, addresses::dataplane(&plan.data_dir)).await?;
+    let (child, data_addresses) = Child::start(dataplane, addresses::dataplane(&plan.data_dir)).await?;
     running.children.push(child);
 
     let mut agent = plan.agent(&control_addresses, &data_addresses)?;
@@ -151,16 +153,10 @@ async fn start(plan: &Plan, options: &Up, running: &mut Running) -> Outcome {
     }
     running.refresh(plan);
     if running.written.is_empty() {
-        return Err(Failure::Failed(
-            "addresses.json could not be written".to_owned(),
-        ));
+        return Err(Failure::Failed("addresses.json could not be written".to_owned()));
     }
     if let Some(database) = &running.demo {
-        database.explain(
-            &control_addresses.api,
-            &data_addresses.postgres,
-            &plan.data_dir,
-        );
+        database.explain(&control_addresses.api, &data_addresses.postgres, &plan.data_dir);
     }
     output::line("ready");
     Ok(())
@@ -169,8 +165,7 @@ async fn start(plan: &Plan, options: &Up, running: &mut Running) -> Outcome {
 /// `DIR/admin.token`, for scripts that know only the directory of `up`.
 fn copy_admin_token(data_dir: &Path) -> Outcome {
     let from = program_dir(data_dir, Program::Controlplane).join("admin.token");
-    let token = std::fs::read_to_string(&from)
-        .with_context(|| format!("cannot read {}", from.display()))?;
+    let token = std::fs::read_to_string(&from).with_context(|| format!("cannot read {}", from.display()))?;
     write_private(&data_dir.join("admin.token"), token.as_bytes())
 }
 
@@ -180,10 +175,7 @@ pub fn program_dir(data_dir: &Path, program: Program) -> PathBuf {
 }
 
 /// The addresses as one JSON object.
-pub fn addresses_json(
-    control: &addresses::Controlplane,
-    data: &addresses::Dataplane,
-) -> serde_json::Value {
+pub fn addresses_json(control: &addresses::Controlplane, data: &addresses::Dataplane) -> serde_json::Value {
     json!({
         "api": control.api,
         "control": control.control,

@@ -54,9 +54,7 @@ impl Plan {
                 .create(&dir)
                 .with_context(|| dir.display().to_string())?;
         }
-        let data_dir = dir
-            .canonicalize()
-            .with_context(|| dir.display().to_string())?;
+        let data_dir = dir.canonicalize().with_context(|| dir.display().to_string())?;
         addresses::forget(&data_dir);
         Ok(Self { data_dir, configs })
     }
@@ -66,9 +64,7 @@ impl Plan {
         let mut spec = self.spec(Program::Controlplane)?;
         spec.arguments.push("--bootstrap-local".to_owned());
         if let Some(policy) = policy {
-            let policy = policy
-                .canonicalize()
-                .with_context(|| policy.display().to_string())?;
+            let policy = policy.canonicalize().with_context(|| policy.display().to_string())?;
             spec.arguments
                 .extend(["--policy".to_owned(), policy.display().to_string()]);
         }
@@ -79,10 +75,8 @@ impl Plan {
     pub fn dataplane(&self, control: &Controlplane) -> Outcome<Spec> {
         let mut spec = self.spec(Program::Dataplane)?;
         self.credentials(&mut spec);
-        spec.environment.extend(unless_set(
-            "SLUICE_DATAPLANE_CONTROL",
-            reachable(&control.control),
-        ));
+        spec.environment
+            .extend(unless_set("SLUICE_DATAPLANE_CONTROL", reachable(&control.control)));
         spec.says_ready = false;
         Ok(spec)
     }
@@ -92,33 +86,19 @@ impl Plan {
         let mut spec = self.spec(Program::Agent)?;
         self.credentials(&mut spec);
         let url = format!("https://{}", reachable(&control.control));
-        spec.environment
-            .extend(unless_set("SLUICE_AGENT_CONTROL_URL", url));
+        spec.environment.extend(unless_set("SLUICE_AGENT_CONTROL_URL", url));
         spec.environment
             .extend(unless_set("SLUICE_AGENT_GATEWAYS", reachable(&data.links)));
         Ok(spec)
     }
 
     /// Environment that makes a program take the ports again that it has now.
-    pub fn fixed_ports(
-        &self,
-        program: Program,
-        control: &Controlplane,
-        data: &Dataplane,
-    ) -> Vec<(String, String)> {
-        let bound = |address: &str| {
-            address
-                .split_once("://")
-                .map_or(address, |(_, rest)| rest)
-                .to_owned()
-        };
+    pub fn fixed_ports(&self, program: Program, control: &Controlplane, data: &Dataplane) -> Vec<(String, String)> {
+        let bound = |address: &str| address.split_once("://").map_or(address, |(_, rest)| rest).to_owned();
         let pairs = match program {
             Program::Controlplane => vec![
                 ("SLUICE_CONTROLPLANE_LISTEN_API", bound(&control.api)),
-                (
-                    "SLUICE_CONTROLPLANE_LISTEN_CONTROL",
-                    bound(&control.control),
-                ),
+                ("SLUICE_CONTROLPLANE_LISTEN_CONTROL", bound(&control.control)),
             ],
             Program::Dataplane => vec![
                 ("SLUICE_DATAPLANE_LISTEN_POSTGRES", data.postgres.clone()),
@@ -127,10 +107,7 @@ impl Plan {
             ],
             Program::Agent => Vec::new(),
         };
-        pairs
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect()
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
     fn spec(&self, program: Program) -> Outcome<Spec> {
@@ -168,14 +145,11 @@ impl Plan {
 
 /// What the user set wins.
 fn unless_set(key: &str, value: String) -> Option<(String, String)> {
-    std::env::var_os(key)
-        .is_none()
-        .then(|| (key.to_owned(), value))
+    std::env::var_os(key).is_none().then(|| (key.to_owned(), value))
 }
 
 fn read_configs(file: &Path) -> Outcome<Table> {
-    let text =
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let table: Table = text
         .parse()
         .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
