@@ -23,14 +23,10 @@ pub enum Denied {
     #[error("the agent refused the grant: {0}")]
     NotSigned(SignError),
     /// Too old.
-    #[error(
-        "the agent refused the grant: it ran out {0} s ago; is the control plane away, or a clock wrong?"
-    )]
+    #[error("the agent refused the grant: it ran out {0} s ago; is the control plane away, or a clock wrong?")]
     Expired(i64),
     /// For other agents.
-    #[error(
-        "the agent refused the grant: it is for pool \"{granted}\", and this agent is in \"{own}\""
-    )]
+    #[error("the agent refused the grant: it is for pool \"{granted}\", and this agent is in \"{own}\"")]
     OtherPool {
         /// Pool in the grant.
         granted: String,
@@ -76,20 +72,12 @@ pub struct Admitted {
 ///
 /// # Errors
 /// [`Denied`], the first reason in the order signature, expiry, pool, protocol, target.
-pub fn admit(
-    open: &Open,
-    policy_public_key: &[u8],
-    pool: &str,
-    now_ms: i64,
-) -> Result<Admitted, Denied> {
-    let session_id =
-        <[u8; 16]>::try_from(open.session_id.as_slice()).map_err(|_| Denied::SessionId)?;
+pub fn admit(open: &Open, policy_public_key: &[u8], pool: &str, now_ms: i64) -> Result<Admitted, Denied> {
+    let session_id = <[u8; 16]>::try_from(open.session_id.as_slice()).map_err(|_| Denied::SessionId)?;
     let signed = open.grant.as_ref().ok_or(Denied::NoGrant)?;
     let grant = open_grant(policy_public_key, signed).map_err(Denied::NotSigned)?;
     if grant.expires_at_ms <= now_ms {
-        return Err(Denied::Expired(
-            now_ms.saturating_sub(grant.expires_at_ms) / 1000,
-        ));
+        return Err(Denied::Expired(now_ms.saturating_sub(grant.expires_at_ms) / 1000));
     }
     if grant.pool != pool || pool.is_empty() {
         return Err(Denied::OtherPool {
@@ -105,8 +93,7 @@ pub fn admit(
     }
     let port = u16::try_from(grant.port).ok().filter(|port| *port != 0);
     let port = port.ok_or(Denied::Target("its port is not 1 to 65535"))?;
-    let tls = TlsMode::try_from(grant.tls)
-        .map_err(|_| Denied::Target("its TLS mode is unknown to this agent"))?;
+    let tls = TlsMode::try_from(grant.tls).map_err(|_| Denied::Target("its TLS mode is unknown to this agent"))?;
     Ok(Admitted {
         session_id,
         grant,
@@ -192,10 +179,7 @@ mod tests {
                 "{port}"
             );
         }
-        assert!(matches!(
-            checked(|grant| grant.tls = 99),
-            Err(Denied::Target(_))
-        ));
+        assert!(matches!(checked(|grant| grant.tls = 99), Err(Denied::Target(_))));
     }
 
     #[test]
@@ -223,9 +207,6 @@ mod tests {
             session_id: vec![0; 16],
             ..Open::default()
         };
-        assert_eq!(
-            admit(&open, &[], "office", NOW).unwrap_err(),
-            Denied::NoGrant
-        );
+        assert_eq!(admit(&open, &[], "office", NOW).unwrap_err(), Denied::NoGrant);
     }
 }

@@ -35,15 +35,12 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let overrides: Vec<(&str, &str)> = [
-        ("data_dir", &arguments.data_dir),
-        ("cred_file", &arguments.cred_file),
-    ]
-    .into_iter()
-    .filter_map(|(key, value)| value.as_deref().map(|value| (key, value)))
-    .collect();
-    let environment = std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    let overrides: Vec<(&str, &str)> = [("data_dir", &arguments.data_dir), ("cred_file", &arguments.cred_file)]
+        .into_iter()
+        .filter_map(|(key, value)| value.as_deref().map(|value| (key, value)))
+        .collect();
+    let environment =
+        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     let config = match Config::load(arguments.config.as_deref(), environment, &overrides) {
         Ok(config) => config,
         Err(error) => {
@@ -69,9 +66,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     let result = local.block_on(&runtime, async {
         let mut terminate = signal(SignalKind::terminate())?;

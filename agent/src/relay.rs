@@ -13,9 +13,7 @@ use codecs::postgres::login;
 use prost::Message as _;
 use proto::policy::TlsMode;
 use proto::tunnel::session_frame::Kind;
-use proto::tunnel::{
-    Accept, Cancel, End, EndCause, Open, Param, Refuse, ResolvedColumn, SessionFrame,
-};
+use proto::tunnel::{Accept, Cancel, End, EndCause, Open, Param, Refuse, ResolvedColumn, SessionFrame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 use tunnel::GrpcStatus;
@@ -27,19 +25,14 @@ use crate::identity::now_ms;
 use crate::limits;
 use crate::link::{Incoming, Stream, StreamGone};
 use crate::secrets::{self, Secret};
-use crate::upstream::{
-    CancelHandle, Established, Place, TargetSocket, UpstreamError, dial, establish,
-};
+use crate::upstream::{CancelHandle, Established, Place, TargetSocket, UpstreamError, dial, establish};
 
 /// Serves one stream that the gateway opened for a session, from its first message to its end.
 pub async fn serve(agent: Arc<Agent>, stream: Stream) {
     match timeout(limits::OPEN_TIMEOUT, first_message(&stream)).await {
         Ok(Some(Kind::Open(open))) => serve_open(&agent, &stream, open).await,
         Ok(Some(Kind::Cancel(cancel))) => serve_cancel(&agent, &stream, &cancel).await,
-        Ok(Some(_)) => stream.finish(
-            GrpcStatus::InvalidArgument,
-            "a session starts with open or cancel",
-        ),
+        Ok(Some(_)) => stream.finish(GrpcStatus::InvalidArgument, "a session starts with open or cancel"),
         Ok(None) => {}
         Err(_) => stream.finish(GrpcStatus::DeadlineExceeded, "no open came"),
     }
@@ -52,18 +45,12 @@ async fn first_message(stream: &Stream) -> Option<Kind> {
                 .ok()
                 .and_then(|frame| frame.kind);
             if kind.is_none() {
-                stream.finish(
-                    GrpcStatus::InvalidArgument,
-                    "the first message cannot be read",
-                );
+                stream.finish(GrpcStatus::InvalidArgument, "the first message cannot be read");
             }
             kind
         }
         Incoming::Data(_) | Incoming::Half => {
-            stream.finish(
-                GrpcStatus::InvalidArgument,
-                "a session starts with open or cancel",
-            );
+            stream.finish(GrpcStatus::InvalidArgument, "a session starts with open or cancel");
             None
         }
         Incoming::Closed { .. } => None,
@@ -98,12 +85,7 @@ async fn serve_open(agent: &Arc<Agent>, stream: &Stream, open: Open) {
     let _registered = cancel.map(|handle| agent.sessions.register(admitted.session_id, handle));
     stream.send(Kind::Accept(accept(&established.facts)));
     tracing::debug!(session = %hex_id(&open.session_id), connection = %admitted.grant.connection, "session opened");
-    let end = relay(
-        stream,
-        established,
-        reached(agent.phase.clone(), Phase::Ending),
-    )
-    .await;
+    let end = relay(stream, established, reached(agent.phase.clone(), Phase::Ending)).await;
     tracing::debug!(session = %hex_id(&open.session_id), end = ?end, "session ended");
     if let Some(end) = end.told() {
         stream.send(Kind::End(end));
@@ -120,17 +102,12 @@ type OpenedTarget = (Admitted, Established, Option<CancelHandle>);
 
 async fn open_target(agent: &Agent, open: &Open) -> Result<OpenedTarget, Refuse> {
     let identity = agent.identity.borrow().clone();
-    let admitted =
-        admit(open, &identity.policy_public_key, &identity.pool, now_ms()).map_err(|denied| {
-            Refuse {
-                fault: denied.fault() as i32,
-                sqlstate: denied.sqlstate().to_owned(),
-                message: denied.to_string(),
-            }
-        })?;
-    let (established, cancel) = log_in(agent, &admitted, open)
-        .await
-        .map_err(|error| error.refusal())?;
+    let admitted = admit(open, &identity.policy_public_key, &identity.pool, now_ms()).map_err(|denied| Refuse {
+        fault: denied.fault() as i32,
+        sqlstate: denied.sqlstate().to_owned(),
+        message: denied.to_string(),
+    })?;
+    let (established, cancel) = log_in(agent, &admitted, open).await.map_err(|error| error.refusal())?;
     Ok((admitted, established, cancel))
 }
 
@@ -140,10 +117,7 @@ async fn log_in(
     open: &Open,
 ) -> Result<(Established, Option<CancelHandle>), UpstreamError> {
     let grant = &admitted.grant;
-    let user = resolve(
-        "user name",
-        secrets::resolve_user_name(&grant.username).await,
-    )?;
+    let user = resolve("user name", secrets::resolve_user_name(&grant.username).await)?;
     let password = match grant.password.as_str() {
         "" => Secret::default(),
         reference => resolve("password", secrets::resolve(reference).await)?,
@@ -186,10 +160,7 @@ async fn log_in(
     Ok((established, cancel))
 }
 
-fn resolve(
-    what: &'static str,
-    resolved: Result<Secret, secrets::SecretError>,
-) -> Result<Secret, UpstreamError> {
+fn resolve(what: &'static str, resolved: Result<Secret, secrets::SecretError>) -> Result<Secret, UpstreamError> {
     resolved.map_err(|error| UpstreamError::Secret { what, error })
 }
 
@@ -203,17 +174,12 @@ async fn tls_config(
     }
     let authority = match authority {
         "" => None,
-        reference => Some(resolve(
-            "certificate authority",
-            secrets::resolve(reference).await,
-        )?),
+        reference => Some(resolve("certificate authority", secrets::resolve(reference).await)?),
     };
     let config = agent
         .target_tls
         .config(mode, authority.as_ref().map(|pem| pem.as_slice()));
-    config
-        .map(Some)
-        .map_err(|error| UpstreamError::Tls(error.to_string()))
+    config.map(Some).map_err(|error| UpstreamError::Tls(error.to_string()))
 }
 
 fn login_mode(mode: TlsMode) -> login::TlsMode {
@@ -279,18 +245,12 @@ impl Over {
         let (cause, message) = match self {
             Self::Gateway => return None,
             Self::Closed => (EndCause::Closed, String::new()),
-            Self::TargetClosed => (
-                EndCause::UpstreamLost,
-                "the target closed the connection".to_owned(),
-            ),
+            Self::TargetClosed => (EndCause::UpstreamLost, "the target closed the connection".to_owned()),
             Self::TargetLost(error) => (
                 EndCause::UpstreamLost,
                 format!("the connection to the target was lost: {error}"),
             ),
-            Self::Draining => (
-                EndCause::AgentDraining,
-                "the agent is shutting down".to_owned(),
-            ),
+            Self::Draining => (EndCause::AgentDraining, "the agent is shutting down".to_owned()),
         };
         Some(End {
             cause: cause as i32,
@@ -306,11 +266,7 @@ struct Sides {
     target_takes_nothing: Cell<bool>,
 }
 
-async fn relay(
-    stream: &Stream,
-    established: Established,
-    ending: impl Future<Output = ()>,
-) -> Over {
+async fn relay(stream: &Stream, established: Established, ending: impl Future<Output = ()>) -> Over {
     let sides = Sides::default();
     let (reading, writing) = tokio::io::split(established.socket);
     tokio::select! {
@@ -321,12 +277,7 @@ async fn relay(
 }
 
 /// Target to gateway; its end is the session's end.
-async fn to_gateway(
-    stream: &Stream,
-    mut reading: ReadHalf<TargetSocket>,
-    leftover: BytesMut,
-    sides: &Sides,
-) -> Over {
+async fn to_gateway(stream: &Stream, mut reading: ReadHalf<TargetSocket>, leftover: BytesMut, sides: &Sides) -> Over {
     match pump(stream, &mut reading, leftover).await {
         Pumped::Gone => Over::Gateway,
         Pumped::Closed if sides.gateway_closed.get() => Over::Closed,
@@ -349,11 +300,7 @@ impl From<StreamGone> for Pumped {
 }
 
 /// Reads grow while they come back full and shrink when they do not, so that an idle session holds little.
-async fn pump<R: AsyncRead + Unpin>(
-    stream: &Stream,
-    reading: &mut R,
-    leftover: BytesMut,
-) -> Pumped {
+async fn pump<R: AsyncRead + Unpin>(stream: &Stream, reading: &mut R, leftover: BytesMut) -> Pumped {
     if !leftover.is_empty()
         && let Err(gone) = stream.send_data(leftover)
     {
@@ -432,12 +379,8 @@ async fn deliver(writing: &mut WriteHalf<TargetSocket>, pieces: &mut Vec<BytesMu
     pieces.clear();
 }
 
-async fn write_all<W: AsyncWrite + Unpin>(
-    writing: &mut W,
-    pieces: &mut [BytesMut],
-) -> io::Result<()> {
-    let mut slices: Vec<io::IoSlice<'_>> =
-        pieces.iter().map(|piece| io::IoSlice::new(piece)).collect();
+async fn write_all<W: AsyncWrite + Unpin>(writing: &mut W, pieces: &mut [BytesMut]) -> io::Result<()> {
+    let mut slices: Vec<io::IoSlice<'_>> = pieces.iter().map(|piece| io::IoSlice::new(piece)).collect();
     let mut rest = slices.as_mut_slice();
     while !rest.is_empty() {
         let written = writing.write_vectored(rest).await?;

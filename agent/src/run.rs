@@ -41,7 +41,11 @@ struct Job {
 ///
 /// # Errors
 /// [`RunError`] when the agent cannot start; once it runs, it goes on until it is stopped.
-pub async fn run(config: Config, on_ready: impl FnOnce() + 'static, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+pub async fn run(
+    config: Config,
+    on_ready: impl FnOnce() + 'static,
+    stop: impl Future<Output = ()>,
+) -> Result<(), RunError> {
     tokio::pin!(stop);
     let name = name(&config);
     let store = Store::new(&config.data_dir, config.cert_path.as_deref());
@@ -175,10 +179,7 @@ impl Threads {
 }
 
 fn run_thread(agent: Arc<Agent>, mut jobs: mpsc::UnboundedReceiver<Job>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "a link thread cannot start"),
     };

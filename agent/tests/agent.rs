@@ -39,14 +39,24 @@ impl World {
         let creds = dir.path().join("creds.toml");
         std::fs::write(&creds, control.credentials(&authority, &[gateway.address()])).unwrap();
         let file = dir.path().join("agent.toml");
-        let text = format!("data_dir = {:?}\ncred_file = {creds:?}\nresource_name = \"tester\"\n{settings}", dir.path().join("data"));
+        let text = format!(
+            "data_dir = {:?}\ncred_file = {creds:?}\nresource_name = \"tester\"\n{settings}",
+            dir.path().join("data")
+        );
         std::fs::write(&file, text).unwrap();
         let config = Config::load(Some(&file), [], &[]).unwrap();
         let (stop, stopped) = oneshot::channel();
         let agent = tokio::task::spawn_local(async move {
             run(config, || (), async move { drop(stopped.await) }).await.unwrap();
         });
-        Self { authority, control, gateway, _dir: dir, stop: Some(stop), agent }
+        Self {
+            authority,
+            control,
+            gateway,
+            _dir: dir,
+            stop: Some(stop),
+            agent,
+        }
     }
 
     fn sign(&self, grant: &TargetGrant) -> SignedGrant {
@@ -66,7 +76,10 @@ impl World {
 }
 
 fn local(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     LocalSet::new().block_on(&runtime, test);
 }
 
@@ -81,7 +94,11 @@ fn it_enrols_links_once_per_core_and_drains() {
         let world = World::start(3, "metadata = { site = \"berlin\" }").await;
         world.gateway.linked(3).await;
         let hellos = world.gateway.hellos.borrow().clone();
-        assert!(hellos.iter().all(|hello| hello.name == "tester" && hello.instance == hellos[0].instance));
+        assert!(
+            hellos
+                .iter()
+                .all(|hello| hello.name == "tester" && hello.instance == hellos[0].instance)
+        );
         assert_eq!(hellos[0].metadata[0].value, "berlin");
         assert_eq!(*world.control.calls.borrow(), [proto::path::ENROL]);
         let links = world.gateway.links.clone();
@@ -109,12 +126,19 @@ fn a_gateway_with_another_name_or_authority_is_not_linked() {
         for (stranger, name) in [(false, "controlplane.sluice.internal"), (true, DATAPLANE)] {
             let own = Rc::new(Authority::new());
             let control = Control::start(own.clone()).await;
-            let signer = if stranger { Rc::new(Authority::new()) } else { own.clone() };
+            let signer = if stranger {
+                Rc::new(Authority::new())
+            } else {
+                own.clone()
+            };
             let gateway = Gateway::start(&signer, name, 1).await;
             let dir = tempfile::tempdir().unwrap();
             let creds = dir.path().join("creds.toml");
             std::fs::write(&creds, control.credentials(&own, &[gateway.address()])).unwrap();
-            let overrides = [("data_dir", dir.path().to_str().unwrap()), ("cred_file", creds.to_str().unwrap())];
+            let overrides = [
+                ("data_dir", dir.path().to_str().unwrap()),
+                ("cred_file", creds.to_str().unwrap()),
+            ];
             let config = Config::load(None, [], &overrides).unwrap();
             let stop = tokio::time::sleep(Duration::from_millis(800));
             within(run(config, || panic!("linked"), stop)).await.unwrap();
@@ -156,8 +180,15 @@ fn identity_is_kept_renewed_and_refused_for_a_reason() {
         let pin = authority.sha256();
         let wrong_pin = Credentials::parse(&text.replace(&pin, &pin.chars().rev().collect::<String>())).unwrap();
         let calls = control.calls.borrow().len();
-        assert!(matches!(enrol(&wrong_pin, "a").await.unwrap_err(), IdentityError::ControlPlane { .. }));
-        assert_eq!(control.calls.borrow().len(), calls, "the token is not sent to a stranger");
+        assert!(matches!(
+            enrol(&wrong_pin, "a").await.unwrap_err(),
+            IdentityError::ControlPlane { .. }
+        ));
+        assert_eq!(
+            control.calls.borrow().len(),
+            calls,
+            "the token is not sent to a stranger"
+        );
     });
 }
 
@@ -194,14 +225,25 @@ fn grants_that_are_not_right_are_refused_before_anything_else() {
         let refuse = Session::open(&link, 1, signed, |_| ()).refused().await;
         assert_eq!((refuse.fault, refuse.sqlstate.as_str()), (Fault::Ours as i32, "08004"));
         assert!(refuse.message.contains("signature"), "{}", refuse.message);
-        let other = TargetGrant { pool: "home".to_owned(), ..grant(1) };
+        let other = TargetGrant {
+            pool: "home".to_owned(),
+            ..grant(1)
+        };
         let refuse = Session::open(&link, 2, world.sign(&other), |_| ()).refused().await;
         assert!(refuse.message.contains("pool \"home\""), "{}", refuse.message);
-        let secret = TargetGrant { password: "s3cret".to_owned(), ..grant(1) };
+        let secret = TargetGrant {
+            password: "s3cret".to_owned(),
+            ..grant(1)
+        };
         let refuse = Session::open(&link, 3, world.sign(&secret), |_| ()).refused().await;
         assert!(refuse.message.contains("password cannot be resolved") && !refuse.message.contains("s3cret"));
-        let refuse = Session::open(&link, 4, world.sign(&grant(support::postgres::free_port())), |_| ()).refused().await;
-        assert_eq!((refuse.fault, refuse.sqlstate.as_str()), (Fault::Upstream as i32, "08001"));
+        let refuse = Session::open(&link, 4, world.sign(&grant(support::postgres::free_port())), |_| ())
+            .refused()
+            .await;
+        assert_eq!(
+            (refuse.fault, refuse.sqlstate.as_str()),
+            (Fault::Upstream as i32, "08001")
+        );
         assert!(refuse.message.contains("not reachable"), "{}", refuse.message);
         world.stop().await;
     });
@@ -211,7 +253,9 @@ fn grants_that_are_not_right_are_refused_before_anything_else() {
 fn a_real_target_is_used_through_several_sessions() {
     local(async {
         let world = World::start(1, "drain_timeout = \"300ms\"").await;
-        let Some(postgres) = Postgres::start(&world.authority) else { return world.stop().await };
+        let Some(postgres) = Postgres::start(&world.authority) else {
+            return world.stop().await;
+        };
         world.gateway.linked(1).await;
         queries_and_columns(&world, &postgres).await;
         tls_modes(&world, &postgres).await;
@@ -224,9 +268,16 @@ fn a_real_target_is_used_through_several_sessions() {
 }
 
 async fn queries_and_columns(world: &World, postgres: &Postgres) {
-    let column = |column: &str| ColumnName { schema: "public".into(), table: "t".into(), column: column.into() };
+    let column = |column: &str| ColumnName {
+        schema: "public".into(),
+        table: "t".into(),
+        column: column.into(),
+    };
     let mut session = Session::open(&world.gateway.link(), 1, world.sign(&grant(postgres.port)), |open| {
-        open.params = vec![Param { name: "application_name".into(), value: "through sluice".into() }];
+        open.params = vec![Param {
+            name: "application_name".into(),
+            value: "through sluice".into(),
+        }];
         open.resolve_columns = vec![column("name"), column("no_such")];
     });
     let accept = session.accepted().await;
@@ -237,7 +288,9 @@ async fn queries_and_columns(world: &World, postgres: &Postgres) {
     let oid = postgres.sql("select 'public.t'::regclass::oid");
     assert_eq!(accept.columns[0].table_oid.to_string(), oid);
     assert!(accept.relation_oid_max >= accept.columns[0].table_oid);
-    session.query("select current_user || ' ' || current_setting('application_name')").await;
+    session
+        .query("select current_user || ' ' || current_setting('application_name')")
+        .await;
     assert!(value(&session.frames().await).ends_with("app through sluice"));
     let mut other = world.session(2, &grant(postgres.port)).await;
     for round in 0..20 {
@@ -283,18 +336,31 @@ async fn tls_modes(world: &World, postgres: &Postgres) {
             None => {
                 let refuse = session.refused().await;
                 assert_eq!(refuse.sqlstate, "08001", "{mode:?} {host}");
-                assert!(refuse.message.starts_with("TLS to the target failed"), "{}", refuse.message);
+                assert!(
+                    refuse.message.starts_with("TLS to the target failed"),
+                    "{}",
+                    refuse.message
+                );
             }
         }
     }
 }
 
 async fn refusals_of_the_target(world: &World, postgres: &Postgres) {
-    let wrong = TargetGrant { password: "literal:wrong-password".to_owned(), ..grant(postgres.port) };
-    let refuse = Session::open(&world.gateway.link(), 4, world.sign(&wrong), |_| ()).refused().await;
+    let wrong = TargetGrant {
+        password: "literal:wrong-password".to_owned(),
+        ..grant(postgres.port)
+    };
+    let refuse = Session::open(&world.gateway.link(), 4, world.sign(&wrong), |_| ())
+        .refused()
+        .await;
     assert_eq!(refuse.sqlstate, "28P01");
     assert!(refuse.message.contains("refused the credentials"), "{}", refuse.message);
-    assert!(!refuse.message.contains("app") && !refuse.message.contains("wrong-password"), "{}", refuse.message);
+    assert!(
+        !refuse.message.contains("app") && !refuse.message.contains("wrong-password"),
+        "{}",
+        refuse.message
+    );
     let refuse = Session::open(&world.gateway.link(), 5, world.sign(&grant(postgres.port)), |open| {
         open.database = "no_such_database".to_owned();
     });
@@ -307,7 +373,10 @@ async fn cancels(world: &World, postgres: &Postgres) {
     let link = world.gateway.link();
     assert_eq!(cancel(&link, 99).await, GrpcStatus::NotFound);
     for mode in [TlsMode::Disable, TlsMode::Require] {
-        let grant = TargetGrant { tls: mode as i32, ..grant(postgres.port) };
+        let grant = TargetGrant {
+            tls: mode as i32,
+            ..grant(postgres.port)
+        };
         let mut session = world.session(6, &grant).await;
         session.query("select pg_sleep(60)").await;
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -320,10 +389,13 @@ async fn cancels(world: &World, postgres: &Postgres) {
 
 async fn bulk_and_a_stalled_reader(world: &World, postgres: &Postgres) {
     let stalled = world.session(7, &grant(postgres.port)).await;
-    stalled.query("select repeat('x', 1000) from generate_series(1, 200000)").await;
+    stalled
+        .query("select repeat('x', 1000) from generate_series(1, 200000)")
+        .await;
     // Nobody reads this session; others go on, and it ends in order when its stream is dropped.
     let mut bulk = world.session(8, &grant(postgres.port)).await;
-    bulk.query("select repeat('y', 1000) from generate_series(1, 20000)").await;
+    bulk.query("select repeat('y', 1000) from generate_series(1, 20000)")
+        .await;
     let frames = bulk.frames().await;
     assert_eq!(frames.iter().filter(|frame| frame.0 == b'D').count(), 20_000);
     let long = format!("select length('{}')", "z".repeat(3_000_000));
@@ -331,7 +403,8 @@ async fn bulk_and_a_stalled_reader(world: &World, postgres: &Postgres) {
     assert!(value(&bulk.frames().await).ends_with("3000000"));
     drop(stalled);
     for _ in 0..100 {
-        if postgres.sql("select count(*) from pg_stat_activity where query like '%200000%' and usename = 'app'") == "0" {
+        if postgres.sql("select count(*) from pg_stat_activity where query like '%200000%' and usename = 'app'") == "0"
+        {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -344,7 +417,10 @@ async fn ends(world: &World, postgres: &Postgres) {
     session.query("select pg_backend_pid()").await;
     let frames = session.frames().await;
     let pid = value(&frames);
-    postgres.sql(&format!("select pg_terminate_backend({})", pid.trim_start_matches(|c: char| !c.is_ascii_digit())));
+    postgres.sql(&format!(
+        "select pg_terminate_backend({})",
+        pid.trim_start_matches(|c: char| !c.is_ascii_digit())
+    ));
     let (tag, body) = session.frame().await.unwrap();
     assert_eq!(tag, b'E');
     assert!(String::from_utf8_lossy(&body).contains("57P01"));
@@ -365,7 +441,10 @@ async fn drains(world: World, postgres: &Postgres) {
     let stopping = tokio::task::spawn_local(world.stop());
     tokio::time::sleep(Duration::from_millis(100)).await;
     session.query("select 'still here'").await;
-    assert!(value(&session.frames().await).ends_with("still here"), "a running session goes on while draining");
+    assert!(
+        value(&session.frames().await).ends_with("still here"),
+        "a running session goes on while draining"
+    );
     let end = session.frame().await.unwrap_err().expect("the agent says how it ended");
     assert_eq!(end.cause, EndCause::AgentDraining as i32);
     within(stopping).await.unwrap();

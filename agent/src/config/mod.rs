@@ -100,10 +100,7 @@ impl Config {
             Some(path) => read_file(path).map_err(|mistake| ConfigError(vec![mistake]))?,
             None => String::new(),
         };
-        let place = file.map_or_else(
-            || "configuration".to_owned(),
-            |path| path.display().to_string(),
-        );
+        let place = file.map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
         Self::from_text(&place, &text, env, overrides)
     }
 
@@ -127,17 +124,12 @@ impl Config {
     fn from_reader(reader: &mut Reader) -> Option<Self> {
         let data_dir = reader.path("data_dir");
         if data_dir.is_none() {
-            reader.mistake(
-                "data_dir",
-                "is missing: the agent keeps its key and certificate there",
-            );
+            reader.mistake("data_dir", "is missing: the agent keeps its key and certificate there");
         }
         Some(Self {
             cred_file: reader.path("cred_file"),
             resource_name: reader.text("resource_name"),
-            log_level: reader
-                .text("log_level")
-                .unwrap_or_else(|| "info".to_owned()),
+            log_level: reader.text("log_level").unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(reader),
             use_hostname: reader.boolean("use_hostname").unwrap_or(false),
             metadata: metadata(reader),
@@ -208,10 +200,7 @@ fn metadata(reader: &mut Reader) -> BTreeMap<String, String> {
         );
     }
     let too_long = |text: &String| text.len() > limits::METADATA_TEXT_BYTES_MAX;
-    if pairs
-        .iter()
-        .any(|(key, value)| too_long(key) || too_long(value))
-    {
+    if pairs.iter().any(|(key, value)| too_long(key) || too_long(value)) {
         reader.mistake(
             "metadata",
             &format!(
@@ -243,10 +232,7 @@ fn links(reader: &mut Reader) -> Links {
         Some(text) => match text.parse::<usize>() {
             Ok(count) if (1..=limits::LINKS_MAX).contains(&count) => Links::Fixed(count),
             _ => {
-                reader.mistake(
-                    "links",
-                    &format!("must be \"auto\" or 1 to {}", limits::LINKS_MAX),
-                );
+                reader.mistake("links", &format!("must be \"auto\" or 1 to {}", limits::LINKS_MAX));
                 Links::Auto
             }
         },

@@ -25,10 +25,7 @@ impl Reader {
             Table::new()
         });
         for key in table.keys().filter(|key| !known.contains(&key.as_str())) {
-            mistakes.push(format!(
-                "{place}: unknown key \"{key}\"{}",
-                suggestion(key, known)
-            ));
+            mistakes.push(format!("{place}: unknown key \"{key}\"{}", suggestion(key, known)));
         }
         Self {
             place: place.to_owned(),
@@ -40,11 +37,7 @@ impl Reader {
     }
 
     /// Lays variables that start with `prefix` over the table.
-    pub(super) fn lay_environment(
-        &mut self,
-        prefix: &str,
-        env: impl IntoIterator<Item = (String, String)>,
-    ) {
+    pub(super) fn lay_environment(&mut self, prefix: &str, env: impl IntoIterator<Item = (String, String)>) {
         for (name, value) in env {
             let Some(key) = name.strip_prefix(prefix) else {
                 continue;
@@ -64,11 +57,7 @@ impl Reader {
     /// Lays options of the command line over everything else.
     pub(super) fn lay_overrides(&mut self, overrides: &[(&str, &str)]) {
         for (key, value) in overrides {
-            self.lay(
-                key,
-                &format!("--{}", key.replace('_', "-")),
-                (*value).to_owned(),
-            );
+            self.lay(key, &format!("--{}", key.replace('_', "-")), (*value).to_owned());
         }
     }
 
@@ -143,10 +132,7 @@ impl Reader {
         let list = match self.table.get(key) {
             None => return Vec::new(),
             Some(Value::String(text)) if overlaid => Some(split_list(text)),
-            Some(Value::Array(items)) => items
-                .iter()
-                .map(|item| item.as_str().map(str::to_owned))
-                .collect(),
+            Some(Value::Array(items)) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
             Some(_) => None,
         };
         list.unwrap_or_else(|| {
@@ -174,10 +160,7 @@ impl Reader {
             Some(_) => None,
         };
         pairs.unwrap_or_else(|| {
-            self.mistake(
-                key,
-                "must be a table of strings (key=value,… in the environment)",
-            );
+            self.mistake(key, "must be a table of strings (key=value,… in the environment)");
             BTreeMap::new()
         })
     }
@@ -210,11 +193,7 @@ fn split_list(text: &str) -> Vec<String> {
 fn suggestion(key: &str, known: &[&str]) -> String {
     let close = known.iter().find(|candidate| {
         let squeezed = |text: &str| text.replace(['_', '-'], "").to_ascii_lowercase();
-        squeezed(candidate) == squeezed(key)
-            || candidate.starts_with(key)
-            || key.starts_with(*candidate)
+        squeezed(candidate) == squeezed(key) || candidate.starts_with(key) || key.starts_with(*candidate)
     });
-    close.map_or_else(String::new, |candidate| {
-        format!(" (did you mean \"{candidate}\"?)")
-    })
+    close.map_or_else(String::new, |candidate| format!(" (did you mean \"{candidate}\"?)"))
 }

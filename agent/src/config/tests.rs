@@ -2,14 +2,8 @@
 
 use super::*;
 
-fn from(
-    text: &str,
-    env: &[(&str, &str)],
-    overrides: &[(&str, &str)],
-) -> Result<Config, ConfigError> {
-    let env = env
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+fn from(text: &str, env: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let env = env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     Config::from_text("agent.toml", text, env, overrides)
 }
 
@@ -81,10 +75,7 @@ fn all_mistakes_are_listed_at_once_and_name_their_place() {
         log_format = "xml"
         metadata = [1]
         "#,
-        &[
-            ("SLUICE_AGENT_LOGLEVEL", "x"),
-            ("SLUICE_AGENT_RESOURCE_NAME", ""),
-        ],
+        &[("SLUICE_AGENT_LOGLEVEL", "x"), ("SLUICE_AGENT_RESOURCE_NAME", "")],
         &[],
     )
     .unwrap_err();
@@ -111,10 +102,7 @@ fn all_mistakes_are_listed_at_once_and_name_their_place() {
 #[test]
 fn a_syntax_error_names_the_file() {
     let error = from("data_dir = ", &[], &[]).unwrap_err();
-    assert!(
-        error.0[0].starts_with("agent.toml: TOML parse error"),
-        "{error}"
-    );
+    assert!(error.0[0].starts_with("agent.toml: TOML parse error"), "{error}");
 }
 
 #[test]
@@ -126,11 +114,7 @@ fn durations_have_units() {
         ("2m", 120_000),
         ("1h", 3_600_000),
     ] {
-        assert_eq!(
-            parse_duration(text),
-            Some(Duration::from_millis(expected)),
-            "{text}"
-        );
+        assert_eq!(parse_duration(text), Some(Duration::from_millis(expected)), "{text}");
     }
     for text in ["", "s", "-1s", "1.5s", "1d", "99999999999999999999s"] {
         assert_eq!(parse_duration(text), None, "{text}");

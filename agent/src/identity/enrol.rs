@@ -8,10 +8,7 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
-use super::{
-    CONTROL_PLANE_NAME, Credentials, Identity, IdentityError, KeyAndRequest, Store, fingerprint,
-    now_ms, tls,
-};
+use super::{CONTROL_PLANE_NAME, Credentials, Identity, IdentityError, KeyAndRequest, Store, fingerprint, now_ms, tls};
 use crate::config::control_address;
 use crate::limits;
 use crate::link::backoff::Backoff;
@@ -25,14 +22,8 @@ use crate::link::dial::dial;
 ///
 /// # Errors
 /// [`IdentityError`] when no identity can be had without someone changing something.
-pub async fn obtain(
-    store: &Store,
-    cred_file: Option<&Path>,
-    name: &str,
-) -> Result<Identity, IdentityError> {
-    let stored = store
-        .load()?
-        .filter(|identity| identity.is_valid_at(now_ms()));
+pub async fn obtain(store: &Store, cred_file: Option<&Path>, name: &str) -> Result<Identity, IdentityError> {
+    let stored = store.load()?.filter(|identity| identity.is_valid_at(now_ms()));
     let credentials = match cred_file {
         // A stored identity outlives its credentials file, which may be removed after use.
         Some(path) if stored.is_some() && !path.exists() => None,
@@ -125,8 +116,7 @@ pub(super) async fn call(
         what,
         transient,
     };
-    let address =
-        control_address(url).ok_or_else(|| failed("is not https://host:port".to_owned(), false))?;
+    let address = control_address(url).ok_or_else(|| failed("is not https://host:port".to_owned(), false))?;
     let socket = dial(address, config, CONTROL_PLANE_NAME)
         .await
         .map_err(|error| failed(error.to_string(), error.is_transient()))?;
@@ -136,13 +126,8 @@ pub(super) async fn call(
 }
 
 /// Checks an issued identity: right role, readable certificate for our own key, usable policy key.
-pub(super) fn accept(
-    answer: &[u8],
-    key_pem: Zeroizing<String>,
-    url: &str,
-) -> Result<Identity, IdentityError> {
-    let reply =
-        EnrolReply::decode(answer).map_err(|_| IdentityError::Answer("it cannot be read"))?;
+pub(super) fn accept(answer: &[u8], key_pem: Zeroizing<String>, url: &str) -> Result<Identity, IdentityError> {
+    let reply = EnrolReply::decode(answer).map_err(|_| IdentityError::Answer("it cannot be read"))?;
     if reply.role != Role::Agent as i32 {
         return Err(IdentityError::Answer(
             "the token is not for an agent but for a data plane",
@@ -156,8 +141,7 @@ pub(super) fn accept(
     }
     let (_, certificate) = parse_x509_certificate(&reply.certificate_der)
         .map_err(|_| IdentityError::Answer("its certificate cannot be read"))?;
-    let key = rcgen::KeyPair::from_pem(&key_pem)
-        .map_err(|error| IdentityError::Key(error.to_string()))?;
+    let key = rcgen::KeyPair::from_pem(&key_pem).map_err(|error| IdentityError::Key(error.to_string()))?;
     if certificate.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
         return Err(IdentityError::Answer("its certificate is for another key"));
     }

@@ -79,10 +79,7 @@ impl Identity {
             .max(0)
             .unsigned_abs();
         let (share, whole) = limits::RENEW_AFTER;
-        let age = now_ms
-            .saturating_sub(self.valid_from_ms)
-            .max(0)
-            .unsigned_abs();
+        let age = now_ms.saturating_sub(self.valid_from_ms).max(0).unsigned_abs();
         Duration::from_millis((lifetime / whole * share).saturating_sub(age))
     }
 }
@@ -96,9 +93,7 @@ pub enum IdentityError {
     )]
     NotEnrolled,
     /// The stored certificate ran out and there is no new token.
-    #[error(
-        "this agent's certificate ran out; make a new credentials file with `sluice pools keys create POOL`"
-    )]
+    #[error("this agent's certificate ran out; make a new credentials file with `sluice pools keys create POOL`")]
     Expired,
     /// The credentials file is wrong.
     #[error("credentials file {path}: {what}")]
@@ -133,22 +128,14 @@ impl IdentityError {
     /// Whether trying again later can help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::ControlPlane {
-                transient: true,
-                ..
-            }
-        )
+        matches!(self, Self::ControlPlane { transient: true, .. })
     }
 }
 
 /// The host's clock, in milliseconds since the Unix epoch.
 #[must_use]
 pub fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -175,4 +162,3 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
         .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
         .collect()
 }
-

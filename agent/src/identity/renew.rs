@@ -15,23 +15,10 @@ use crate::link::backoff::Backoff;
 ///
 /// # Errors
 /// [`IdentityError`].
-pub async fn renew(
-    identity: &Identity,
-    control_url: &str,
-    name: &str,
-) -> Result<Identity, IdentityError> {
+pub async fn renew(identity: &Identity, control_url: &str, name: &str) -> Result<Identity, IdentityError> {
     let made = KeyAndRequest::make(name)?;
-    let request = RenewRequest {
-        csr_der: made.csr_der,
-    }
-    .encode_to_vec();
-    let answer = call(
-        control_url,
-        tls::mutual(identity)?,
-        proto::path::RENEW,
-        &request,
-    )
-    .await?;
+    let request = RenewRequest { csr_der: made.csr_der }.encode_to_vec();
+    let answer = call(control_url, tls::mutual(identity)?, proto::path::RENEW, &request).await?;
     let renewed = accept(&answer, made.key_pem, &identity.control_url)?;
     if renewed.id != identity.id || renewed.pool != identity.pool {
         return Err(IdentityError::Answer("it renews another agent's identity"));

@@ -67,10 +67,7 @@ impl Store {
         }
         let text = Zeroizing::new(read_file(&path).map_err(IdentityError::Store)?);
         let written: Written = toml::from_str(&text).map_err(|_| damaged(&path))?;
-        written
-            .into_identity()
-            .map(Some)
-            .ok_or_else(|| damaged(&path))
+        written.into_identity().map(Some).ok_or_else(|| damaged(&path))
     }
 
     /// Writes the identity: temporary file, sync, rename, sync of the directory.
@@ -87,19 +84,10 @@ impl Store {
                 .map_err(|error| failed(&self.dir, &error))?;
         }
         let written = Written::from_identity(identity);
-        let text =
-            toml::to_string(&written).map_err(|error| IdentityError::Store(error.to_string()))?;
-        replace(
-            &self.dir.join(FILE_NAME),
-            Zeroizing::new(text).as_bytes(),
-            0o600,
-        )?;
+        let text = toml::to_string(&written).map_err(|error| IdentityError::Store(error.to_string()))?;
+        replace(&self.dir.join(FILE_NAME), Zeroizing::new(text).as_bytes(), 0o600)?;
         if let Some(path) = &self.cert_path {
-            replace(
-                path,
-                pem("CERTIFICATE", &identity.certificate).as_bytes(),
-                0o644,
-            )?;
+            replace(path, pem("CERTIFICATE", &identity.certificate).as_bytes(), 0o644)?;
         }
         Ok(())
     }
@@ -169,10 +157,7 @@ fn pem(label: &str, der: &[u8]) -> String {
         .chunks(64)
         .filter_map(|line| std::str::from_utf8(line).ok())
         .collect();
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        lines.join("\n")
-    )
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> IdentityError {
@@ -180,8 +165,5 @@ fn failed(path: &Path, error: &std::io::Error) -> IdentityError {
 }
 
 fn damaged(path: &Path) -> IdentityError {
-    IdentityError::Store(format!(
-        "{} is damaged; remove it and enrol again",
-        path.display()
-    ))
+    IdentityError::Store(format!("{} is damaged; remove it and enrol again", path.display()))
 }

@@ -14,11 +14,7 @@ impl Backoff {
     /// Pauses up to `min` at first, doubling up to `max`.
     #[must_use]
     pub const fn new(min: Duration, max: Duration) -> Self {
-        Self {
-            min,
-            max,
-            failures: 0,
-        }
+        Self { min, max, failures: 0 }
     }
 
     /// Notes a success: the next pause is small again.

@@ -52,20 +52,14 @@ impl CallError {
 ///
 /// # Errors
 /// [`CallError`].
-pub async fn unary<S: AsyncRead + AsyncWrite>(
-    socket: S,
-    path: &str,
-    request: &[u8],
-) -> Result<Vec<u8>, CallError> {
+pub async fn unary<S: AsyncRead + AsyncWrite>(socket: S, path: &str, request: &[u8]) -> Result<Vec<u8>, CallError> {
     let limits = Limits {
         message_bytes_max: CALL_ANSWER_BYTES_MAX,
         ..Limits::default()
     };
     let link = Link::new(Mux::<BytesMut>::client(limits));
     let asking = async {
-        let stream = link
-            .open(path)
-            .map_err(|error| CallError::Lost(error.to_string()))?;
+        let stream = link.open(path).map_err(|error| CallError::Lost(error.to_string()))?;
         stream.send_message(request);
         stream.finish(GrpcStatus::Ok, "");
         answer(&stream).await
@@ -89,8 +83,7 @@ async fn answer(stream: &Stream) -> Result<Vec<u8>, CallError> {
             Incoming::Data(data) => stream.release(data.len()),
             Incoming::Half => {}
             Incoming::Closed {
-                status: GrpcStatus::Ok,
-                ..
+                status: GrpcStatus::Ok, ..
             } => return answer.ok_or(CallError::Empty),
             Incoming::Closed { status, message } => {
                 return Err(CallError::Refused { status, message });

@@ -51,17 +51,10 @@ pub async fn dial(
         .map_err(|_| DialError::TimedOut)?
 }
 
-async fn connect(
-    address: &str,
-    tls: Arc<ClientConfig>,
-    name: &'static str,
-) -> Result<TlsStream<TcpStream>, DialError> {
-    let socket = TcpStream::connect(address)
-        .await
-        .map_err(DialError::NotReachable)?;
+async fn connect(address: &str, tls: Arc<ClientConfig>, name: &'static str) -> Result<TlsStream<TcpStream>, DialError> {
+    let socket = TcpStream::connect(address).await.map_err(DialError::NotReachable)?;
     socket.set_nodelay(true).map_err(DialError::NotReachable)?;
-    let name =
-        ServerName::try_from(name).map_err(|error| DialError::Tls(std::io::Error::other(error)))?;
+    let name = ServerName::try_from(name).map_err(|error| DialError::Tls(std::io::Error::other(error)))?;
     let stream = TlsConnector::from(tls)
         .connect(name, socket)
         .await

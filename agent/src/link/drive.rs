@@ -126,9 +126,7 @@ impl Link {
                     path,
                     stream: self.adopt(stream),
                 }),
-                Event::Message { stream, message } => {
-                    self.deliver(stream, Incoming::Message(message))
-                }
+                Event::Message { stream, message } => self.deliver(stream, Incoming::Message(message)),
                 Event::Data { stream, data } => self.deliver(stream, Incoming::Data(data)),
                 Event::Half { stream } => self.deliver(stream, Incoming::Half),
                 Event::Closed {
@@ -164,11 +162,7 @@ impl Link {
 /// Runs a link on `socket` until it is over; `opened` is called for every stream that the peer opens.
 ///
 /// All streams have got their `Closed` when this returns.
-pub async fn drive<S: AsyncRead + AsyncWrite>(
-    socket: S,
-    link: &Rc<Link>,
-    mut opened: impl FnMut(Opened),
-) -> LinkEnd {
+pub async fn drive<S: AsyncRead + AsyncWrite>(socket: S, link: &Rc<Link>, mut opened: impl FnMut(Opened)) -> LinkEnd {
     let (reading, writing) = tokio::io::split(socket);
     let mut input = Input {
         reading,

@@ -45,12 +45,7 @@ pub async fn keep_gateway(agent: Arc<Agent>, start: impl Fn(usize, watch::Sender
 
 /// Keeps one link until the agent drains. `wanted` is how many links this gateway should have: hellos set it, and a link
 /// beyond it rests.
-pub async fn keep_link(
-    agent: Arc<Agent>,
-    gateway: String,
-    index: usize,
-    wanted: watch::Sender<usize>,
-) {
+pub async fn keep_link(agent: Arc<Agent>, gateway: String, index: usize, wanted: watch::Sender<usize>) {
     let mut backoff = Backoff::new(limits::RECONNECT_BACKOFF_MIN, limits::RECONNECT_BACKOFF_MAX);
     let stopped = reached(agent.phase.clone(), Phase::Draining);
     tokio::pin!(stopped);
@@ -97,12 +92,7 @@ struct Served {
 }
 
 /// Serves one link on `socket` until it is over; a link without a hello in time is given up.
-async fn serve<S>(
-    agent: &Arc<Agent>,
-    socket: S,
-    index: usize,
-    wanted: &watch::Sender<usize>,
-) -> Served
+async fn serve<S>(agent: &Arc<Agent>, socket: S, index: usize, wanted: &watch::Sender<usize>) -> Served
 where
     S: AsyncRead + AsyncWrite,
 {
@@ -115,16 +105,12 @@ where
     let on_opened = |opened: Opened| match opened.path.as_str() {
         proto::path::AGENT_HELLO => {
             let (agent, greeting, wanted) = (agent.clone(), greeting.clone(), wanted.clone());
-            tokio::task::spawn_local(async move {
-                greet(&agent, &opened.stream, &greeting, index, &wanted).await
-            });
+            tokio::task::spawn_local(async move { greet(&agent, &opened.stream, &greeting, index, &wanted).await });
         }
         proto::path::AGENT_SESSION if greeting.done.borrow().is_some() => {
             tokio::task::spawn_local(relay::serve(agent.clone(), opened.stream));
         }
-        proto::path::AGENT_SESSION => opened
-            .stream
-            .finish(GrpcStatus::FailedPrecondition, "no hello yet"),
+        proto::path::AGENT_SESSION => opened.stream.finish(GrpcStatus::FailedPrecondition, "no hello yet"),
         _ => opened
             .stream
             .finish(GrpcStatus::Unimplemented, "an agent has no such method"),
@@ -159,13 +145,7 @@ struct Greeting {
     changed: Notify,
 }
 
-async fn greet(
-    agent: &Arc<Agent>,
-    stream: &Stream,
-    greeting: &Greeting,
-    index: usize,
-    wanted: &watch::Sender<usize>,
-) {
+async fn greet(agent: &Arc<Agent>, stream: &Stream, greeting: &Greeting, index: usize, wanted: &watch::Sender<usize>) {
     let Some(hello) = hello::answer(agent, stream).await else {
         return;
     };

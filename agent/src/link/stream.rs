@@ -93,9 +93,7 @@ impl Stream {
         loop {
             if let Some(incoming) = self.inbox.queue.borrow_mut().pop_front() {
                 if matches!(incoming, Incoming::Message(_)) {
-                    self.inbox
-                        .messages
-                        .set(self.inbox.messages.get().saturating_sub(1));
+                    self.inbox.messages.set(self.inbox.messages.get().saturating_sub(1));
                 }
                 return incoming;
             }

@@ -6,9 +6,7 @@ use super::{Secret, SecretError};
 
 /// Reads the variable `name`.
 pub(super) fn resolve(name: &str) -> Result<Secret, SecretError> {
-    let plain = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if name.is_empty() || !plain {
         return Err(SecretError::EnvName);
     }

@@ -24,9 +24,7 @@ pub enum SecretError {
     #[error("the secret reference is empty")]
     Empty,
     /// No scheme that means anything here.
-    #[error(
-        "the secret reference has no scheme that the agent knows; write env:NAME, file:/path or literal:VALUE"
-    )]
+    #[error("the secret reference has no scheme that the agent knows; write env:NAME, file:/path or literal:VALUE")]
     SchemeUnknown,
     /// A provider of the product that this agent cannot ask.
     #[error("this agent cannot resolve `{0}:` references; it knows env:, file: and literal:")]

@@ -57,10 +57,7 @@ fn a_file_that_is_missing_relative_or_too_large_is_refused() {
             ..
         }
     ));
-    assert_eq!(
-        resolved("file:secret").unwrap_err(),
-        SecretError::FileRelative
-    );
+    assert_eq!(resolved("file:secret").unwrap_err(), SecretError::FileRelative);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("large");
     std::fs::write(&path, vec![b'x'; limits::SECRET_BYTES_MAX + 10]).unwrap();
@@ -74,10 +71,7 @@ fn an_unknown_scheme_is_refused_without_repeating_the_text() {
     assert_eq!(error, SecretError::SchemeUnknown);
     assert!(!error.to_string().contains("hunter2"));
     assert!(!error.to_string().contains("my-password"));
-    assert_eq!(
-        resolved("no-scheme").unwrap_err(),
-        SecretError::SchemeUnknown
-    );
+    assert_eq!(resolved("no-scheme").unwrap_err(), SecretError::SchemeUnknown);
     assert_eq!(resolved("").unwrap_err(), SecretError::Empty);
 }
 

@@ -46,9 +46,7 @@ impl CancelHandle {
                 .await
                 .map_err(|_| UpstreamError::Closed)?;
             if answer != *b"S" {
-                return Err(UpstreamError::Tls(
-                    "the target no longer offers it".to_owned(),
-                ));
+                return Err(UpstreamError::Tls("the target no longer offers it".to_owned()));
             }
             socket = encrypt(socket, &self.place, config.clone()).await?;
         }

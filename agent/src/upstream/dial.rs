@@ -58,22 +58,13 @@ pub async fn dial(place: &Place) -> Result<TargetSocket, UpstreamError> {
     };
     let connected = timeout(TARGET_DIAL_TIMEOUT, connect(place)).await;
     connected
-        .map_err(|_| {
-            failed(format!(
-                "no answer within {} s",
-                TARGET_DIAL_TIMEOUT.as_secs()
-            ))
-        })?
+        .map_err(|_| failed(format!("no answer within {} s", TARGET_DIAL_TIMEOUT.as_secs())))?
         .map_err(|error| failed(error.to_string()))
 }
 
 async fn connect(place: &Place) -> io::Result<TargetSocket> {
     if place.host.starts_with('/') {
-        let path = format!(
-            "{}/.s.PGSQL.{}",
-            place.host.trim_end_matches('/'),
-            place.port
-        );
+        let path = format!("{}/.s.PGSQL.{}", place.host.trim_end_matches('/'), place.port);
         return UnixStream::connect(path).await.map(TargetSocket::Unix);
     }
     let socket = TcpStream::connect((place.host.as_str(), place.port)).await?;
@@ -82,11 +73,7 @@ async fn connect(place: &Place) -> io::Result<TargetSocket> {
 }
 
 impl AsyncRead for TargetSocket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_read(context, buffer),
             Self::Unix(socket) => Pin::new(socket).poll_read(context, buffer),
@@ -97,11 +84,7 @@ impl AsyncRead for TargetSocket {
 }
 
 impl AsyncWrite for TargetSocket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write(context, bytes),
             Self::Unix(socket) => Pin::new(socket).poll_write(context, bytes),

@@ -48,10 +48,7 @@ pub async fn establish(
     timed(TARGET_LOGIN_TIMEOUT, talk.run()).await
 }
 
-async fn timed<T>(
-    limit: Duration,
-    future: impl Future<Output = Result<T, UpstreamError>>,
-) -> Result<T, UpstreamError> {
+async fn timed<T>(limit: Duration, future: impl Future<Output = Result<T, UpstreamError>>) -> Result<T, UpstreamError> {
     timeout(limit, future)
         .await
         .map_err(|_| UpstreamError::TimedOut(limit.as_secs()))?
@@ -131,13 +128,10 @@ pub(super) async fn encrypt(
     config: Arc<ClientConfig>,
 ) -> Result<TargetSocket, UpstreamError> {
     let TargetSocket::Tcp(socket) = socket else {
-        return Err(UpstreamError::Tls(
-            "only a TCP socket can be encrypted".to_owned(),
-        ));
+        return Err(UpstreamError::Tls("only a TCP socket can be encrypted".to_owned()));
     };
-    let name = ServerName::try_from(place.host.clone()).map_err(|_| {
-        UpstreamError::Tls("the target's host is no name that a certificate can have".to_owned())
-    })?;
+    let name = ServerName::try_from(place.host.clone())
+        .map_err(|_| UpstreamError::Tls("the target's host is no name that a certificate can have".to_owned()))?;
     let stream = TlsConnector::from(config).connect(name, socket).await;
     let stream = stream.map_err(|error| UpstreamError::Tls(error.to_string()))?;
     Ok(TargetSocket::Tls(Box::new(stream)))
@@ -167,8 +161,5 @@ fn client_text(error: &ServerError) -> String {
             error.sqlstate
         );
     }
-    format!(
-        "the target refused the login: {} ({})",
-        error.message, error.sqlstate
-    )
+    format!("the target refused the login: {} ({})", error.message, error.sqlstate)
 }

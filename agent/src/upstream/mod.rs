@@ -62,9 +62,7 @@ impl UpstreamError {
         let (fault, sqlstate) = match self {
             // 08001: unable to establish the connection; 08004: it was rejected; 08P01: protocol violation (appendix A).
             Self::Secret { .. } => (Fault::Ours, "08004"),
-            Self::NotReachable { .. } | Self::Tls(_) | Self::TimedOut(_) | Self::Closed => {
-                (Fault::Upstream, "08001")
-            }
+            Self::NotReachable { .. } | Self::Tls(_) | Self::TimedOut(_) | Self::Closed => (Fault::Upstream, "08001"),
             Self::Refused { sqlstate, .. } => (Fault::Upstream, sqlstate.as_str()),
             Self::Protocol(_) => (Fault::Upstream, "08P01"),
         };
@@ -75,4 +73,3 @@ impl UpstreamError {
         }
     }
 }
-

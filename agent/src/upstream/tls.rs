@@ -10,9 +10,7 @@ use proto::policy::TlsMode;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -26,9 +24,7 @@ pub enum TlsError {
     #[error("the connection's certificate authority is no PEM certificate")]
     Authority,
     /// This host trusts nobody.
-    #[error(
-        "verify-full needs an authority, and this host has none; set the connection's certificate authority"
-    )]
+    #[error("verify-full needs an authority, and this host has none; set the connection's certificate authority")]
     NoSystemAuthorities,
     /// The library refused.
     #[error("{0}")]
@@ -44,11 +40,7 @@ impl TargetTls {
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn config(
-        &self,
-        mode: TlsMode,
-        authority_pem: Option<&[u8]>,
-    ) -> Result<Arc<ClientConfig>, TlsError> {
+    pub fn config(&self, mode: TlsMode, authority_pem: Option<&[u8]>) -> Result<Arc<ClientConfig>, TlsError> {
         let full = mode == TlsMode::VerifyFull;
         let key = (full, authority_pem.map(fingerprint).unwrap_or_default());
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,9 +108,7 @@ struct ChainOnly {
 
 impl ChainOnly {
     fn new(roots: Option<RootCertStore>) -> Result<Self, TlsError> {
-        let build = |roots| {
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build()
-        };
+        let build = |roots| WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
         let chain = roots
             .map(build)
             .transpose()
@@ -172,8 +162,6 @@ impl ServerCertVerifier for ChainOnly {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

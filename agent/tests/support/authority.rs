@@ -22,7 +22,10 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let der = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), der }
+        Self {
+            issuer: Issuer::new(params, key),
+            der,
+        }
     }
 
     pub fn sha256(&self) -> String {
@@ -35,7 +38,11 @@ impl Authority {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
-        let verifier = if mutual { verifier } else { verifier.allow_unauthenticated() };
+        let verifier = if mutual {
+            verifier
+        } else {
+            verifier.allow_unauthenticated()
+        };
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()

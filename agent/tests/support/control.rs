@@ -34,7 +34,9 @@ impl Control {
         tokio::task::spawn_local(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                let Ok(socket) = acceptor.accept(socket).await else { continue };
+                let Ok(socket) = acceptor.accept(socket).await else {
+                    continue;
+                };
                 let shown = socket.get_ref().1.peer_certificates().is_some();
                 let (authority, public, seen) = (authority.clone(), public.clone(), seen.clone());
                 tokio::task::spawn_local(async move {
@@ -47,7 +49,11 @@ impl Control {
                 });
             }
         });
-        Self { port, policy_key, calls }
+        Self {
+            port,
+            policy_key,
+            calls,
+        }
     }
 
     pub fn credentials(&self, authority: &Authority, gateways: &[String]) -> String {
@@ -60,12 +66,16 @@ impl Control {
 }
 
 async fn answer(authority: Rc<Authority>, policy_public_key: Vec<u8>, mutual: bool, opened: Opened) {
-    let Incoming::Message(message) = opened.stream.next().await else { return };
+    let Incoming::Message(message) = opened.stream.next().await else {
+        return;
+    };
     let csr_der = match opened.path.as_str() {
         proto::path::ENROL => {
             let request = EnrolRequest::decode(message.as_slice()).unwrap();
             if request.token != TOKEN {
-                return opened.stream.finish(GrpcStatus::PermissionDenied, "the token is not known");
+                return opened
+                    .stream
+                    .finish(GrpcStatus::PermissionDenied, "the token is not known");
             }
             request.csr_der
         }

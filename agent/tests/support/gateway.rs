@@ -38,7 +38,9 @@ impl Gateway {
         let accepting = tokio::task::spawn_local(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                let Ok(socket) = acceptor.accept(socket).await else { continue };
+                let Ok(socket) = acceptor.accept(socket).await else {
+                    continue;
+                };
                 let link = Link::new(Mux::<BytesMut>::client(Limits::default()));
                 let task = tokio::task::spawn_local({
                     let (link, links) = (link.clone(), links.clone());
@@ -48,7 +50,8 @@ impl Gateway {
                     }
                 });
                 tasks.borrow_mut().push(task.abort_handle());
-                hellos.borrow_mut().push(greet(&link, cores).await);
+                let hello = greet(&link, cores).await;
+                hellos.borrow_mut().push(hello);
                 links.borrow_mut().push(link);
             }
         });
@@ -79,10 +82,16 @@ impl Gateway {
 
 async fn greet(link: &Rc<Link>, cores: u32) -> HelloReply {
     let stream = link.open(proto::path::AGENT_HELLO).unwrap();
-    let hello = HelloRequest { protocol_version: proto::PROTOCOL_VERSION, cores, ..HelloRequest::default() };
+    let hello = HelloRequest {
+        protocol_version: proto::PROTOCOL_VERSION,
+        cores,
+        ..HelloRequest::default()
+    };
     stream.send_message(&hello.encode_to_vec());
     stream.finish(GrpcStatus::Ok, "");
-    let Incoming::Message(reply) = stream.next().await else { panic!("no answer to the hello") };
+    let Incoming::Message(reply) = stream.next().await else {
+        panic!("no answer to the hello")
+    };
     HelloReply::decode(reply.as_slice()).unwrap()
 }
 
@@ -94,11 +103,18 @@ pub struct Session {
 
 impl Session {
     pub fn open(link: &Rc<Link>, id: u8, grant: SignedGrant, change: impl FnOnce(&mut Open)) -> Self {
-        let mut open = Open { session_id: vec![id; 16], grant: Some(grant), ..Open::default() };
+        let mut open = Open {
+            session_id: vec![id; 16],
+            grant: Some(grant),
+            ..Open::default()
+        };
         change(&mut open);
         let stream = link.open(proto::path::AGENT_SESSION).unwrap();
         stream.send(Kind::Open(open));
-        Self { stream, received: BytesMut::new() }
+        Self {
+            stream,
+            received: BytesMut::new(),
+        }
     }
 
     async fn answer(&self) -> Kind {
@@ -184,7 +200,9 @@ impl Session {
 /// Asks the agent to cancel; gives the call's status.
 pub async fn cancel(link: &Rc<Link>, id: u8) -> GrpcStatus {
     let stream = link.open(proto::path::AGENT_SESSION).unwrap();
-    stream.send(Kind::Cancel(Cancel { session_id: vec![id; 16] }));
+    stream.send(Kind::Cancel(Cancel {
+        session_id: vec![id; 16],
+    }));
     stream.finish(GrpcStatus::Ok, "");
     loop {
         if let Incoming::Closed { status, .. } = within(stream.next()).await {
@@ -210,7 +228,9 @@ pub fn grant(port: u16) -> TargetGrant {
 }
 
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("nothing happened within 20 s")
+    tokio::time::timeout(Duration::from_secs(20), future)
+        .await
+        .expect("nothing happened within 20 s")
 }
 
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
