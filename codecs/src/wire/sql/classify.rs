@@ -9,7 +9,7 @@ use super::copy::{self, CopyDirection, CopyPlace, CopySpec};
 use super::effects::Effects;
 use super::fingerprint::runs_text;
 use super::lexeme::Lexeme;
-use super::limits::WHERE_STEPS_MAX;
+use super::limits::NAME_PARTS_MAX;
 use super::names::Names;
 use super::verb::Verb;
 
@@ -30,6 +30,17 @@ pub(super) struct Context<'n> {
     pub(super) depth: usize,
     /// Functions found in code.
     pub(super) functions: &'n mut Names,
+    /// What is left for looking ahead, see [`LOOKAHEAD_STEPS_MIN`](super::limits::LOOKAHEAD_STEPS_MIN).
+    pub(super) steps: usize,
+}
+
+impl Context<'_> {
+    /// Pays for `count` steps; `false` if there are not that many left, and then none are.
+    pub(super) fn pay(&mut self, count: usize) -> bool {
+        let enough = self.steps >= count;
+        self.steps = if enough { self.steps - count } else { 0 };
+        enough
+    }
 }
 
 /// Result of [`classify`].
@@ -56,7 +67,6 @@ struct Classifier<'l, 'f, 'c, 'n> {
     mode: Mode,
     context: &'c mut Context<'n>,
     found: Classified,
-    where_steps: usize,
     /// Code mode: a text put together at run time is executed.
     dynamic: bool,
 }
@@ -68,7 +78,6 @@ pub(super) fn classify(lexemes: &[Lexeme<'_>], mode: Mode, context: &mut Context
         mode,
         context,
         found: Classified::default(),
-        where_steps: WHERE_STEPS_MAX,
         dynamic: false,
     };
     for at in 0..lexemes.len() {
@@ -200,8 +209,8 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
         at += usize::from(paren);
         self.at(at).name()?;
         at += 1;
-        while self.at(at) == Lexeme::Dot {
-            at += 2;
+        for _ in 0..NAME_PARTS_MAX {
+            at += if self.at(at) == Lexeme::Dot { 2 } else { 0 };
         }
         at += usize::from(paren && self.at(at) == Lexeme::RightParen);
         at += usize::from(self.at(at) == Lexeme::Operator("*"));
@@ -219,10 +228,9 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
     fn has_where(&mut self, mut at: usize) -> bool {
         let mut depth = 0usize;
         while let Some(lexeme) = self.lexemes.get(at) {
-            if self.where_steps == 0 {
+            if !self.context.pay(1) {
                 return false;
             }
-            self.where_steps -= 1;
             match lexeme {
                 Lexeme::LeftParen => depth += 1,
                 Lexeme::RightParen if depth == 0 => return false,
@@ -242,17 +250,17 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
     fn merge(&mut self, at: usize) {
         self.found.effects |= Effects::MERGE;
         let rest = self.lexemes.get(at..).unwrap_or_default();
-        for pair in rest.windows(2).take(WHERE_STEPS_MAX.min(self.where_steps)) {
-            self.where_steps -= 1;
+        if !self.context.pay(rest.len()) {
+            self.found.effects |= Effects::DELETE | Effects::UPDATE | Effects::INSERT;
+            return;
+        }
+        for pair in rest.windows(2) {
             self.found.effects |= match (pair[0].word(), pair[1].word()) {
                 ("then", "delete") => Effects::DELETE,
                 ("then", "update") => Effects::UPDATE,
                 ("then", "insert") => Effects::INSERT,
                 _ => Effects::NONE,
             };
-        }
-        if self.where_steps == 0 {
-            self.found.effects |= Effects::DELETE | Effects::UPDATE | Effects::INSERT;
         }
     }
 
@@ -373,8 +381,7 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
     }
 
     fn copy_in_code(&mut self, at: usize) {
-        let end = self.piece_end(at);
-        let piece = self.lexemes.get(at..end).unwrap_or_default();
+        let piece = self.piece(at).unwrap_or_default();
         self.found.effects |= match copy::parse(piece) {
             Some(copy) => copy_effects(&copy.spec),
             None if matches!(piece.get(1), Some(Lexeme::Assign | Lexeme::Operator("="))) => Effects::NONE,
@@ -382,14 +389,14 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
         };
     }
 
-    /// End of the piece of code at `at`: its `;` or the end.
-    fn piece_end(&self, at: usize) -> usize {
+    /// The piece of code from `at` to its `;` or the end; `None` if it would cost too much to look at.
+    fn piece(&mut self, at: usize) -> Option<&'l [Lexeme<'f>]> {
         let rest = self.lexemes.get(at..).unwrap_or_default();
-        let length = rest
-            .iter()
-            .position(|lexeme| *lexeme == Lexeme::Semicolon)
-            .unwrap_or(rest.len());
-        at + length
+        let end = rest.iter().take(self.context.steps);
+        let length = end.take_while(|lexeme| **lexeme != Lexeme::Semicolon).count();
+        self.context
+            .pay(length + 1)
+            .then(|| rest.get(..length).unwrap_or_default())
     }
 
     /// `EXECUTE expression` in a body. Constants are read as code, one by one and put together; anything else
@@ -398,10 +405,10 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
         if matches!(self.word(at + 1), "on" | "function" | "procedure") {
             return; // GRANT EXECUTE ON, CREATE TRIGGER … EXECUTE FUNCTION
         }
-        let end = self.piece_end(at);
+        let piece = self.piece(at + 1);
+        let mut constant = piece.is_some();
         let mut joined = String::new();
-        let mut constant = true;
-        for lexeme in self.lexemes.get(at + 1..end).unwrap_or_default() {
+        for lexeme in piece.unwrap_or_default() {
             match lexeme {
                 Lexeme::Code(text) => joined.push_str(text),
                 Lexeme::Operator("||") | Lexeme::LeftParen | Lexeme::RightParen => {}
@@ -431,7 +438,11 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
         if self.at(at + 1) != Lexeme::LeftParen || !runs_text(name) {
             return;
         }
-        let arguments = self.group(at + 2);
+        let Some(arguments) = self.group(at + 2) else {
+            self.found.effects |= Effects::SET | Effects::SET_ROLE | Effects::DYNAMIC;
+            self.found.effects |= Effects::UNKNOWN;
+            return;
+        };
         if name == "set_config" {
             self.found.effects |= Effects::SET;
             let first_is_constant = matches!(arguments, [Lexeme::Code(_), Lexeme::Comma, ..]);
@@ -453,19 +464,22 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
         }
     }
 
-    /// The lexemes from `at` up to the `)` that closes the group.
-    fn group(&self, at: usize) -> &'l [Lexeme<'f>] {
+    /// The lexemes from `at` up to the `)` that closes the group; `None` if it would cost too much to look.
+    fn group(&mut self, at: usize) -> Option<&'l [Lexeme<'f>]> {
         let rest = self.lexemes.get(at..).unwrap_or_default();
         let mut depth = 1usize;
-        let length = rest.iter().position(|lexeme| {
+        let inside = rest.iter().take(self.context.steps).take_while(|lexeme| {
             match lexeme {
                 Lexeme::LeftParen => depth += 1,
                 Lexeme::RightParen => depth -= 1,
                 _ => {}
             }
-            depth == 0
+            depth > 0
         });
-        rest.get(..length.unwrap_or(rest.len())).unwrap_or_default()
+        let length = inside.count();
+        self.context
+            .pay(length + 1)
+            .then(|| rest.get(..length).unwrap_or_default())
     }
 }
 

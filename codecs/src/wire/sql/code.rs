@@ -13,7 +13,7 @@ pub(super) fn effects(text: &str, context: &mut Context<'_>) -> Effects {
     if text.is_empty() {
         return Effects::NONE;
     }
-    if context.depth >= CODE_NESTING_MAX {
+    if context.depth >= CODE_NESTING_MAX || !context.pay(text.len()) {
         return Effects::UNKNOWN;
     }
     let options = LexOptions {
@@ -26,9 +26,13 @@ pub(super) fn effects(text: &str, context: &mut Context<'_>) -> Effects {
         conforming: context.conforming,
         depth: context.depth + 1,
         functions: context.functions,
+        steps: context.steps,
     };
     let found = classify::classify(&lexemes, Mode::Code, &mut inner);
-    found.all() | names::functions(&lexemes, inner.functions)
+    let steps = inner.steps;
+    let functions = names::functions(&lexemes, inner.functions);
+    context.steps = steps;
+    found.all() | functions
 }
 
 /// The code of a `DO` or `CREATE FUNCTION` statement.

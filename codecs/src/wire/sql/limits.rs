@@ -25,9 +25,16 @@ pub const CODE_NESTING_MAX: usize = 4;
 /// gets [`Effects::UNKNOWN`](super::Effects::UNKNOWN).
 pub const NAMES_MAX: usize = 512;
 
-/// Steps spent on looking for the `WHERE` of the statements inside one statement; when they are used up, the
-/// remaining ones count as having none.
-pub const WHERE_STEPS_MAX: usize = 4 * 1024 * 1024;
+/// Looking ahead (for a `WHERE`, for the end of a call, into code within code) is paid for in steps. A statement
+/// has this many, and [`LOOKAHEAD_STEPS_PER_BYTE`] more for each byte of its fingerprint; when they are used up,
+/// what was not looked at counts as the worst it may be. This keeps the work linear in the length of the text.
+pub const LOOKAHEAD_STEPS_MIN: usize = 4096;
+
+/// See [`LOOKAHEAD_STEPS_MIN`].
+pub const LOOKAHEAD_STEPS_PER_BYTE: usize = 16;
+
+/// Most parts of a dotted name that are followed when a statement is read by its tokens.
+pub const NAME_PARTS_MAX: usize = 8;
 
 /// Length in bytes at which PostgreSQL cuts an identifier (`NAMEDATALEN` - 1).
 pub const IDENTIFIER_BYTES_MAX: usize = 63;

@@ -1,5 +1,7 @@
 //! Names of tables and functions, found in the tokens of a statement.
 
+use std::collections::HashSet;
+
 use super::effects::Effects;
 use super::lexeme::Lexeme;
 use super::limits::NAMES_MAX;
@@ -9,19 +11,21 @@ use super::statement::{FunctionName, Name, TableName};
 #[derive(Default)]
 pub(super) struct Names {
     list: Vec<Name>,
+    known: HashSet<Name>,
     overflow: bool,
 }
 
 impl Names {
     /// Adds a name unless it is there.
     pub(super) fn add(&mut self, name: Name) {
-        if self.list.contains(&name) {
+        if self.overflow || self.known.contains(&name) {
             return;
         }
         if self.list.len() >= NAMES_MAX {
             self.overflow = true;
             return;
         }
+        self.known.insert(name.clone());
         self.list.push(name);
     }
 

@@ -8,7 +8,9 @@ use super::copy::{self, CopySpec};
 use super::effects::Effects;
 use super::fingerprint::CONFORMING;
 use super::lexeme::{Lexeme, lexemes};
-use super::limits::{STATEMENT_PARSED_BYTES_MAX, STATEMENT_PARSED_TOKENS_MAX};
+use super::limits::{
+    LOOKAHEAD_STEPS_MIN, LOOKAHEAD_STEPS_PER_BYTE, STATEMENT_PARSED_BYTES_MAX, STATEMENT_PARSED_TOKENS_MAX,
+};
 use super::names::{self, Names};
 use super::statement::{FunctionName, TableName};
 use super::tree;
@@ -34,6 +36,7 @@ pub(super) fn shape(fingerprint: &[u8]) -> Shape {
         conforming,
         depth: 0,
         functions: &mut functions,
+        steps: LOOKAHEAD_STEPS_MIN + LOOKAHEAD_STEPS_PER_BYTE * fingerprint.len(),
     };
     let parsable = fingerprint.len() <= STATEMENT_PARSED_BYTES_MAX && lexemes.len() <= STATEMENT_PARSED_TOKENS_MAX;
     let mut reading = Reading {

@@ -189,6 +189,38 @@ proptest! {
     }
 }
 
+/// Looking ahead is paid for: texts that make every place look at the whole rest end in linear time.
+#[test]
+fn looking_ahead_is_linear() {
+    for (before, repeated, after) in [
+        ("select ", "dblink(", "1"),
+        ("select ", "set_config(", "1"),
+        ("", "delete from (", "t"),
+        ("", "update t set (", "t"),
+        ("update ", "update.", "t"),
+        ("", "merge into ", "t"),
+        ("do $$", " execute ", "$$"),
+        ("do $$", " execute 'a' ||", "$$"),
+        ("do $$", " begin copy ", "$$"),
+        ("do $$ execute x;", " 'execute ''delete from t'''", "$$"),
+        ("do $$", " begin do 'x' ", "$$"),
+        ("select ", "f(1), ", "1"),
+        ("select * from ", "t, ", "t"),
+        ("", "explain (", "t"),
+        ("", "with a as (", "t"),
+        ("select ", "a.", "b"),
+        ("", "'x'\n", ""),
+        ("", "$a", ""),
+        ("select ", "U&\"a\" uescape '!' , ", "1"),
+    ] {
+        let text = format!("{before}{}{after}", repeated.repeat(1_000_000 / repeated.len()));
+        let start = std::time::Instant::now();
+        analyze(&text);
+        let took = start.elapsed();
+        assert!(took.as_secs() < 4, "{took:?} for {repeated:?}");
+    }
+}
+
 /// Deep and long texts are refused by the parser's limits, not by the stack: run on a small one.
 #[test]
 fn hostile_shapes_end_on_a_small_stack() {
