@@ -30,7 +30,7 @@ pub struct Preview {
 /// field NULL shows the label. Errors: a rule that does not exist, or does not compile, with its place.
 pub fn preview(snapshot: &wire::Snapshot, rules: &[String], text: &str) -> Result<Preview, Vec<PolicyError>> {
     let policy = compile(&stand_in(snapshot, rules))?;
-    let rule_set = policy.connection(STAND_IN).and_then(|connection| connection.rule_set(&[]));
+    let rule_set = policy.connection(STAND_IN).and_then(|connection| connection.rule_set(&[STAND_IN.to_owned()]));
     let scanner = rule_set.and_then(|set| set.scanner.clone());
     let (Some(set), Some(scanner)) = (rule_set, scanner) else {
         return Ok(Preview { text: text.to_owned(), findings: Vec::new() });
@@ -62,7 +62,7 @@ pub fn preview(snapshot: &wire::Snapshot, rules: &[String], text: &str) -> Resul
     Ok(Preview { text: String::from_utf8_lossy(&out).into_owned(), findings })
 }
 
-/// A policy with one connection that names the rules and one user in no group.
+/// A policy with one connection that names the rules and one user whose only group no rule excepts.
 fn stand_in(snapshot: &wire::Snapshot, rules: &[String]) -> wire::Snapshot {
     let mut redactions: Vec<_> = snapshot.redactions.iter().filter(|rule| rules.contains(&rule.name)).cloned().collect();
     let names = if rules.is_empty() {
@@ -75,12 +75,14 @@ fn stand_in(snapshot: &wire::Snapshot, rules: &[String]) -> wire::Snapshot {
         id: STAND_IN.to_owned(),
         name: STAND_IN.to_owned(),
         protocol: "postgres".to_owned(),
+        groups: vec![STAND_IN.to_owned()],
         redact: names,
         ..wire::Connection::default()
     };
     let user = wire::User {
         id: STAND_IN.to_owned(),
         name: STAND_IN.to_owned(),
+        groups: vec![STAND_IN.to_owned()],
         salt: vec![0; 16],
         iterations: 4096,
         ..wire::User::default()

@@ -224,7 +224,15 @@ fn json_span(mask: &Mask, label: &str, value: &mut [u8], span: Range<usize>) {
                 }
                 at += len.max(1);
             }
-            _ => at += 1,
+            // Outside strings and numbers there is only structure and three words. Anything else is not JSON, and goes.
+            Some(other) => {
+                let structure = b"{}[],:".contains(other) || other.is_ascii_whitespace();
+                if at >= span.start && !structure && let Some(byte) = value.get_mut(at) {
+                    *byte = MASK_BYTE;
+                }
+                at += 1;
+            }
+            None => return,
         }
     }
 }

@@ -114,11 +114,8 @@ impl CopyOut {
     /// Takes in a CopyData frame.
     pub(super) fn frame(&mut self, frame: Range<usize>, redactor: &mut Redactor, target: &mut Target<'_>) -> Result<(), Trouble> {
         let payload = target.input.get(frame.start + HEADER_BYTES..frame.end).unwrap_or_default();
-        if self.held.is_empty() {
-            if self.whole_rows(payload, &mut Searched::default())? == payload.len() {
-                return self.rows(frame, redactor, target);
-            }
-            // What was packed before lies in front of this frame and is masked in its own place.
+        if self.held.is_empty() && self.whole_rows(payload, &mut Searched::default())? == payload.len() {
+            return self.rows(frame, redactor, target);
         }
         self.held.extend_from_slice(payload);
         let mut searched = self.searched;

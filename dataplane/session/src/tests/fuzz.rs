@@ -1,7 +1,5 @@
 //! Arbitrary bytes in both directions: the committed corpus and mutations of it from a fixed seed.
 
-use super::*;
-
 /// Small, fast, and the same on every machine.
 struct Random(u64);
 

@@ -6,6 +6,7 @@ mod fuzz;
 mod leaks;
 mod playbooks;
 mod record;
+mod speed;
 
 use std::sync::Arc;
 use std::time::Duration;
