@@ -175,6 +175,7 @@ impl Redactor {
         let range = value.start as usize..value.end as usize;
         if range.len() < target.rules.finding_bytes_min && !is_packed_number(value.kind, value.format)
             || value.kind.is_never_scanned(range.len())
+            || value.kind.is_number() && value.format == Format::Text && range.len() < target.rules.number_bytes_min
             || target.rules.scanner.is_none()
         {
             return Ok(());
@@ -218,7 +219,7 @@ impl Redactor {
     fn number(&mut self, value: Value, context: Context, bytes: &[u8], rules: &RuleSet) {
         self.decoded.clear();
         let spelled = rewriter::decimal(value.kind, bytes, &mut self.decoded);
-        if spelled && self.decoded.len() >= rules.finding_bytes_min {
+        if spelled && self.decoded.len() >= rules.number_bytes_min {
             self.cells.push(&self.decoded, 0, context);
             self.packed.push(Packed { value, decoded: true, gone: false });
         }

@@ -80,6 +80,8 @@ pub struct RuleSet {
     pub(crate) finds_digits: bool,
     /// Values shorter than this cannot hold a finding, bytes.
     pub(crate) finding_bytes_min: usize,
+    /// The same for bare numbers.
+    pub(crate) number_bytes_min: usize,
 }
 
 /// Detectors whose findings always hold a letter or a sign: an integer column has nothing for them.
@@ -92,6 +94,8 @@ const NEVER_DIGITS: &[Detector] = &[
 ];
 /// The shortest finding of a built-in detector, bytes: `a@b.co`. Custom detectors may find a single byte.
 const FINDING_BYTES_MIN: usize = 6;
+/// The shortest number that a built-in detector can mean: a national phone number of seven digits.
+const NUMBER_BYTES_MIN: usize = 7;
 
 impl RuleSet {
     /// Whether nothing is looked for.
@@ -248,6 +252,7 @@ impl Sets {
             columns: column_actions(rules, columns),
             finds_digits: !spec.custom.is_empty() || spec.detectors.iter().any(|d| !NEVER_DIGITS.contains(d)),
             finding_bytes_min: if spec.custom.is_empty() { FINDING_BYTES_MIN } else { 1 },
+            number_bytes_min: if spec.custom.is_empty() { NUMBER_BYTES_MIN } else { 1 },
             on_error: rules.iter().map(|rule| rule.on_error).max().unwrap_or_default(),
             unattributed: rules.iter()
                 .find(|rule| rule.mask_unattributed && !rule.columns.is_empty())
