@@ -39,7 +39,9 @@ impl Mask {
                     && !text.eq_ignore_ascii_case(b"null")
                     && text.first() != Some(&b' ')
                     && text.last() != Some(&b' ')
-                    && text.iter().all(|b| b.is_ascii_alphanumeric() || b" _*#.-[]".contains(b))
+                    && text
+                        .iter()
+                        .all(|b| b.is_ascii_alphanumeric() || b" _*#.-[]".contains(b))
             }
             _ => true,
         }
@@ -89,14 +91,16 @@ fn kept_from(value: &[u8], keep: usize) -> usize {
     if keep == 0 || value.iter().filter(|b| starts(b)).count() <= keep {
         return value.len();
     }
-    value.iter().rposition({
-        let mut left = keep;
-        move |b| {
-            left -= usize::from(starts(b));
-            left == 0
-        }
-    })
-    .unwrap_or(value.len())
+    value
+        .iter()
+        .rposition({
+            let mut left = keep;
+            move |b| {
+                left -= usize::from(starts(b));
+                left == 0
+            }
+        })
+        .unwrap_or(value.len())
 }
 
 fn overwrite_label(label: &str, value: &mut [u8]) {

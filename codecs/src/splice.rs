@@ -74,7 +74,12 @@ impl Splice {
             return;
         };
         let new_end = self.arena.len() as u32;
-        self.edits.push(Edit { start, end, new_start: new_start as u32, new_end });
+        self.edits.push(Edit {
+            start,
+            end,
+            new_start: new_start as u32,
+            new_end,
+        });
     }
 
     /// Assembles the output of `input[..consumed]` into `pieces` (neighbours merged, nothing empty) and gives up the arena.

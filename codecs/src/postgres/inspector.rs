@@ -56,7 +56,11 @@ enum Step<T> {
     DescribeStatement(Name, Option<Rc<Prepared<T>>>),
     DescribePortal(Name, Option<Rc<Portal<T>>>),
     /// With the portal of the front view, and whether it may ask the client for COPY data.
-    Execute { portal: Name, front: Option<Rc<Portal<T>>>, copy_in: bool },
+    Execute {
+        portal: Name,
+        front: Option<Rc<Portal<T>>>,
+        copy_in: bool,
+    },
     CloseStatement(Name),
     ClosePortal(Name),
     Query(T),
@@ -85,7 +89,9 @@ pub struct Current<T> {
 enum Copy {
     None,
     /// Client to server; `ended` once the client said so.
-    In { ended: bool },
+    In {
+        ended: bool,
+    },
     Out,
 }
 
@@ -163,8 +169,21 @@ impl<T: Clone> Inspector<T> {
     pub fn drain_unfinished(&mut self) -> Vec<Missed<T>> {
         let mut missed = Vec::new();
         if let Some(current) = self.current.take() {
-            let Current { form, statement, portal, at, index, .. } = current;
-            missed.push(Missed { form, statement, portal, at, index });
+            let Current {
+                form,
+                statement,
+                portal,
+                at,
+                index,
+                ..
+            } = current;
+            missed.push(Missed {
+                form,
+                statement,
+                portal,
+                at,
+                index,
+            });
             self.expected.pop_front();
         }
         while let Some(expected) = self.expected.pop_front() {

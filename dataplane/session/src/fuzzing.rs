@@ -17,7 +17,11 @@ pub fn pg_session(data: &[u8]) {
     let mut held = [Vec::new(), Vec::new()];
     let mut rest = data;
     while let Some((&head, tail)) = rest.split_first() {
-        let wanted = if head >= 254 { tail.len() } else { usize::from(head >> 1) * 4 };
+        let wanted = if head >= 254 {
+            tail.len()
+        } else {
+            usize::from(head >> 1) * 4
+        };
         let (piece, after) = tail.split_at(wanted.min(tail.len()));
         rest = after;
         let (direction, buffer) = match (head & 1, &mut held) {
@@ -43,7 +47,11 @@ fn open() -> (Session, Scratch) {
     let snapshot = wire::Snapshot {
         generation: 1,
         installation_key: vec![1; 32],
-        users: vec![wire::User { name: "u".into(), groups: vec!["g".into()], ..Default::default() }],
+        users: vec![wire::User {
+            name: "u".into(),
+            groups: vec!["g".into()],
+            ..Default::default()
+        }],
         connections: vec![wire::Connection {
             name: "c".into(),
             groups: vec!["g".into()],
@@ -61,7 +69,10 @@ fn open() -> (Session, Scratch) {
         }],
         guardrails: vec![wire::Guardrail {
             name: "d".into(),
-            rules: vec![wire::GuardrailRule { deny: vec!["drop".into()], ..Default::default() }],
+            rules: vec![wire::GuardrailRule {
+                deny: vec!["drop".into()],
+                ..Default::default()
+            }],
         }],
         ..Default::default()
     };
@@ -78,7 +89,11 @@ fn open() -> (Session, Scratch) {
         client_addr: String::new(),
         application_name: String::new(),
         server_params: Vec::new(),
-        columns: vec![ResolvedColumn { index: 0, table_oid: 7, attribute: 1 }],
+        columns: vec![ResolvedColumn {
+            index: 0,
+            table_oid: 7,
+            attribute: 1,
+        }],
         relation_oid_max: 100,
     };
     let mut scratch = Scratch::new();

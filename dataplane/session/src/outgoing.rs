@@ -51,9 +51,12 @@ impl Outgoing {
 
     /// Bytes that leave.
     pub fn len(&self) -> usize {
-        self.pieces.iter().map(|piece| match piece {
-            Piece::Kept(range) | Piece::New(range) => range.len(),
-        }).sum()
+        self.pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Kept(range) | Piece::New(range) => range.len(),
+            })
+            .sum()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -55,7 +55,13 @@ pub(crate) fn to_upstream(session: &mut Session, input: &mut [u8], scratch: &mut
     // Requests are noted when they are answered or refused: a refusal was noted as it was made.
     let noted = scratch.tap.settled(due);
     let out = Outgoing::assemble(&mut scratch.splice, at, noted);
-    Fed { consumed: at, need, out, stalled, close }
+    Fed {
+        consumed: at,
+        need,
+        out,
+        stalled,
+        close,
+    }
 }
 
 /// Target to client.
@@ -81,5 +87,11 @@ pub(crate) fn to_downstream(session: &mut Session, input: &mut [u8], scratch: &m
     let noted = scratch.tap.settled(due);
     let out = Outgoing::assemble(&mut scratch.splice, at, noted);
     note::record(session, input, &out, scratch, now);
-    Fed { consumed: at, need, out, stalled: false, close }
+    Fed {
+        consumed: at,
+        need,
+        out,
+        stalled: false,
+        close,
+    }
 }

@@ -60,7 +60,9 @@ impl Origins {
         }
         // A relation that is younger than the lookup, such as a table that was made anew: the name has to do.
         let young = self.relation_oid_max != 0 && origin.table > self.relation_oid_max;
-        young.then(|| columns.iter().position(|column| column.column.as_bytes() == name)).flatten()
+        young
+            .then(|| columns.iter().position(|column| column.column.as_bytes() == name))
+            .flatten()
     }
 }
 
@@ -83,34 +85,55 @@ impl Plan {
             generation: basis.generation,
         };
         let Some(rules) = basis.rules else {
-            return Plan { shape: shape(result), ..nothing(true) };
+            return Plan {
+                shape: shape(result),
+                ..nothing(true)
+            };
         };
-        let Described::Rows(shape) = result else { return nothing(false) };
-        let columns: Box<[ColumnPlan]> = shape.columns.iter().enumerate().map(|(index, column)| {
-            let format = match formats {
-                Some(formats) => formats.of(index),
-                None => Some(column.format),
-            };
-            let name = shape.name(column);
-            let kind = Kind::of(column.type_oid);
-            let hide = column.origin.and_then(|origin| basis.origins.find(origin, name, basis.columns));
-            let act = match (hide.filter(|index| rules.columns.contains_key(index)), format) {
-                (_, None) => Act::Unreadable,
-                (Some(index), _) => Act::Hide(index),
-                (None, _) if column.origin.is_none() && rules.unattributed.is_some() && holds_text(kind) => {
-                    Act::HideUnattributed
+        let Described::Rows(shape) = result else {
+            return nothing(false);
+        };
+        let columns: Box<[ColumnPlan]> = shape
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| {
+                let format = match formats {
+                    Some(formats) => formats.of(index),
+                    None => Some(column.format),
+                };
+                let name = shape.name(column);
+                let kind = Kind::of(column.type_oid);
+                let hide = column
+                    .origin
+                    .and_then(|origin| basis.origins.find(origin, name, basis.columns));
+                let act = match (hide.filter(|index| rules.columns.contains_key(index)), format) {
+                    (_, None) => Act::Unreadable,
+                    (Some(index), _) => Act::Hide(index),
+                    (None, _) if column.origin.is_none() && rules.unattributed.is_some() && holds_text(kind) => {
+                        Act::HideUnattributed
+                    }
+                    _ if is_skipped(rules, kind) => Act::Skip,
+                    _ => Act::Scan,
+                };
+                let context = match (&rules.scanner, std::str::from_utf8(name)) {
+                    (Some(scanner), Ok(name)) => scanner.context_of(name),
+                    _ => Context::default(),
+                };
+                ColumnPlan {
+                    act,
+                    kind,
+                    format: format.unwrap_or(Format::Text),
+                    context,
                 }
-                _ if is_skipped(rules, kind) => Act::Skip,
-                _ => Act::Scan,
-            };
-            let context = match (&rules.scanner, std::str::from_utf8(name)) {
-                (Some(scanner), Ok(name)) => scanner.context_of(name),
-                _ => Context::default(),
-            };
-            ColumnPlan { act, kind, format: format.unwrap_or(Format::Text), context }
-        }).collect();
+            })
+            .collect();
         let trivial = rules.scanner.is_none() && columns.iter().all(|column| column.act == Act::Skip);
-        Plan { columns: Some(columns), shape: Some(Rc::clone(shape)), ..nothing(trivial) }
+        Plan {
+            columns: Some(columns),
+            shape: Some(Rc::clone(shape)),
+            ..nothing(trivial)
+        }
     }
 
     /// Whether it is the plan for these rows under this policy.

@@ -30,20 +30,32 @@ pub struct Preview {
 /// field NULL shows the label. Errors: a rule that does not exist, or does not compile, with its place.
 pub fn preview(snapshot: &wire::Snapshot, rules: &[String], text: &str) -> Result<Preview, Vec<PolicyError>> {
     let policy = compile(&stand_in(snapshot, rules))?;
-    let rule_set = policy.connection(STAND_IN).and_then(|connection| connection.rule_set(&[STAND_IN.to_owned()]));
+    let rule_set = policy
+        .connection(STAND_IN)
+        .and_then(|connection| connection.rule_set(&[STAND_IN.to_owned()]));
     let scanner = rule_set.and_then(|set| set.scanner.clone());
     let (Some(set), Some(scanner)) = (rule_set, scanner) else {
-        return Ok(Preview { text: text.to_owned(), findings: Vec::new() });
+        return Ok(Preview {
+            text: text.to_owned(),
+            findings: Vec::new(),
+        });
     };
     let mut found = Vec::new();
-    scanner.scan(text.as_bytes(), scan::Context::default(), &mut scan::Scratch::default(), &mut found);
+    scanner.scan(
+        text.as_bytes(),
+        scan::Context::default(),
+        &mut scan::Scratch::default(),
+        &mut found,
+    );
     let mut out = Vec::with_capacity(text.len());
     let mut findings = Vec::with_capacity(found.len());
     let mut at = 0;
     for finding in &found {
         let (start, end) = (finding.start as usize, finding.end as usize);
         let action = set.action(finding.detector);
-        let (Some(before), Some(value)) = (text.as_bytes().get(at..start), text.as_bytes().get(start..end)) else { break };
+        let (Some(before), Some(value)) = (text.as_bytes().get(at..start), text.as_bytes().get(start..end)) else {
+            break;
+        };
         out.extend_from_slice(before);
         match &action.mask {
             _ if !action.enforce => out.extend_from_slice(value),
@@ -59,14 +71,25 @@ pub fn preview(snapshot: &wire::Snapshot, rules: &[String], text: &str) -> Resul
         at = end;
     }
     out.extend_from_slice(text.as_bytes().get(at..).unwrap_or_default());
-    Ok(Preview { text: String::from_utf8_lossy(&out).into_owned(), findings })
+    Ok(Preview {
+        text: String::from_utf8_lossy(&out).into_owned(),
+        findings,
+    })
 }
 
 /// A policy with one connection that names the rules and one user whose only group no rule excepts.
 fn stand_in(snapshot: &wire::Snapshot, rules: &[String]) -> wire::Snapshot {
-    let mut redactions: Vec<_> = snapshot.redactions.iter().filter(|rule| rules.contains(&rule.name)).cloned().collect();
+    let mut redactions: Vec<_> = snapshot
+        .redactions
+        .iter()
+        .filter(|rule| rules.contains(&rule.name))
+        .cloned()
+        .collect();
     let names = if rules.is_empty() {
-        redactions.push(wire::Redaction { name: STAND_IN.to_owned(), ..wire::Redaction::default() });
+        redactions.push(wire::Redaction {
+            name: STAND_IN.to_owned(),
+            ..wire::Redaction::default()
+        });
         vec![STAND_IN.to_owned()]
     } else {
         rules.to_vec()
@@ -95,7 +118,11 @@ fn stand_in(snapshot: &wire::Snapshot, rules: &[String]) -> wire::Snapshot {
         connections: vec![connection],
         redactions,
         guardrails: Vec::new(),
-        installation_key: if snapshot.installation_key.is_empty() { vec![0; 32] } else { snapshot.installation_key.clone() },
+        installation_key: if snapshot.installation_key.is_empty() {
+            vec![0; 32]
+        } else {
+            snapshot.installation_key.clone()
+        },
     }
 }
 
@@ -124,7 +151,14 @@ mod tests {
         let text = "to ada@example.com, now";
         let masked = preview(&snapshot(), &["mail".to_owned()], text).unwrap();
         assert_eq!(masked.text, "to [EMAIL]********, now");
-        assert_eq!((masked.findings[0].start, masked.findings[0].end, masked.findings[0].action), (3, 18, "masked"));
+        assert_eq!(
+            (
+                masked.findings[0].start,
+                masked.findings[0].end,
+                masked.findings[0].action
+            ),
+            (3, 18, "masked")
+        );
         let watched = preview(&snapshot(), &["watch".to_owned()], text).unwrap();
         assert_eq!((watched.text.as_str(), watched.findings[0].action), (text, "found"));
         assert!(preview(&snapshot(), &[], text).unwrap().text.contains("[EMAIL"));

@@ -74,7 +74,11 @@ impl Statement<'_> {
             let whole = match (self.text, &judged, self.form) {
                 (Some(text), Some(judged), form) => {
                     let shown = judged.shown.as_deref().unwrap_or(&text.raw);
-                    let span = if form == Form::Simple { text.span(self.index) } else { 0..shown.len() };
+                    let span = if form == Form::Simple {
+                        text.span(self.index)
+                    } else {
+                        0..shown.len()
+                    };
                     shown.get(span).unwrap_or_default()
                 }
                 (_, _, Form::Commit) => COMMIT_TEXT,
@@ -92,7 +96,9 @@ impl Statement<'_> {
             string(out, OUTCOME_DETAIL, self.detail);
             // Findings in the text of a batch are told once, with its first statement.
             if let Some(judged) = judged.filter(|judged| !judged.tally.is_empty() && self.index == 0) {
-                judged.tally.write(judged.rules.as_deref(), |_| String::new(), FINDINGS, out);
+                judged
+                    .tally
+                    .write(judged.rules.as_deref(), |_| String::new(), FINDINGS, out);
             }
             self.tally.write(self.rules, column, FINDINGS, out);
             wire::uint(out, BATCH, self.batch);
@@ -137,7 +143,11 @@ pub(crate) fn parameters(
         let is_cut = spell(binary.then_some(kind), value, room, &mut shown);
         mask(rules, Place::Parameter, &mut shown, redactor, &mut tally);
         let text = cut(&shown, room);
-        let len = if text.is_empty() { 0 } else { wire::bytes_len(PARAMETER_TEXT, text.len()) } + 2 * usize::from(is_cut);
+        let len = if text.is_empty() {
+            0
+        } else {
+            wire::bytes_len(PARAMETER_TEXT, text.len())
+        } + 2 * usize::from(is_cut);
         wire::bytes_head(out, PARAMETERS, len);
         wire::bytes(out, PARAMETER_TEXT, text);
         wire::uint(out, PARAMETER_CUT, u64::from(is_cut));
@@ -178,8 +188,16 @@ fn spell(binary: Option<Kind>, value: &[u8], room: usize, out: &mut Vec<u8>) -> 
 }
 
 /// Masks text of ours in place, by label: it is going into the record.
-pub(crate) fn mask(rules: Option<&RuleSet>, place: Place, text: &mut [u8], redactor: &mut Redactor, tally: &mut Tally) -> bool {
-    let Some(rules) = rules.filter(|rules| text.len() >= rules.finding_bytes_min) else { return false };
+pub(crate) fn mask(
+    rules: Option<&RuleSet>,
+    place: Place,
+    text: &mut [u8],
+    redactor: &mut Redactor,
+    tally: &mut Tally,
+) -> bool {
+    let Some(rules) = rules.filter(|rules| text.len() >= rules.finding_bytes_min) else {
+        return false;
+    };
     let Some(scanner) = &rules.scanner else { return false };
     redactor.findings.clear();
     scanner.scan(text, Context::default(), &mut redactor.scan, &mut redactor.findings);
@@ -188,7 +206,9 @@ pub(crate) fn mask(rules: Option<&RuleSet>, place: Place, text: &mut [u8], redac
         let action = rules.action(finding.detector);
         tally.add(Finder::Detector(finding.detector), place, action.enforce);
         if action.enforce {
-            let span = text.get_mut(finding.start as usize..finding.end as usize).unwrap_or_default();
+            let span = text
+                .get_mut(finding.start as usize..finding.end as usize)
+                .unwrap_or_default();
             rewriter::mask_text(&codecs::edit::Mask::Label, &action.label, span);
             masked = true;
         }
@@ -197,7 +217,13 @@ pub(crate) fn mask(rules: Option<&RuleSet>, place: Place, text: &mut [u8], redac
 }
 
 /// Notes a piece of the recording, in events of bounded size. Returns the offset after it.
-pub(crate) fn recording(tap: &mut Tap, mut head: impl FnMut() -> Head, batch: u64, mut offset: u64, data: &[u8]) -> u64 {
+pub(crate) fn recording(
+    tap: &mut Tap,
+    mut head: impl FnMut() -> Head,
+    batch: u64,
+    mut offset: u64,
+    data: &[u8],
+) -> u64 {
     for piece in data.chunks(RECORDING_BYTES_MAX) {
         let noted = tap.note(&head(), EVENT_RECORDING, |out| {
             wire::uint(out, RECORDING_BATCH, batch);

@@ -94,17 +94,28 @@ pub struct Close {
 
 impl Close {
     fn fatal(code: &str, message: &str, cause: CloseCause) -> Close {
-        Close { to_downstream: PostgresRefusal::fatal(code, message).to_error(), cause }
+        Close {
+            to_downstream: PostgresRefusal::fatal(code, message).to_error(),
+            cause,
+        }
     }
 
     pub(crate) fn downstream(error: Malformed) -> Close {
         let message = format!("Sluice does not understand what the client sent: {error}");
-        Close::fatal(sqlstate::PROTOCOL_VIOLATION, &message, CloseCause::Downstream(error.to_string()))
+        Close::fatal(
+            sqlstate::PROTOCOL_VIOLATION,
+            &message,
+            CloseCause::Downstream(error.to_string()),
+        )
     }
 
     pub(crate) fn upstream(error: Malformed) -> Close {
         let message = format!("Sluice does not understand what the target sent: {error}");
-        Close::fatal(sqlstate::PROTOCOL_VIOLATION, &message, CloseCause::Upstream(error.to_string()))
+        Close::fatal(
+            sqlstate::PROTOCOL_VIOLATION,
+            &message,
+            CloseCause::Upstream(error.to_string()),
+        )
     }
 
     pub(crate) fn trouble(trouble: Trouble) -> Close {
@@ -112,14 +123,22 @@ impl Close {
             Trouble::Malformed(error) => Close::upstream(error),
             Trouble::Unreadable(why) => {
                 let message = format!("the session was closed because a value could not be inspected: {why}");
-                Close::fatal(sqlstate::INSUFFICIENT_PRIVILEGE, &message, CloseCause::Policy(why.to_owned()))
+                Close::fatal(
+                    sqlstate::INSUFFICIENT_PRIVILEGE,
+                    &message,
+                    CloseCause::Policy(why.to_owned()),
+                )
             }
         }
     }
 
     pub(crate) fn too_large(what: &str, bytes: usize, max: usize) -> Close {
         let message = format!("{what} of {bytes} bytes is larger than Sluice inspects ({max} bytes)");
-        Close::fatal(sqlstate::PROGRAM_LIMIT_EXCEEDED, &message, CloseCause::Downstream(message.clone()))
+        Close::fatal(
+            sqlstate::PROGRAM_LIMIT_EXCEEDED,
+            &message,
+            CloseCause::Downstream(message.clone()),
+        )
     }
 
     fn revoked(why: &str) -> Close {
@@ -270,8 +289,18 @@ pub struct Session {
 impl Session {
     /// Opens a session that was admitted, and notes it.
     pub fn open(policy: Arc<Policy>, opening: Opening, scratch: &mut Scratch, now: Now) -> Session {
-        let mut known: Vec<(Origin, usize)> = opening.columns.iter()
-            .map(|column| (Origin { table: column.table_oid, attribute: column.attribute }, column.index))
+        let mut known: Vec<(Origin, usize)> = opening
+            .columns
+            .iter()
+            .map(|column| {
+                (
+                    Origin {
+                        table: column.table_oid,
+                        attribute: column.attribute,
+                    },
+                    column.index,
+                )
+            })
             .collect();
         known.sort_by_key(|(origin, _)| (origin.table, origin.attribute));
         let mut session = Session {
@@ -281,9 +310,15 @@ impl Session {
             connection: opening.connection,
             policy,
             rules: None,
-            origins: Origins { known: known.into(), relation_oid_max: opening.relation_oid_max },
+            origins: Origins {
+                known: known.into(),
+                relation_oid_max: opening.relation_oid_max,
+            },
             inspector: Inspector::new(),
-            settings: Settings { standard_strings: true, encoding_is_ascii_safe: true },
+            settings: Settings {
+                standard_strings: true,
+                encoding_is_ascii_safe: true,
+            },
             running: Running::default(),
             plan: None,
             plans: Vec::new(),
@@ -308,7 +343,10 @@ impl Session {
             session.setting(name.as_bytes(), value.as_bytes());
         }
         session.broken = session.take_rules().is_err();
-        let user_id = session.policy.user(&session.user).map_or_else(String::new, |user| user.id.clone());
+        let user_id = session
+            .policy
+            .user(&session.user)
+            .map_or_else(String::new, |user| user.id.clone());
         let start = SessionStart {
             user: session.user.clone(),
             user_id,
@@ -372,7 +410,10 @@ impl Session {
 
     fn admitted(&self, now: Now) -> Result<Arc<ConnectionPolicy>, access::Denied> {
         let user = self.policy.user(&self.user).ok_or(access::Denied::UnknownUser)?;
-        let connection = self.policy.connection(&self.connection.name).ok_or(access::Denied::UnknownConnection)?;
+        let connection = self
+            .policy
+            .connection(&self.connection.name)
+            .ok_or(access::Denied::UnknownConnection)?;
         if connection.id != self.connection.id {
             return Err(access::Denied::UnknownConnection);
         }
@@ -389,7 +430,10 @@ impl Session {
 
     fn take_rules(&mut self) -> Result<(), access::Denied> {
         let user = self.policy.user(&self.user).ok_or(access::Denied::UnknownUser)?;
-        let rules = self.connection.rule_set(&user.groups).ok_or(access::Denied::NotAllowed)?;
+        let rules = self
+            .connection
+            .rule_set(&user.groups)
+            .ok_or(access::Denied::NotAllowed)?;
         self.rules = (!rules.is_empty()).then(|| Arc::clone(rules));
         Ok(())
     }
@@ -425,7 +469,11 @@ impl Session {
     pub(crate) fn head(&mut self, now: Now) -> Head {
         let sequence = self.sequence;
         self.sequence += 1;
-        Head { session_id: self.id, sequence, at_micros: now.wall_micros }
+        Head {
+            session_id: self.id,
+            sequence,
+            at_micros: now.wall_micros,
+        }
     }
 
     /// Number of the session's next statement.
@@ -446,8 +494,17 @@ impl Session {
             b"standard_conforming_strings" => self.settings.standard_strings = value != b"off",
             b"client_encoding" => {
                 // Encodings whose second bytes may be ASCII (PostgreSQL documentation, "Supported Character Sets").
-                const UNSAFE: &[&[u8]] =
-                    &[b"BIG5", b"GB18030", b"GBK", b"JOHAB", b"SJIS", b"SHIFT_JIS_2004", b"UHC", b"SHIFTJIS", b"MSKANJI"];
+                const UNSAFE: &[&[u8]] = &[
+                    b"BIG5",
+                    b"GB18030",
+                    b"GBK",
+                    b"JOHAB",
+                    b"SJIS",
+                    b"SHIFT_JIS_2004",
+                    b"UHC",
+                    b"SHIFTJIS",
+                    b"MSKANJI",
+                ];
                 self.settings.encoding_is_ascii_safe = !UNSAFE.iter().any(|name| value.eq_ignore_ascii_case(name));
             }
             _ => {}

@@ -148,7 +148,11 @@ pub(crate) mod wire {
     }
 
     pub(crate) fn uint_len(field: u32, value: u64) -> usize {
-        if value == 0 { 0 } else { varint_len(u64::from(field << 3)) + varint_len(value) }
+        if value == 0 {
+            0
+        } else {
+            varint_len(u64::from(field << 3)) + varint_len(value)
+        }
     }
 
     /// Bytes or a string; empty is the default and not written.

@@ -104,7 +104,10 @@ pub(crate) fn hide_passwords(raw: &[u8], shown: &mut [u8]) -> bool {
     while let Some(found) = find_ignoring_case(raw.get(at..).unwrap_or_default(), WORD) {
         at += found + WORD.len();
         let rest = raw.get(at..).unwrap_or_default();
-        let skip = rest.iter().take_while(|b| b.is_ascii_whitespace() || **b == b'=').count();
+        let skip = rest
+            .iter()
+            .take_while(|b| b.is_ascii_whitespace() || **b == b'=')
+            .count();
         let quote = match rest.get(skip) {
             Some(b'E' | b'e') => skip + 1,
             _ => skip,
@@ -121,7 +124,9 @@ pub(crate) fn hide_passwords(raw: &[u8], shown: &mut [u8]) -> bool {
 }
 
 fn find_ignoring_case(haystack: &[u8], word: &[u8]) -> Option<usize> {
-    haystack.windows(word.len()).position(|window| window.eq_ignore_ascii_case(word))
+    haystack
+        .windows(word.len())
+        .position(|window| window.eq_ignore_ascii_case(word))
 }
 
 /// Bytes up to the quote that ends the literal; a doubled or escaped one does not.
@@ -155,7 +160,9 @@ pub(crate) fn named(statement: &[u8]) -> Option<Vec<u8>> {
         let after = quoted.as_bytes().get(name.len() + 1);
         return (after != Some(&b'"')).then(|| name.as_bytes().to_vec());
     }
-    let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
+        .unwrap_or(rest.len());
     let name = rest.get(..end)?;
     let plain = !name.is_empty() && name.is_ascii() && !name.eq_ignore_ascii_case("all");
     plain.then(|| name.to_ascii_lowercase().into_bytes())
@@ -172,9 +179,18 @@ mod tests {
             hide_passwords(text.as_bytes(), &mut shown);
             String::from_utf8(shown).unwrap()
         };
-        assert_eq!(hide("ALTER ROLE a PASSWORD 'se''cret' LOGIN"), "ALTER ROLE a PASSWORD '********' LOGIN");
-        assert_eq!(hide("create user x password E'a\\'b'"), "create user x password E'****'");
-        assert_eq!(hide("select password from t where a = 'b'"), "select password from t where a = 'b'");
+        assert_eq!(
+            hide("ALTER ROLE a PASSWORD 'se''cret' LOGIN"),
+            "ALTER ROLE a PASSWORD '********' LOGIN"
+        );
+        assert_eq!(
+            hide("create user x password E'a\\'b'"),
+            "create user x password E'****'"
+        );
+        assert_eq!(
+            hide("select password from t where a = 'b'"),
+            "select password from t where a = 'b'"
+        );
         assert_eq!(hide("PASSWORD 'open"), "PASSWORD '****");
     }
 

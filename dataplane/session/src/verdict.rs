@@ -35,6 +35,10 @@ impl Verdict {
     /// The more severe of both; of equals the first.
     #[must_use]
     pub fn max(self, other: Verdict) -> Verdict {
-        if other.severity() > self.severity() { other } else { self }
+        if other.severity() > self.severity() {
+            other
+        } else {
+            self
+        }
     }
 }

@@ -29,9 +29,14 @@ pub enum Answer<'a, T> {
     /// COPY data for the client.
     CopyData,
     /// The current statement is complete; the next of the same message, if there is one, begins.
-    Completed { current: Current<T>, tag: &'a [u8] },
+    Completed {
+        current: Current<T>,
+        tag: &'a [u8],
+    },
     /// The current portal has more rows; its Execute is complete.
-    Suspended { current: Current<T> },
+    Suspended {
+        current: Current<T>,
+    },
     /// A request failed.
     Failed(Failure<T>),
     /// Text beside a result.
@@ -41,7 +46,9 @@ pub enum Answer<'a, T> {
     FunctionResult,
     /// The server waits for the next request. If the message that ends here had fewer answers than statements, `open`
     /// is what remains.
-    Ready { open: Option<Current<T>> },
+    Ready {
+        open: Option<Current<T>>,
+    },
 }
 
 /// A failed request and what else will not be answered because of it.
@@ -78,11 +85,21 @@ pub(super) fn missed<T: Clone>(expected: Expected<T>) -> Option<Missed<T>> {
         Step::FunctionCall(statement) => (Form::Function, Some(statement), None),
         step @ Step::Execute { .. } => {
             let portal = portal_of(step);
-            (Form::Extended, portal.as_ref().and_then(|portal| portal.statement()), portal)
+            (
+                Form::Extended,
+                portal.as_ref().and_then(|portal| portal.statement()),
+                portal,
+            )
         }
         _ => return None,
     };
-    Some(Missed { form, statement, portal, at, index: 0 })
+    Some(Missed {
+        form,
+        statement,
+        portal,
+        at,
+        index: 0,
+    })
 }
 
 impl<T: Clone> Inspector<T> {
@@ -104,9 +121,11 @@ impl<T: Clone> Inspector<T> {
             tag::PARSE_COMPLETE => self.parsed(),
             tag::CLOSE_COMPLETE => self.closed(),
             tag::PARAMETER_DESCRIPTION => match self.expected.front() {
-                Some(Expected { step: Step::DescribeStatement(..), ours, .. }) => {
-                    Ok(if *ours { Answer::Swallow } else { Answer::Forward })
-                }
+                Some(Expected {
+                    step: Step::DescribeStatement(..),
+                    ours,
+                    ..
+                }) => Ok(if *ours { Answer::Swallow } else { Answer::Forward }),
                 _ => unexpected(frame_tag),
             },
             tag::PORTAL_SUSPENDED => self.suspended(),
@@ -137,18 +156,32 @@ impl<T: Clone> Inspector<T> {
         if self.current.is_some() {
             return;
         }
-        let Some(head) = self.expected.front().filter(|head| !head.failed) else { return };
+        let Some(head) = self.expected.front().filter(|head| !head.failed) else {
+            return;
+        };
         let (form, statement, portal, result) = match &head.step {
             Step::Query(statement) => (Form::Simple, Some(statement.clone()), None, Described::Unknown),
             Step::FunctionCall(statement) => (Form::Function, Some(statement.clone()), None, Described::Unknown),
             Step::Execute { portal, .. } => {
                 let portal = self.names.back_portal(portal).cloned();
                 let result = portal.as_ref().map_or(Described::Unknown, |portal| portal.result());
-                (Form::Extended, portal.as_ref().and_then(|portal| portal.statement()), portal, result)
+                (
+                    Form::Extended,
+                    portal.as_ref().and_then(|portal| portal.statement()),
+                    portal,
+                    result,
+                )
             }
             _ => return,
         };
-        self.current = Some(Current { form, statement, portal, at: head.at, index: 0, result });
+        self.current = Some(Current {
+            form,
+            statement,
+            portal,
+            at: head.at,
+            index: 0,
+            result,
+        });
     }
 
     /// The statement that may answer with what it produces; a refused one may not.
@@ -157,7 +190,10 @@ impl<T: Clone> Inspector<T> {
         let refused = self.expected.front().is_some_and(|head| head.refused.is_some());
         match &mut self.current {
             Some(current) if !refused => Ok(current),
-            _ => Err(Malformed::Tag { place: "server message", tag: frame_tag }),
+            _ => Err(Malformed::Tag {
+                place: "server message",
+                tag: frame_tag,
+            }),
         }
     }
 
@@ -179,10 +215,14 @@ impl<T: Clone> Inspector<T> {
     /// Takes the head of the queue if `fits`; anything else is a desync.
     fn pop_if(&mut self, frame_tag: u8, fits: impl FnOnce(&Step<T>) -> bool) -> Result<Expected<T>, Malformed> {
         match self.expected.front() {
-            Some(head) if fits(&head.step) && head.refused.is_none() => {
-                self.pop().ok_or(Malformed::Tag { place: "server message", tag: frame_tag })
-            }
-            _ => Err(Malformed::Tag { place: "server message", tag: frame_tag }),
+            Some(head) if fits(&head.step) && head.refused.is_none() => self.pop().ok_or(Malformed::Tag {
+                place: "server message",
+                tag: frame_tag,
+            }),
+            _ => Err(Malformed::Tag {
+                place: "server message",
+                tag: frame_tag,
+            }),
         }
     }
 
@@ -218,12 +258,22 @@ impl<T: Clone> Inspector<T> {
 
     fn described<'a>(&mut self, body: &[u8]) -> Result<Answer<'a, T>, Malformed> {
         let shape = self.shapes.read(body)?;
-        if matches!(self.expected.front(), Some(Expected { step: Step::Query(_), .. })) {
+        if matches!(
+            self.expected.front(),
+            Some(Expected {
+                step: Step::Query(_),
+                ..
+            })
+        ) {
             self.running(tag::ROW_DESCRIPTION)?.result = Described::Rows(Rc::clone(&shape));
             return Ok(Answer::ResultBegins(shape));
         }
         let ours = self.describe_answered(tag::ROW_DESCRIPTION, Described::Rows(Rc::clone(&shape)))?;
-        Ok(if ours { Answer::Swallow } else { Answer::Describes(shape) })
+        Ok(if ours {
+            Answer::Swallow
+        } else {
+            Answer::Describes(shape)
+        })
     }
 
     fn no_data<'a>(&mut self) -> Result<Answer<'a, T>, Malformed> {
@@ -260,7 +310,9 @@ impl<T: Clone> Inspector<T> {
     fn completed<'a>(&mut self, tag: &'a [u8], frame_tag: u8) -> Result<Answer<'a, T>, Malformed> {
         self.running(frame_tag)?;
         self.copy = Copy::None;
-        let Some(current) = self.current.take() else { return unexpected(frame_tag) };
+        let Some(current) = self.current.take() else {
+            return unexpected(frame_tag);
+        };
         match current.form {
             Form::Simple => {
                 self.current = Some(Current {
@@ -308,10 +360,20 @@ impl<T: Clone> Inspector<T> {
         self.copy = Copy::None;
         let refused = self.expected.front().and_then(|head| head.refused.clone());
         let current = self.current.take();
-        let mut failure = Failure { refused, current, before: None, skipped: Vec::new(), at_sync: false };
+        let mut failure = Failure {
+            refused,
+            current,
+            before: None,
+            skipped: Vec::new(),
+            at_sync: false,
+        };
         match self.expected.front_mut() {
             None => {}
-            Some(Expected { step: Step::Query(_) | Step::FunctionCall(_), failed, .. }) => *failed = true,
+            Some(Expected {
+                step: Step::Query(_) | Step::FunctionCall(_),
+                failed,
+                ..
+            }) => *failed = true,
             Some(Expected { step: Step::Sync, .. }) => failure.at_sync = true,
             Some(_) => self.skip(&mut failure),
         }
@@ -329,7 +391,10 @@ impl<T: Clone> Inspector<T> {
             }
             let Some(expected) = self.pop() else { break };
             undescribe(&expected.step);
-            if let Step::Parse(prepared) = &expected.step && first && prepared.name.is_empty() {
+            if let Step::Parse(prepared) = &expected.step
+                && first
+                && prepared.name.is_empty()
+            {
                 // The server drops the old unnamed statement before it looks at the new one.
                 let name = Rc::clone(&prepared.name);
                 self.names.set_back_statement(&name, None);
@@ -347,12 +412,21 @@ impl<T: Clone> Inspector<T> {
     fn ready<'a>(&mut self, status: TransactionStatus) -> Result<Answer<'a, T>, Malformed> {
         let fits = matches!(
             self.expected.front(),
-            Some(Expected { step: Step::Query(_) | Step::FunctionCall(_) | Step::Sync, .. })
+            Some(Expected {
+                step: Step::Query(_) | Step::FunctionCall(_) | Step::Sync,
+                ..
+            })
         );
         if !fits {
             return unexpected(tag::READY_FOR_QUERY);
         }
-        let was_query = matches!(self.pop(), Some(Expected { step: Step::Query(_), .. }));
+        let was_query = matches!(
+            self.pop(),
+            Some(Expected {
+                step: Step::Query(_),
+                ..
+            })
+        );
         let open = self.current.take();
         self.copy = Copy::None;
         self.status = status;
@@ -377,9 +451,18 @@ fn before<T: Clone>(expected: Expected<T>) -> Missed<T> {
             (portal.as_ref().and_then(|portal| portal.statement()), portal)
         }
     };
-    Missed { form: Form::Prepare, statement, portal, at, index: 0 }
+    Missed {
+        form: Form::Prepare,
+        statement,
+        portal,
+        at,
+        index: 0,
+    }
 }
 
 fn unexpected<'a, T>(tag: u8) -> Result<Answer<'a, T>, Malformed> {
-    Err(Malformed::Tag { place: "server message", tag })
+    Err(Malformed::Tag {
+        place: "server message",
+        tag,
+    })
 }

@@ -89,7 +89,10 @@ impl<T: Clone> Portal<T> {
     /// The statement that it runs: the server's truth, or the client's before the server has confirmed.
     pub fn statement(&self) -> Option<T> {
         let bound = self.bound.borrow();
-        bound.as_ref().or(self.front.as_ref()).and_then(|prepared| prepared.statement.clone())
+        bound
+            .as_ref()
+            .or(self.front.as_ref())
+            .and_then(|prepared| prepared.statement.clone())
     }
 
     /// Name of that statement; empty if it has none.
@@ -122,7 +125,10 @@ struct Slot<X> {
 
 impl<X> Default for Slot<X> {
     fn default() -> Self {
-        Slot { front: None, back: None }
+        Slot {
+            front: None,
+            back: None,
+        }
     }
 }
 
@@ -183,15 +189,21 @@ impl<T: Clone> Names<T> {
     }
 
     pub(super) fn front_statement(&self, name: &[u8]) -> Option<&Rc<Prepared<T>>> {
-        slot(&self.unnamed_statement, self.statements.as_deref(), name)?.front.as_ref()
+        slot(&self.unnamed_statement, self.statements.as_deref(), name)?
+            .front
+            .as_ref()
     }
 
     pub(super) fn back_statement(&self, name: &[u8]) -> Option<&Rc<Prepared<T>>> {
-        slot(&self.unnamed_statement, self.statements.as_deref(), name)?.back.as_ref()
+        slot(&self.unnamed_statement, self.statements.as_deref(), name)?
+            .back
+            .as_ref()
     }
 
     pub(super) fn front_portal(&self, name: &[u8]) -> Option<&Rc<Portal<T>>> {
-        slot(&self.unnamed_portal, self.portals.as_deref(), name)?.front.as_ref()
+        slot(&self.unnamed_portal, self.portals.as_deref(), name)?
+            .front
+            .as_ref()
     }
 
     pub(super) fn back_portal(&self, name: &[u8]) -> Option<&Rc<Portal<T>>> {
@@ -199,7 +211,9 @@ impl<T: Clone> Names<T> {
     }
 
     pub(super) fn set_front_statement(&mut self, name: &Name, statement: Option<Rc<Prepared<T>>>) {
-        set(&mut self.unnamed_statement, &mut self.statements, name, |slot| slot.front = statement);
+        set(&mut self.unnamed_statement, &mut self.statements, name, |slot| {
+            slot.front = statement
+        });
     }
 
     /// What the server holds under the name from now on; keeps count of the bytes of text.
@@ -214,12 +228,16 @@ impl<T: Clone> Names<T> {
     }
 
     pub(super) fn set_front_portal(&mut self, name: &Name, portal: Option<Rc<Portal<T>>>) {
-        set(&mut self.unnamed_portal, &mut self.portals, name, |slot| slot.front = portal);
+        set(&mut self.unnamed_portal, &mut self.portals, name, |slot| {
+            slot.front = portal
+        });
     }
 
     pub(super) fn set_back_portal(&mut self, name: &Name, portal: Option<Rc<Portal<T>>>) {
         let mut old = None;
-        set(&mut self.unnamed_portal, &mut self.portals, name, |slot| old = std::mem::replace(&mut slot.back, portal));
+        set(&mut self.unnamed_portal, &mut self.portals, name, |slot| {
+            old = std::mem::replace(&mut slot.back, portal)
+        });
         if name.is_empty() {
             self.spare = old.or(self.spare.take());
         }
@@ -228,7 +246,8 @@ impl<T: Clone> Names<T> {
     /// A portal object for a Bind: the last unnamed one if nobody else holds it.
     pub(super) fn new_portal(&mut self, name: &[u8], statement: &[u8]) -> Rc<Portal<T>> {
         let statement_name = self.statement_name(statement);
-        if name.is_empty() && let Some(mut spare) = self.spare.take()
+        if name.is_empty()
+            && let Some(mut spare) = self.spare.take()
             && let Some(portal) = Rc::get_mut(&mut spare)
         {
             portal.statement_name = statement_name;
@@ -303,7 +322,11 @@ impl<T: Clone> Names<T> {
     }
 
     pub(super) fn forget_statements(&mut self) {
-        let unnamed = self.unnamed_statement.back.as_ref().map_or(0, |prepared| prepared.weight);
+        let unnamed = self
+            .unnamed_statement
+            .back
+            .as_ref()
+            .map_or(0, |prepared| prepared.weight);
         self.statements = None;
         self.weight = unnamed;
     }
@@ -338,7 +361,11 @@ fn intern<X>(empty: &Name, table: Option<&Table<X>>, name: &[u8]) -> Name {
 }
 
 fn slot<'a, X>(unnamed: &'a Slot<X>, table: Option<&'a Table<X>>, name: &[u8]) -> Option<&'a Slot<X>> {
-    if name.is_empty() { Some(unnamed) } else { table?.get(name) }
+    if name.is_empty() {
+        Some(unnamed)
+    } else {
+        table?.get(name)
+    }
 }
 
 fn set<X>(unnamed: &mut Slot<X>, table: &mut Option<Box<Table<X>>>, name: &Name, write: impl FnOnce(&mut Slot<X>)) {

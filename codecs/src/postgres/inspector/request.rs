@@ -39,8 +39,14 @@ impl<T: Clone> Inspector<T> {
         if self.copy != Copy::None {
             return false;
         }
-        let since_sync = self.expected.iter().rev().take_while(|e| !matches!(e.step, Step::Sync | Step::Query(_)));
-        since_sync.into_iter().any(|e| matches!(e.step, Step::Execute { copy_in: true, .. }) && !e.copy_done)
+        let since_sync = self
+            .expected
+            .iter()
+            .rev()
+            .take_while(|e| !matches!(e.step, Step::Sync | Step::Query(_)));
+        since_sync
+            .into_iter()
+            .any(|e| matches!(e.step, Step::Execute { copy_in: true, .. }) && !e.copy_done)
     }
 
     /// A Query, with the whole text as one `statement`. `weight`: bytes that the caller keeps for it.
@@ -66,7 +72,8 @@ impl<T: Clone> Inspector<T> {
             return Err(Refused::Full);
         }
         let prepared = self.prepared(name, Some(statement), weight);
-        self.names.set_front_statement(&prepared.name, Some(Rc::clone(&prepared)));
+        self.names
+            .set_front_statement(&prepared.name, Some(Rc::clone(&prepared)));
         self.push(Step::Parse(prepared), None, weight, at);
         Ok(())
     }
@@ -159,10 +166,22 @@ impl<T: Clone> Inspector<T> {
         let described = front.as_ref().is_some_and(|portal| {
             portal.described.get() || portal.front.as_ref().is_some_and(|prepared| prepared.described.get())
         });
-        let announced = if described || refused.is_some() { Announced::Nothing } else { Announced::DescribePortal };
+        let announced = if described || refused.is_some() {
+            Announced::Nothing
+        } else {
+            Announced::DescribePortal
+        };
         if announced == Announced::DescribePortal && !self.skipping {
             let step = self.describe_step(Target::Portal(portal));
-            self.expected.push_back(Expected { step, ours: true, refused: None, at, weight: 0, copy_done: false, failed: false });
+            self.expected.push_back(Expected {
+                step,
+                ours: true,
+                refused: None,
+                at,
+                weight: 0,
+                copy_done: false,
+                failed: false,
+            });
         }
         let portal = self.names.portal_name(portal);
         self.push(Step::Execute { portal, front, copy_in }, refused, 0, at);
@@ -218,7 +237,10 @@ impl<T: Clone> Inspector<T> {
     /// Any other message: the server would end the session.
     pub fn check_copy(&self, tag: u8) -> Result<(), Malformed> {
         if self.is_copy_in() && !b"dcfHSX".contains(&tag) {
-            return Err(Malformed::Tag { place: "client message during COPY", tag });
+            return Err(Malformed::Tag {
+                place: "client message during COPY",
+                tag,
+            });
         }
         Ok(())
     }
@@ -231,7 +253,15 @@ impl<T: Clone> Inspector<T> {
             self.skipping = false;
         }
         self.waiting_bytes += weight;
-        self.expected.push_back(Expected { step, ours: false, refused, at, weight, copy_done: false, failed: false });
+        self.expected.push_back(Expected {
+            step,
+            ours: false,
+            refused,
+            at,
+            weight,
+            copy_done: false,
+            failed: false,
+        });
     }
 
     /// After an error: the front view is the server's, and what still waits is applied to it again.
@@ -240,7 +270,8 @@ impl<T: Clone> Inspector<T> {
         for expected in &self.expected {
             match &expected.step {
                 Step::Parse(prepared) if expected.refused.is_none() => {
-                    self.names.set_front_statement(&prepared.name, Some(Rc::clone(prepared)));
+                    self.names
+                        .set_front_statement(&prepared.name, Some(Rc::clone(prepared)));
                 }
                 Step::Bind(portal) => self.names.set_front_portal(&portal.name, Some(Rc::clone(portal))),
                 Step::CloseStatement(name) => self.names.set_front_statement(name, None),

@@ -34,12 +34,17 @@ impl Shape {
         let description = RowDescription::parse(body)?;
         let columns = description.fields().map(|field| Column {
             name: field.offset..field.offset + field.name.len(),
-            origin: (field.table_oid != 0 && field.attribute != 0)
-                .then_some(Origin { table: field.table_oid, attribute: field.attribute }),
+            origin: (field.table_oid != 0 && field.attribute != 0).then_some(Origin {
+                table: field.table_oid,
+                attribute: field.attribute,
+            }),
             type_oid: field.type_oid,
             format: field.format,
         });
-        Ok(Shape { columns: columns.collect(), body: body.into() })
+        Ok(Shape {
+            columns: columns.collect(),
+            body: body.into(),
+        })
     }
 
     /// The column's name as the client sees it.

@@ -17,7 +17,10 @@ pub enum Escaping {
     /// COPY text format (PostgreSQL documentation, COPY, "Text Format").
     Copy,
     /// CSV with its quote and escape characters.
-    Csv { quote: u8, escape: u8 },
+    Csv {
+        quote: u8,
+        escape: u8,
+    },
 }
 
 impl Escaping {
@@ -108,7 +111,10 @@ fn json_unicode(rest: &[u8]) -> (Decoded, usize) {
         u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
     };
     let Some(first) = unit(2) else { return second(rest) };
-    if (0xD800..0xDC00).contains(&first) && rest.get(6..8) == Some(b"\\u") && let Some(low) = unit(8) {
+    if (0xD800..0xDC00).contains(&first)
+        && rest.get(6..8) == Some(b"\\u")
+        && let Some(low) = unit(8)
+    {
         let code = 0x1_0000 + ((first - 0xD800) << 10) + (low.wrapping_sub(0xDC00) & 0x3FF);
         return (Decoded::Char(char::from_u32(code).unwrap_or('\u{FFFD}')), 12);
     }
@@ -119,7 +125,9 @@ fn xml(rest: &[u8]) -> (Decoded, usize) {
     /// Longest reference looked at: `&#x0010FFFF;` with some leading zeros.
     const REFERENCE_BYTES_MAX: usize = 16;
     let window = rest.get(..REFERENCE_BYTES_MAX.min(rest.len())).unwrap_or_default();
-    let Some(end) = memchr::memchr(b';', window) else { return (Decoded::Byte(b'&'), 1) };
+    let Some(end) = memchr::memchr(b';', window) else {
+        return (Decoded::Byte(b'&'), 1);
+    };
     let name = window.get(1..end).unwrap_or_default();
     let code = match name {
         b"amp" => Some(u32::from(b'&')),
@@ -127,7 +135,9 @@ fn xml(rest: &[u8]) -> (Decoded, usize) {
         b"gt" => Some(u32::from(b'>')),
         b"quot" => Some(u32::from(b'"')),
         b"apos" => Some(u32::from(b'\'')),
-        [b'#', b'x' | b'X', hex @ ..] => std::str::from_utf8(hex).ok().and_then(|hex| u32::from_str_radix(hex, 16).ok()),
+        [b'#', b'x' | b'X', hex @ ..] => std::str::from_utf8(hex)
+            .ok()
+            .and_then(|hex| u32::from_str_radix(hex, 16).ok()),
         [b'#', digits @ ..] => std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()),
         _ => None,
     };
@@ -139,11 +149,18 @@ fn xml(rest: &[u8]) -> (Decoded, usize) {
 
 fn copy(rest: &[u8]) -> (Decoded, usize) {
     let digits = |radix: u32, from: usize, max: usize| {
-        rest.iter().skip(from).take(max).take_while(|b| (**b as char).is_digit(radix)).count()
+        rest.iter()
+            .skip(from)
+            .take(max)
+            .take_while(|b| (**b as char).is_digit(radix))
+            .count()
     };
     let number = |radix: u32, from: usize, len: usize| {
         let digits = rest.get(from..from + len).unwrap_or_default();
-        std::str::from_utf8(digits).ok().and_then(|text| u32::from_str_radix(text, radix).ok()).unwrap_or(0) as u8
+        std::str::from_utf8(digits)
+            .ok()
+            .and_then(|text| u32::from_str_radix(text, radix).ok())
+            .unwrap_or(0) as u8
     };
     let byte = match rest.get(1) {
         Some(b'b') => 8,

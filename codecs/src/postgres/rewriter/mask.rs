@@ -135,7 +135,11 @@ pub(super) fn numeric_digits(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if groups > NUMERIC_GROUPS_MAX {
         return None;
     }
-    let group = |i: usize| digits.get(i * 2..i * 2 + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
+    let group = |i: usize| {
+        digits
+            .get(i * 2..i * 2 + 2)
+            .map_or(0, |b| u16::from_be_bytes([b[0], b[1]]))
+    };
     write!(out, "{}", group(0)).ok()?;
     for i in 1..groups {
         write!(out, "{:04}", group(i)).ok()?;
@@ -153,7 +157,9 @@ pub(super) fn numeric_digits(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
 
 /// Zero with the same header and as many digit groups.
 fn numeric_zero(value: &mut [u8]) -> Whole {
-    let Some((header, digits)) = value.split_at_mut_checked(NUMERIC_HEADER_BYTES) else { return Whole::Null };
+    let Some((header, digits)) = value.split_at_mut_checked(NUMERIC_HEADER_BYTES) else {
+        return Whole::Null;
+    };
     if let Some(sign) = header.get_mut(4..6) {
         sign.fill(0);
     }
@@ -167,8 +173,12 @@ pub fn mask_span(kind: Kind, escaping: Escaping, mask: &Mask, label: &str, value
         (Kind::Int | Kind::Numeric | Kind::NumberArray, _) => zero_digits(value, span),
         (Kind::Inet | Kind::Mac, _) => zero_alphanumerics(value, span),
         (_, Escaping::Json) => json_span(mask, label, value, span),
-        (_, Escaping::Bytea) if value.starts_with(b"\\x") && Escaping::Bytea.applies(value) => hex_span(label, value, span),
-        (_, Escaping::Array | Escaping::Composite | Escaping::Csv { .. }) => quoted_span(escaping, mask, label, value, span),
+        (_, Escaping::Bytea) if value.starts_with(b"\\x") && Escaping::Bytea.applies(value) => {
+            hex_span(label, value, span)
+        }
+        (_, Escaping::Array | Escaping::Composite | Escaping::Csv { .. }) => {
+            quoted_span(escaping, mask, label, value, span)
+        }
         _ => mask_text(mask, label, value.get_mut(span).unwrap_or_default()),
     }
 }
@@ -185,7 +195,9 @@ fn zero_digits(value: &mut [u8], span: Range<usize>) {
 
 fn zero_alphanumerics(value: &mut [u8], span: Range<usize>) {
     let span = value.get_mut(span).unwrap_or_default();
-    span.iter_mut().filter(|b| b.is_ascii_alphanumeric()).for_each(|b| *b = b'0');
+    span.iter_mut()
+        .filter(|b| b.is_ascii_alphanumeric())
+        .for_each(|b| *b = b'0');
 }
 
 /// Two hexadecimal digits for each byte of the label mask; `span` counts digits.
@@ -215,8 +227,13 @@ fn json_span(mask: &Mask, label: &str, value: &mut [u8], span: Range<usize>) {
             }
             Some(b'0'..=b'9' | b'-') => {
                 let rest = value.get(at..).unwrap_or_default();
-                let len = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b)).count();
-                if at + len > span.start && let Some(number) = value.get_mut(at..at + len) {
+                let len = rest
+                    .iter()
+                    .take_while(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b))
+                    .count();
+                if at + len > span.start
+                    && let Some(number) = value.get_mut(at..at + len)
+                {
                     number.fill(b' ');
                     if let Some(last) = number.last_mut() {
                         *last = b'0';
@@ -227,7 +244,10 @@ fn json_span(mask: &Mask, label: &str, value: &mut [u8], span: Range<usize>) {
             // Outside strings and numbers there is only structure and three words. Anything else is not JSON, and goes.
             Some(other) => {
                 let structure = b"{}[],:".contains(other) || other.is_ascii_whitespace();
-                if at >= span.start && !structure && let Some(byte) = value.get_mut(at) {
+                if at >= span.start
+                    && !structure
+                    && let Some(byte) = value.get_mut(at)
+                {
                     *byte = MASK_BYTE;
                 }
                 at += 1;
@@ -239,7 +259,11 @@ fn json_span(mask: &Mask, label: &str, value: &mut [u8], span: Range<usize>) {
 
 /// What `partial` keeps at the end of a string could be half of an escape.
 fn string_mask(mask: &Mask) -> &Mask {
-    if matches!(mask, Mask::Partial { .. }) { &Mask::Label } else { mask }
+    if matches!(mask, Mask::Partial { .. }) {
+        &Mask::Label
+    } else {
+        mask
+    }
 }
 
 /// Where the string that began before `at` ends: at its quote, or the end of the value.

@@ -35,7 +35,10 @@ pub fn elements(kind: Kind, value: &[u8], out: &mut Vec<Element>) -> Result<(), 
 
 fn nested(kind: Kind, value: &[u8], base: usize, depth: usize, out: &mut Vec<Element>) -> Result<(), Malformed> {
     if depth > DEPTH_MAX || out.len() > ELEMENTS_MAX {
-        return Err(Malformed::TooMany { place: "nested value", max: DEPTH_MAX });
+        return Err(Malformed::TooMany {
+            place: "nested value",
+            max: DEPTH_MAX,
+        });
     }
     let mark = out.len();
     match kind {
@@ -49,11 +52,19 @@ fn nested(kind: Kind, value: &[u8], base: usize, depth: usize, out: &mut Vec<Ele
                 }
                 out.truncate(mark);
             }
-            out.push(Element { offset: base, bytes: value.len(), kind: Kind::Text });
+            out.push(Element {
+                offset: base,
+                bytes: value.len(),
+                kind: Kind::Text,
+            });
             Ok(())
         }
         _ => {
-            out.push(Element { offset: base, bytes: value.len(), kind });
+            out.push(Element {
+                offset: base,
+                bytes: value.len(),
+                kind,
+            });
             Ok(())
         }
     }
@@ -66,7 +77,10 @@ fn array(value: &[u8], base: usize, depth: usize, out: &mut Vec<Element>) -> Res
     let flags = cursor.i32()?;
     let kind = Kind::of(cursor.u32()?);
     if !(0..=DIMENSIONS_MAX).contains(&dimensions) || !(0..=1).contains(&flags) {
-        return Err(Malformed::Value { place: "array", value: i64::from(dimensions) });
+        return Err(Malformed::Value {
+            place: "array",
+            value: i64::from(dimensions),
+        });
     }
     let mut count: usize = usize::from(dimensions > 0);
     for _ in 0..dimensions {
@@ -75,7 +89,10 @@ fn array(value: &[u8], base: usize, depth: usize, out: &mut Vec<Element>) -> Res
         cursor.i32()?;
     }
     if count > ELEMENTS_MAX {
-        return Err(Malformed::TooMany { place: "array", max: ELEMENTS_MAX });
+        return Err(Malformed::TooMany {
+            place: "array",
+            max: ELEMENTS_MAX,
+        });
     }
     for _ in 0..count {
         let offset = base + cursor.offset() + 4;
@@ -93,7 +110,10 @@ fn composite(value: &[u8], base: usize, depth: usize, out: &mut Vec<Element>) ->
     let mut cursor = Cursor::new(value, "composite");
     let count = cursor.i32()?;
     if !(0..=COLUMNS_MAX).contains(&count) {
-        return Err(Malformed::Value { place: "composite", value: i64::from(count) });
+        return Err(Malformed::Value {
+            place: "composite",
+            value: i64::from(count),
+        });
     }
     for _ in 0..count {
         let kind = Kind::of(cursor.u32()?);
@@ -128,7 +148,10 @@ fn pairs(value: &[u8], base: usize, depth: usize, out: &mut Vec<Element>) -> Res
     let mut cursor = Cursor::new(value, "pairs");
     let count = usize::try_from(cursor.i32()?).unwrap_or(usize::MAX);
     if count > ELEMENTS_MAX / 2 {
-        return Err(Malformed::TooMany { place: "pairs", max: ELEMENTS_MAX / 2 });
+        return Err(Malformed::TooMany {
+            place: "pairs",
+            max: ELEMENTS_MAX / 2,
+        });
     }
     for _ in 0..count * 2 {
         let offset = base + cursor.offset() + 4;

@@ -54,7 +54,11 @@ pub fn admit(
     let user = policy.user(user).ok_or(Denied::UnknownUser)?;
     let connection = policy.connection(connection).ok_or(Denied::UnknownConnection)?;
     recheck(user, connection, token_id, now_micros)?;
-    Ok(Admission { user: Arc::clone(user), connection: Arc::clone(connection), token_id: token_id.to_owned() })
+    Ok(Admission {
+        user: Arc::clone(user),
+        connection: Arc::clone(connection),
+        token_id: token_id.to_owned(),
+    })
 }
 
 /// The part of the decision that a running session is held to when the policy changes.
@@ -67,7 +71,11 @@ pub(crate) fn recheck(
     if !connection.groups.iter().any(|group| user.groups.contains(group)) {
         return Err(Denied::NotAllowed);
     }
-    let token = user.tokens.iter().find(|token| token.id == token_id).ok_or(Denied::UnknownToken)?;
+    let token = user
+        .tokens
+        .iter()
+        .find(|token| token.id == token_id)
+        .ok_or(Denied::UnknownToken)?;
     if token.expires_at_micros.is_some_and(|end| now_micros >= end) {
         return Err(Denied::TokenExpired);
     }

@@ -95,10 +95,19 @@ impl Redactor {
     pub(crate) fn row(&mut self, plan: &Plan, frame: Range<usize>, target: &mut Target<'_>) -> Result<(), Trouble> {
         const PLACE: &str = "DataRow";
         let mut at = frame.start + 7;
-        let count = target.input.get(frame.start + 5..at).ok_or(Malformed::Truncated { place: PLACE })?;
+        let count = target
+            .input
+            .get(frame.start + 5..at)
+            .ok_or(Malformed::Truncated { place: PLACE })?;
         let count = usize::from(u16::from_be_bytes([count[0], count[1]]));
-        if let Some(columns) = &plan.columns && columns.len() != count {
-            return Err(Malformed::Value { place: PLACE, value: count as i64 }.into());
+        if let Some(columns) = &plan.columns
+            && columns.len() != count
+        {
+            return Err(Malformed::Value {
+                place: PLACE,
+                value: count as i64,
+            }
+            .into());
         }
         let unknown = ColumnPlan {
             act: Act::Unreadable,
@@ -108,27 +117,46 @@ impl Redactor {
         };
         for index in 0..count {
             let length = target.input.get(at..at + 4).filter(|_| at + 4 <= frame.end);
-            let length = length.and_then(|bytes| bytes.first_chunk()).ok_or(Malformed::Truncated { place: PLACE })?;
+            let length = length
+                .and_then(|bytes| bytes.first_chunk())
+                .ok_or(Malformed::Truncated { place: PLACE })?;
             let length = i32::from_be_bytes(*length);
             at += 4;
             let Ok(len) = usize::try_from(length) else {
                 if length == -1 {
                     continue;
                 }
-                return Err(Malformed::Length { place: PLACE, announced: length.into(), min: 0, max: frame.len() }.into());
+                return Err(Malformed::Length {
+                    place: PLACE,
+                    announced: length.into(),
+                    min: 0,
+                    max: frame.len(),
+                }
+                .into());
             };
             if len > frame.end - at {
                 return Err(Malformed::Truncated { place: PLACE }.into());
             }
-            let column = plan.columns.as_deref().and_then(|columns| columns.get(index)).unwrap_or(&unknown);
+            let column = plan
+                .columns
+                .as_deref()
+                .and_then(|columns| columns.get(index))
+                .unwrap_or(&unknown);
             if len > 0 && column.act != Act::Skip {
-                let holder = Holder::Counted { frame: frame.start as u32, length: at as u32 - 4 };
+                let holder = Holder::Counted {
+                    frame: frame.start as u32,
+                    length: at as u32 - 4,
+                };
                 self.cell(column, index as u16, at..at + len, holder, target)?;
             }
             at += len;
         }
         if at != frame.end {
-            return Err(Malformed::Trailing { place: PLACE, bytes: frame.end - at }.into());
+            return Err(Malformed::Trailing {
+                place: PLACE,
+                bytes: frame.end - at,
+            }
+            .into());
         }
         Ok(())
     }
@@ -171,7 +199,12 @@ impl Redactor {
     }
 
     /// Packs a value to be looked at. A rule set without a scanner has nothing to look with.
-    pub(crate) fn scan_value(&mut self, mut value: Value, context: Context, target: &mut Target<'_>) -> Result<(), Trouble> {
+    pub(crate) fn scan_value(
+        &mut self,
+        mut value: Value,
+        context: Context,
+        target: &mut Target<'_>,
+    ) -> Result<(), Trouble> {
         let range = value.start as usize..value.end as usize;
         if range.len() < target.rules.finding_bytes_min && !is_packed_number(value.kind, value.format)
             || value.kind.is_never_scanned(range.len())
@@ -213,7 +246,11 @@ impl Redactor {
         } else {
             self.cells.push(bytes, 0, context);
         }
-        self.packed.push(Packed { value, decoded, gone: false });
+        self.packed.push(Packed {
+            value,
+            decoded,
+            gone: false,
+        });
     }
 
     fn number(&mut self, value: Value, context: Context, bytes: &[u8], rules: &RuleSet) {
@@ -221,7 +258,11 @@ impl Redactor {
         let spelled = rewriter::decimal(value.kind, bytes, &mut self.decoded);
         if spelled && self.decoded.len() >= rules.number_bytes_min {
             self.cells.push(&self.decoded, 0, context);
-            self.packed.push(Packed { value, decoded: true, gone: false });
+            self.packed.push(Packed {
+                value,
+                decoded: true,
+                gone: false,
+            });
         }
     }
 
@@ -229,24 +270,44 @@ impl Redactor {
     fn nested(&mut self, value: Value, context: Context, target: &mut Target<'_>) -> Result<(), Trouble> {
         let mut elements = std::mem::take(&mut self.elements);
         elements.clear();
-        let bytes = target.input.get(value.start as usize..value.end as usize).unwrap_or_default();
+        let bytes = target
+            .input
+            .get(value.start as usize..value.end as usize)
+            .unwrap_or_default();
         if rewriter::elements(value.kind, bytes, &mut elements).is_err() {
             self.elements = elements;
             return unreadable(value, "a nested value does not follow its format", target);
         }
         for element in &elements {
             let start = value.start + element.offset as u32;
-            let part = Value { start, end: start + element.bytes as u32, kind: element.kind, holder: Holder::Fixed, ..value };
+            let part = Value {
+                start,
+                end: start + element.bytes as u32,
+                kind: element.kind,
+                holder: Holder::Fixed,
+                ..value
+            };
             let number = is_packed_number(part.kind, part.format);
-            if element.kind.is_never_scanned(element.bytes) || element.bytes < target.rules.finding_bytes_min && !number {
+            if element.kind.is_never_scanned(element.bytes) || element.bytes < target.rules.finding_bytes_min && !number
+            {
                 continue;
             }
             match element.kind {
                 Kind::Int | Kind::Numeric => {
-                    let bytes = target.input.get(part.start as usize..part.end as usize).unwrap_or_default();
+                    let bytes = target
+                        .input
+                        .get(part.start as usize..part.end as usize)
+                        .unwrap_or_default();
                     self.number(part, context, bytes, target.rules);
                 }
-                Kind::Jsonb => self.pack(Value { start: start + 1, ..part }, context, target.input),
+                Kind::Jsonb => self.pack(
+                    Value {
+                        start: start + 1,
+                        ..part
+                    },
+                    context,
+                    target.input,
+                ),
                 _ => self.pack(part, context, target.input),
             }
         }
@@ -281,8 +342,12 @@ impl Redactor {
 
     fn apply(&mut self, finding: &CellFinding, target: &mut Target<'_>) {
         let action = target.rules.action(finding.detector);
-        let Some(packed) = self.packed.get_mut(finding.cell as usize) else { return };
-        target.tally.add(Finder::Detector(finding.detector), packed.value.place, action.enforce);
+        let Some(packed) = self.packed.get_mut(finding.cell as usize) else {
+            return;
+        };
+        target
+            .tally
+            .add(Finder::Detector(finding.detector), packed.value.place, action.enforce);
         if !action.enforce || packed.gone {
             return;
         }
@@ -294,7 +359,10 @@ impl Redactor {
         }
         let mut span = finding.start as usize..finding.end as usize;
         if packed.decoded {
-            let raw = target.input.get(value.start as usize..value.end as usize).unwrap_or_default();
+            let raw = target
+                .input
+                .get(value.start as usize..value.end as usize)
+                .unwrap_or_default();
             self.decoded.clear();
             rewriter::decode(value.escaping, raw, &mut self.decoded, &mut self.map);
             let at = |i: usize| self.map.get(i).map_or(raw.len(), |at| *at as usize);
@@ -305,7 +373,10 @@ impl Redactor {
         if may_grow && !action.mask.keeps_length() && plain {
             return replace_span(value, action, span, target);
         }
-        let bytes = target.input.get_mut(value.start as usize..value.end as usize).unwrap_or_default();
+        let bytes = target
+            .input
+            .get_mut(value.start as usize..value.end as usize)
+            .unwrap_or_default();
         rewriter::mask_span(value.kind, value.escaping, &action.mask, &action.label, bytes, span);
     }
 }
@@ -337,7 +408,15 @@ pub(crate) fn hide_field(value: Value, action: &Action, finder: Finder, null: &[
         return replace_span(value, action, 0..range.len(), target);
     }
     let bytes = target.input.get_mut(range).unwrap_or_default();
-    rewriter::mask_text(if action.mask.keeps_length() { &action.mask } else { &Mask::Label }, &action.label, bytes);
+    rewriter::mask_text(
+        if action.mask.keeps_length() {
+            &action.mask
+        } else {
+            &Mask::Label
+        },
+        &action.label,
+        bytes,
+    );
 }
 
 /// A value that cannot be looked at: the rules say what becomes of it.
@@ -375,7 +454,9 @@ fn replace_whole(value: Value, action: &Action, target: &mut Target<'_>) {
 
 /// The last resort where the length must stay: masked as text, whatever the type; digits for numbers.
 fn fill_in_place(value: Value, action: &Action, input: &mut [u8]) {
-    let bytes = input.get_mut(value.start as usize..value.end as usize).unwrap_or_default();
+    let bytes = input
+        .get_mut(value.start as usize..value.end as usize)
+        .unwrap_or_default();
     match (value.kind, value.format) {
         (Kind::Text | Kind::Xml | Kind::Other | Kind::Json | Kind::Jsonb, _) | (_, Format::Text) => {
             let len = bytes.len();

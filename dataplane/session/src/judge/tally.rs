@@ -53,12 +53,21 @@ const FINDING_ACTION: u32 = 4;
 
 impl Tally {
     pub(crate) fn add(&mut self, finder: Finder, place: Place, masked: bool) {
-        let place = if self.0.len() < FINDING_KINDS_MAX { place } else { Place::More };
+        let place = if self.0.len() < FINDING_KINDS_MAX {
+            place
+        } else {
+            Place::More
+        };
         let same = |c: &&mut Count| c.finder == finder && c.place == place && c.masked == masked;
         match self.0.iter_mut().find(same) {
             Some(known) => known.count += 1,
             // Past the bound one entry per detector and action is made, of which there are few.
-            None => self.0.push(Count { finder, place, masked, count: 1 }),
+            None => self.0.push(Count {
+                finder,
+                place,
+                masked,
+                count: 1,
+            }),
         }
     }
 

@@ -71,10 +71,20 @@ impl CopyOut {
         let spec = current.and_then(|current| current.statement.as_ref()?.part(current.index)?.copy.clone());
         let syntax = match spec.as_deref() {
             _ if binary => Syntax::Binary,
-            Some(CopySpec { format: CopyFormat::Csv, delimiter, quote, escape, .. }) => {
-                Syntax::Csv { delimiter: *delimiter, quote: *quote, escape: *escape }
-            }
-            Some(spec) => Syntax::Text { delimiter: spec.delimiter },
+            Some(CopySpec {
+                format: CopyFormat::Csv,
+                delimiter,
+                quote,
+                escape,
+                ..
+            }) => Syntax::Csv {
+                delimiter: *delimiter,
+                quote: *quote,
+                escape: *escape,
+            },
+            Some(spec) => Syntax::Text {
+                delimiter: spec.delimiter,
+            },
             None => Syntax::Text { delimiter: b'\t' },
         };
         let names: &[String] = spec.as_deref().map_or(&[], |spec| &spec.columns);
@@ -87,12 +97,20 @@ impl CopyOut {
                         table.name == column.table && table.schema.as_ref().is_none_or(|s| *s == column.schema)
                     })
             });
-            let context = rules.scanner.as_ref().map_or_else(Context::default, |scanner| scanner.context_of(name));
-            Field { hide: hide.filter(|index| rules.columns.contains_key(index)), context }
+            let context = rules
+                .scanner
+                .as_ref()
+                .map_or_else(Context::default, |scanner| scanner.context_of(name));
+            Field {
+                hide: hide.filter(|index| rules.columns.contains_key(index)),
+                context,
+            }
         };
         Some(CopyOut {
             syntax,
-            null: spec.as_deref().map_or_else(|| b"\\N".to_vec(), |spec| spec.null.clone()),
+            null: spec
+                .as_deref()
+                .map_or_else(|| b"\\N".to_vec(), |spec| spec.null.clone()),
             header: spec.as_deref().is_some_and(|spec| spec.header),
             preamble: binary,
             fields: (0..columns).map(field).collect(),
@@ -112,8 +130,16 @@ impl CopyOut {
     }
 
     /// Takes in a CopyData frame.
-    pub(super) fn frame(&mut self, frame: Range<usize>, redactor: &mut Redactor, target: &mut Target<'_>) -> Result<(), Trouble> {
-        let payload = target.input.get(frame.start + HEADER_BYTES..frame.end).unwrap_or_default();
+    pub(super) fn frame(
+        &mut self,
+        frame: Range<usize>,
+        redactor: &mut Redactor,
+        target: &mut Target<'_>,
+    ) -> Result<(), Trouble> {
+        let payload = target
+            .input
+            .get(frame.start + HEADER_BYTES..frame.end)
+            .unwrap_or_default();
         if self.held.is_empty() && self.whole_rows(payload, &mut Searched::default())? == payload.len() {
             return self.rows(frame, redactor, target);
         }
@@ -131,7 +157,12 @@ impl CopyOut {
     }
 
     /// The data is over: what is left is looked at as if it were complete, and leaves in front of `at`.
-    pub(super) fn finish(&mut self, at: usize, redactor: &mut Redactor, target: &mut Target<'_>) -> Result<(), Trouble> {
+    pub(super) fn finish(
+        &mut self,
+        at: usize,
+        redactor: &mut Redactor,
+        target: &mut Target<'_>,
+    ) -> Result<(), Trouble> {
         let rest = std::mem::take(&mut self.held);
         self.release(at..at, rest, redactor, target)
     }
@@ -154,7 +185,12 @@ impl CopyOut {
         encode::copy_data(&mut buffer, &rows).map_err(|_| Trouble::Unreadable("a COPY row is too large"))?;
         let mut splice = Splice::new();
         let end = buffer.len();
-        let mut own = Target { input: &mut buffer, splice: &mut splice, tally: target.tally, rules: target.rules };
+        let mut own = Target {
+            input: &mut buffer,
+            splice: &mut splice,
+            tally: target.tally,
+            rules: target.rules,
+        };
         self.rows(0..end, redactor, &mut own)?;
         redactor.flush(&mut own);
         let mut pieces = Pieces::new();
@@ -251,7 +287,13 @@ impl CopyOut {
         }
     }
 
-    fn line(&mut self, frame: usize, line: Range<usize>, redactor: &mut Redactor, target: &mut Target<'_>) -> Result<(), Trouble> {
+    fn line(
+        &mut self,
+        frame: usize,
+        line: Range<usize>,
+        redactor: &mut Redactor,
+        target: &mut Target<'_>,
+    ) -> Result<(), Trouble> {
         let mut content = target.input.get(line.clone()).unwrap_or_default();
         for end in [b'\n', b'\r'] {
             content = content.strip_suffix(&[end]).unwrap_or(content);
@@ -281,7 +323,9 @@ impl CopyOut {
         fields.push(start..content.len());
         // More fields than columns: the data is not what it was said to be.
         if fields.len() != self.fields.len() && self.hides() {
-            return Err(Trouble::Unreadable("a COPY row has another number of columns than announced"));
+            return Err(Trouble::Unreadable(
+                "a COPY row has another number of columns than announced",
+            ));
         }
         for (index, field) in fields.iter().enumerate() {
             let range = line.start + field.start..line.start + field.end;
@@ -324,7 +368,10 @@ impl CopyOut {
             escaping,
         };
         let context = field.map_or_else(Context::default, |field| field.context);
-        match field.and_then(|field| field.hide).and_then(|hide| target.rules.columns.get(&hide)) {
+        match field
+            .and_then(|field| field.hide)
+            .and_then(|hide| target.rules.columns.get(&hide))
+        {
             Some(action) => {
                 // A label is the same in every syntax; what else was asked for might not be.
                 redact::hide_field(value, action, Finder::Column, &self.null, target);
@@ -347,11 +394,16 @@ impl CopyOut {
         }
         while at < frame.end {
             let row = target.input.get(at..frame.end).unwrap_or_default();
-            let Some(count) = row.first_chunk::<2>() else { return Ok(()) };
+            let Some(count) = row.first_chunk::<2>() else {
+                return Ok(());
+            };
             let count = i16::from_be_bytes(*count);
             at += 2;
             for index in 0..usize::try_from(count).unwrap_or(0) {
-                let length = target.input.get(at..at + 4).and_then(|length| length.first_chunk::<4>());
+                let length = target
+                    .input
+                    .get(at..at + 4)
+                    .and_then(|length| length.first_chunk::<4>());
                 let length = length.map_or(-1, |length| i32::from_be_bytes(*length));
                 at += 4;
                 let Ok(len) = usize::try_from(length) else { continue };
@@ -376,7 +428,10 @@ impl CopyOut {
         let value = Value {
             start: range.start as u32,
             end: range.end as u32,
-            holder: Holder::Counted { frame: frame as u32, length: range.start as u32 - 4 },
+            holder: Holder::Counted {
+                frame: frame as u32,
+                length: range.start as u32 - 4,
+            },
             place: Place::Copy,
             // The data does not tell types: text if it reads so, else whatever its bytes say they are.
             kind: if is_text { Kind::Text } else { Kind::Other },
@@ -384,7 +439,10 @@ impl CopyOut {
             escaping: Escaping::None,
         };
         let context = field.map_or_else(Context::default, |field| field.context);
-        match field.and_then(|field| field.hide).and_then(|hide| target.rules.columns.get(&hide)) {
+        match field
+            .and_then(|field| field.hide)
+            .and_then(|hide| target.rules.columns.get(&hide))
+        {
             Some(action) => {
                 redact::hide(value, action, Finder::Column, target);
                 Ok(())
@@ -397,30 +455,48 @@ impl CopyOut {
 /// Length of the header of binary COPY data. `None` if not all of it is there.
 fn binary_header(data: &[u8]) -> Result<Option<usize>, Malformed> {
     const PLACE: &str = "binary COPY header";
-    let Some(header) = data.get(..BINARY_HEADER_BYTES) else { return Ok(None) };
+    let Some(header) = data.get(..BINARY_HEADER_BYTES) else {
+        return Ok(None);
+    };
     let extension = header.last_chunk::<4>().map_or(0, |bytes| i32::from_be_bytes(*bytes));
     let max = FRAME_BUFFERED_BYTES_MAX;
     match usize::try_from(extension) {
         Ok(len) if header.starts_with(SIGNATURE) && len <= max => {
             Ok(Some(BINARY_HEADER_BYTES + len).filter(|whole| *whole <= data.len()))
         }
-        _ => Err(Malformed::Length { place: PLACE, announced: extension.into(), min: 0, max }),
+        _ => Err(Malformed::Length {
+            place: PLACE,
+            announced: extension.into(),
+            min: 0,
+            max,
+        }),
     }
 }
 
 /// Length of the first row of binary COPY data, or of the trailer. `None` if not all of it is there.
 fn binary_row(data: &[u8]) -> Result<Option<usize>, Malformed> {
     const PLACE: &str = "binary COPY row";
-    let Some(count) = data.first_chunk::<2>() else { return Ok(None) };
+    let Some(count) = data.first_chunk::<2>() else {
+        return Ok(None);
+    };
     let mut at = 2;
     for _ in 0..i16::from_be_bytes(*count).max(0) {
-        let Some(length) = data.get(at..at + 4).and_then(|length| length.first_chunk::<4>()) else { return Ok(None) };
+        let Some(length) = data.get(at..at + 4).and_then(|length| length.first_chunk::<4>()) else {
+            return Ok(None);
+        };
         let length = i32::from_be_bytes(*length);
         at += 4;
         match usize::try_from(length) {
             Ok(len) => at += len,
             Err(_) if length == -1 => {}
-            Err(_) => return Err(Malformed::Length { place: PLACE, announced: length.into(), min: 0, max: data.len() }),
+            Err(_) => {
+                return Err(Malformed::Length {
+                    place: PLACE,
+                    announced: length.into(),
+                    min: 0,
+                    max: data.len(),
+                });
+            }
         }
         if at > data.len() {
             return Ok(None);

@@ -65,7 +65,12 @@ fn begin_long(session: &mut Session, input: &mut [u8], header: Header, scratch: 
             session.make_plan();
         }
         Ok(Answer::CopyData) => {}
-        Ok(_) => return Step::Close(Close::upstream(Malformed::Tag { place: "server message", tag: header.tag })),
+        Ok(_) => {
+            return Step::Close(Close::upstream(Malformed::Tag {
+                place: "server message",
+                tag: header.tag,
+            }));
+        }
         Err(error) => return Step::Close(Close::upstream(error)),
     }
     session.running.bytes += header.len as u64;
@@ -99,7 +104,9 @@ fn frame(
 ) -> Result<(), Trouble> {
     // Copied out of the input only where text is kept: everything else borrows it.
     let body_at = range.start + HEADER_BYTES..range.end;
-    let answer = session.inspector.answer(frame_tag, input.get(body_at.clone()).unwrap_or_default())?;
+    let answer = session
+        .inspector
+        .answer(frame_tag, input.get(body_at.clone()).unwrap_or_default())?;
     match answer {
         Answer::Row => return row(session, input, range, scratch),
         Answer::Forward | Answer::Describes(_) => {
@@ -140,7 +147,12 @@ fn frame(
             let (name, value) = (status.name.to_vec(), status.value.to_vec());
             session.setting(&name, &value);
             let start = body_at.start + name.len() + 1;
-            session.text(input, start..start + value.len(), Place::Aside(Aside::Parameter), scratch)?;
+            session.text(
+                input,
+                start..start + value.len(),
+                Place::Aside(Aside::Parameter),
+                scratch,
+            )?;
             session.flush(input, scratch);
         }
         Answer::FunctionResult => {
@@ -172,18 +184,37 @@ fn row(session: &mut Session, input: &mut [u8], range: Range<usize>, scratch: &m
     if session.plan.is_none() {
         session.make_plan();
     }
-    let Some(plan) = session.plan.as_deref().filter(|plan| !plan.trivial) else { return Ok(()) };
+    let Some(plan) = session.plan.as_deref().filter(|plan| !plan.trivial) else {
+        return Ok(());
+    };
     let rules = session.running.rules.as_deref().or(session.rules.as_deref());
     let Some(rules) = rules else { return Ok(()) };
-    let mut target = Target { input, splice: &mut scratch.splice, tally: &mut session.running.tally, rules };
+    let mut target = Target {
+        input,
+        splice: &mut scratch.splice,
+        tally: &mut session.running.tally,
+        rules,
+    };
     scratch.redactor.row(plan, range, &mut target)
 }
 
-fn copy_data(session: &mut Session, input: &mut [u8], range: Range<usize>, scratch: &mut Scratch) -> Result<(), Trouble> {
-    let Some(mut copy) = session.copy.take() else { return Ok(()) };
+fn copy_data(
+    session: &mut Session,
+    input: &mut [u8],
+    range: Range<usize>,
+    scratch: &mut Scratch,
+) -> Result<(), Trouble> {
+    let Some(mut copy) = session.copy.take() else {
+        return Ok(());
+    };
     let rules = session.running.rules.as_deref().or(session.rules.as_deref());
     let Some(rules) = rules else { return Ok(()) };
-    let mut target = Target { input, splice: &mut scratch.splice, tally: &mut session.running.tally, rules };
+    let mut target = Target {
+        input,
+        splice: &mut scratch.splice,
+        tally: &mut session.running.tally,
+        rules,
+    };
     let result = copy.frame(range, &mut scratch.redactor, &mut target);
     session.copy = Some(copy);
     result
@@ -202,7 +233,9 @@ fn completed(session: &mut Session, current: Current<Rc<Text>>, tag: &[u8], scra
     } else {
         session.running = Default::default();
     }
-    let statement = text.as_ref().map(|text| text.raw.get(text.span(current.index)).unwrap_or_default());
+    let statement = text
+        .as_ref()
+        .map(|text| text.raw.get(text.span(current.index)).unwrap_or_default());
     match tag {
         b"DEALLOCATE" => match statement.and_then(named) {
             Some(name) => session.inspector.forget_statement(&name),
@@ -277,7 +310,10 @@ fn failed(
         let left = current.statement.clone().filter(|_| current.form == Form::Simple);
         note::finished(session, &current, Outcome::Error, &sqlstate, scratch, now);
         for index in current.index + 1..left.map_or(0, |text| text.parts.len()) {
-            let skipped = Current { index, ..copy_of(&current) };
+            let skipped = Current {
+                index,
+                ..copy_of(&current)
+            };
             note::finished(session, &skipped, Outcome::Skipped, b"", scratch, now);
         }
     }
@@ -359,13 +395,18 @@ fn function_result(
 ) -> Result<(), Trouble> {
     let base = range.start + HEADER_BYTES;
     let body = input.get(base..range.end).unwrap_or_default();
-    let Some(value) = FunctionCallResponse::parse(body)?.value else { return Ok(()) };
+    let Some(value) = FunctionCallResponse::parse(body)?.value else {
+        return Ok(());
+    };
     let is_text = std::str::from_utf8(value).is_ok_and(|text| !text.contains('\0'));
     let start = base + 4;
     let value = Value {
         start: start as u32,
         end: (start + value.len()) as u32,
-        holder: Holder::Counted { frame: range.start as u32, length: base as u32 },
+        holder: Holder::Counted {
+            frame: range.start as u32,
+            length: base as u32,
+        },
         place: Place::Function,
         // Its type is not told: text if it reads so, else whatever its bytes say they are.
         kind: if is_text { Kind::Text } else { Kind::Other },
@@ -374,7 +415,12 @@ fn function_result(
     };
     let rules = session.running.rules.as_deref().or(session.rules.as_deref());
     let Some(rules) = rules else { return Ok(()) };
-    let mut target = Target { input, splice: &mut scratch.splice, tally: &mut session.running.tally, rules };
+    let mut target = Target {
+        input,
+        splice: &mut scratch.splice,
+        tally: &mut session.running.tally,
+        rules,
+    };
     scratch.redactor.scan_value(value, Context::default(), &mut target)?;
     session.flush(input, scratch);
     Ok(())
@@ -385,12 +431,23 @@ impl Session {
     pub(super) fn flush(&mut self, input: &mut [u8], scratch: &mut Scratch) {
         let rules = self.running.rules.as_deref().or(self.rules.as_deref());
         let Some(rules) = rules else { return };
-        let mut target = Target { input, splice: &mut scratch.splice, tally: &mut self.running.tally, rules };
+        let mut target = Target {
+            input,
+            splice: &mut scratch.splice,
+            tally: &mut self.running.tally,
+            rules,
+        };
         scratch.redactor.flush(&mut target);
     }
 
     /// Packs a piece of text that must keep its length.
-    fn text(&mut self, input: &mut [u8], span: Range<usize>, place: Place, scratch: &mut Scratch) -> Result<(), Trouble> {
+    fn text(
+        &mut self,
+        input: &mut [u8],
+        span: Range<usize>,
+        place: Place,
+        scratch: &mut Scratch,
+    ) -> Result<(), Trouble> {
         let rules = self.running.rules.as_deref().or(self.rules.as_deref());
         let Some(rules) = rules else { return Ok(()) };
         let value = Value {
@@ -402,26 +459,50 @@ impl Session {
             format: Format::Text,
             escaping: Escaping::None,
         };
-        let mut target = Target { input, splice: &mut scratch.splice, tally: &mut self.running.tally, rules };
+        let mut target = Target {
+            input,
+            splice: &mut scratch.splice,
+            tally: &mut self.running.tally,
+            rules,
+        };
         scratch.redactor.scan_value(value, Context::default(), &mut target)
     }
 
     /// Counts bytes only for a statement that is being answered.
     fn answering(&self, bytes: usize) -> u64 {
-        if self.inspector.current().is_some() { bytes as u64 } else { 0 }
+        if self.inspector.current().is_some() {
+            bytes as u64
+        } else {
+            0
+        }
     }
 
     /// The plan for the rows of the current statement.
     fn make_plan(&mut self) {
-        let Some(current) = self.inspector.current() else { return };
-        let formats = current.portal.as_deref().filter(|portal| !portal.has_own_shape()).map(|portal| &portal.formats);
+        let Some(current) = self.inspector.current() else {
+            return;
+        };
+        let formats = current
+            .portal
+            .as_deref()
+            .filter(|portal| !portal.has_own_shape())
+            .map(|portal| &portal.formats);
         let generation = self.policy.generation();
-        if let Some(known) = self.plans.iter().find(|plan| plan.fits(&current.result, formats, generation)) {
+        if let Some(known) = self
+            .plans
+            .iter()
+            .find(|plan| plan.fits(&current.result, formats, generation))
+        {
             self.plan = Some(Rc::clone(known));
             return;
         }
         let rules = self.running.rules.as_deref().or(self.rules.as_deref());
-        let basis = Basis { rules, origins: &self.origins, columns: &self.connection.columns, generation };
+        let basis = Basis {
+            rules,
+            origins: &self.origins,
+            columns: &self.connection.columns,
+            generation,
+        };
         let plan = Rc::new(Plan::make(&basis, &current.result, formats));
         if self.plans.len() >= PLANS_MAX {
             self.plans.remove(0);
@@ -434,10 +515,17 @@ impl Session {
 
     /// COPY data is over: what was held back leaves before the CopyDone at `at`.
     fn finish_copy(&mut self, input: &mut [u8], at: usize, scratch: &mut Scratch) -> Result<(), Trouble> {
-        let Some(mut copy) = self.copy.take() else { return Ok(()) };
+        let Some(mut copy) = self.copy.take() else {
+            return Ok(());
+        };
         let rules = self.running.rules.as_deref().or(self.rules.as_deref());
         let Some(rules) = rules else { return Ok(()) };
-        let mut target = Target { input, splice: &mut scratch.splice, tally: &mut self.running.tally, rules };
+        let mut target = Target {
+            input,
+            splice: &mut scratch.splice,
+            tally: &mut self.running.tally,
+            rules,
+        };
         copy.finish(at, &mut scratch.redactor, &mut target)
     }
 }

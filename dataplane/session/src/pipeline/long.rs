@@ -43,37 +43,75 @@ struct Cell {
 enum How {
     Pass,
     /// Its bytes are the text.
-    Text { stream: Stream, context: Context, digits_only: bool },
+    Text {
+        stream: Stream,
+        context: Context,
+        digits_only: bool,
+    },
     /// Two hexadecimal digits stand for each byte; the first two bytes are `\x`.
-    Hex { stream: Stream, context: Context },
-    Hide { kind: Kind, format: Format, total: usize, label: Box<str> },
+    Hex {
+        stream: Stream,
+        context: Context,
+    },
+    Hide {
+        kind: Kind,
+        format: Format,
+        total: usize,
+        label: Box<str>,
+    },
 }
 
 impl LongRow {
     /// A DataRow of `len` bytes, header included.
     pub(super) fn row(len: usize) -> LongRow {
-        LongRow { left: len - 5, columns: None, index: 0, cell: None }
+        LongRow {
+            left: len - 5,
+            columns: None,
+            index: 0,
+            cell: None,
+        }
     }
 
     /// A CopyData of `len` bytes, header included: one text from its first byte to its last.
     pub(super) fn copy(len: usize, copy: &CopyOut) -> LongRow {
-        let how = How::Text { stream: Stream::new(), context: Context::default(), digits_only: false };
-        let cell = Cell { left: len - 5, position: 0, how, place: Place::Copy };
+        let how = How::Text {
+            stream: Stream::new(),
+            context: Context::default(),
+            digits_only: false,
+        };
+        let cell = Cell {
+            left: len - 5,
+            position: 0,
+            how,
+            place: Place::Copy,
+        };
         // With columns to hide, where one ends cannot be told in parts: such a cell cannot be read.
         let columns = if copy.hides() { None } else { Some(0) };
-        LongRow { left: len - 5, columns, index: 0, cell: Some(cell).filter(|_| !copy.hides()) }
+        LongRow {
+            left: len - 5,
+            columns,
+            index: 0,
+            cell: Some(cell).filter(|_| !copy.hides()),
+        }
     }
 }
 
 /// Deals with what stands at `input[at..]`, inside a large frame.
 pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: &mut Scratch) -> Step {
-    let Some(mut row) = session.long_row.take() else { return Step::Need(0) };
+    let Some(mut row) = session.long_row.take() else {
+        return Step::Need(0);
+    };
     let rules = session.running.rules.as_deref().or(session.rules.as_deref());
     let (Some(rules), plan) = (rules, session.plan.as_deref()) else {
         session.passing_down = row.left;
         return Step::Took(0);
     };
-    let mut target = Target { input, splice: &mut scratch.splice, tally: &mut session.running.tally, rules };
+    let mut target = Target {
+        input,
+        splice: &mut scratch.splice,
+        tally: &mut session.running.tally,
+        rules,
+    };
     let step = row.advance(plan, at, &mut scratch.redactor, &mut target);
     match step {
         Ok(Some(Step::Took(bytes))) => {
@@ -108,16 +146,32 @@ impl LongRow {
         }
         let there = target.input.len() - at;
         let Some(columns) = self.columns else {
-            let Some(count) = target.input.get(at..at + 2) else { return Ok(Some(Step::Need(2))) };
+            let Some(count) = target.input.get(at..at + 2) else {
+                return Ok(Some(Step::Need(2)));
+            };
             let count = u16::from_be_bytes([count[0], count[1]]);
-            if let Some(columns) = plan.and_then(|plan| plan.columns.as_ref()) && columns.len() != usize::from(count) {
-                return Err(Malformed::Value { place: PLACE, value: count.into() }.into());
+            if let Some(columns) = plan.and_then(|plan| plan.columns.as_ref())
+                && columns.len() != usize::from(count)
+            {
+                return Err(Malformed::Value {
+                    place: PLACE,
+                    value: count.into(),
+                }
+                .into());
             }
             self.columns = Some(count);
             return Ok(Some(Step::Took(2)));
         };
         if columns == 0 {
-            return if self.left == 0 { Ok(None) } else { Err(Malformed::Trailing { place: PLACE, bytes: self.left }.into()) };
+            return if self.left == 0 {
+                Ok(None)
+            } else {
+                Err(Malformed::Trailing {
+                    place: PLACE,
+                    bytes: self.left,
+                }
+                .into())
+            };
         }
         let Some(length) = target.input.get(at..at + 4).and_then(|length| length.first_chunk()) else {
             return Ok(Some(Step::Need(4)));
@@ -126,21 +180,36 @@ impl LongRow {
         let len = match usize::try_from(length) {
             Ok(len) if len <= self.left.saturating_sub(4) => len,
             Err(_) if length == -1 => 0,
-            _ => return Err(Malformed::Length { place: PLACE, announced: length.into(), min: 0, max: self.left }.into()),
+            _ => {
+                return Err(Malformed::Length {
+                    place: PLACE,
+                    announced: length.into(),
+                    min: 0,
+                    max: self.left,
+                }
+                .into());
+            }
         };
         if len < LONG_CELL_BYTES_MIN && there < 4 + len {
             return Ok(Some(Step::Need(4 + len)));
         }
         let index = self.index;
         (self.columns, self.index) = (Some(columns - 1), index + 1);
-        let column = plan.and_then(|plan| plan.columns.as_deref()).and_then(|columns| columns.get(usize::from(index)));
+        let column = plan
+            .and_then(|plan| plan.columns.as_deref())
+            .and_then(|columns| columns.get(usize::from(index)));
         if len < LONG_CELL_BYTES_MIN {
             if len > 0 {
                 short(column, index, at + 4..at + 4 + len, redactor, target)?;
             }
             return Ok(Some(Step::Took(4 + len)));
         }
-        self.cell = Some(Cell { left: len, position: 0, how: how(column, index, len, target)?, place: Place::Column(index) });
+        self.cell = Some(Cell {
+            left: len,
+            position: 0,
+            how: how(column, index, len, target)?,
+            place: Place::Column(index),
+        });
         Ok(Some(Step::Took(4)))
     }
 }
@@ -184,11 +253,17 @@ fn short(
 
 /// How a large value is dealt with.
 fn how(column: Option<&ColumnPlan>, index: u16, total: usize, target: &mut Target<'_>) -> Result<How, Trouble> {
-    let Some(column) = column else { return Err(Trouble::Unreadable("the columns of a large row are not known")) };
+    let Some(column) = column else {
+        return Err(Trouble::Unreadable("the columns of a large row are not known"));
+    };
     let action = match column.act {
         Act::Skip => return Ok(How::Pass),
         Act::Hide(rule) => target.rules.columns.get(&rule).map(|action| (action, Finder::Column)),
-        Act::HideUnattributed => target.rules.unattributed.as_ref().map(|action| (action, Finder::Unattributed)),
+        Act::HideUnattributed => target
+            .rules
+            .unattributed
+            .as_ref()
+            .map(|action| (action, Finder::Unattributed)),
         Act::Unreadable => return Err(Trouble::Unreadable("the columns of a large row are not known")),
         Act::Scan if target.rules.scanner.is_none() || column.kind.is_never_scanned(total) => return Ok(How::Pass),
         Act::Scan => None,
@@ -199,16 +274,23 @@ fn how(column: Option<&ColumnPlan>, index: u16, total: usize, target: &mut Targe
             return Ok(How::Pass);
         }
         return match column.kind {
-            Kind::Text | Kind::Xml | Kind::Json | Kind::Jsonb | Kind::Bytea => {
-                Ok(How::Hide { kind: column.kind, format: column.format, total, label: action.label.clone() })
-            }
+            Kind::Text | Kind::Xml | Kind::Json | Kind::Jsonb | Kind::Bytea => Ok(How::Hide {
+                kind: column.kind,
+                format: column.format,
+                total,
+                label: action.label.clone(),
+            }),
             _ => Err(Trouble::Unreadable("a large value of this type cannot be masked")),
         };
     }
     let (stream, context) = (Stream::new(), column.context);
     Ok(match (column.kind, column.format) {
         (Kind::Bytea, Format::Text) => How::Hex { stream, context },
-        (kind, _) => How::Text { stream, context, digits_only: kind == Kind::NumberArray || kind.is_number() },
+        (kind, _) => How::Text {
+            stream,
+            context,
+            digits_only: kind == Kind::NumberArray || kind.is_number(),
+        },
     })
 }
 
@@ -219,20 +301,41 @@ impl Cell {
         let window = target.input.get_mut(at..at + there).unwrap_or_default();
         let taken = match &mut self.how {
             How::Pass => there,
-            How::Hide { kind, format, total, label } => {
+            How::Hide {
+                kind,
+                format,
+                total,
+                label,
+            } => {
                 for (i, byte) in window.iter_mut().enumerate() {
                     *byte = hidden_byte(*kind, *format, *total, label, self.position + i, *byte);
                 }
                 there
             }
-            How::Text { stream, context, digits_only } => {
+            How::Text {
+                stream,
+                context,
+                digits_only,
+            } => {
                 redactor.findings.clear();
-                let Some(scanner) = &target.rules.scanner else { return Ok(Step::Took(there)) };
-                let decided =
-                    stream.advance(scanner, *context, &mut redactor.scan, window, last, &mut redactor.findings);
+                let Some(scanner) = &target.rules.scanner else {
+                    return Ok(Step::Took(there));
+                };
+                let decided = stream.advance(
+                    scanner,
+                    *context,
+                    &mut redactor.scan,
+                    window,
+                    last,
+                    &mut redactor.findings,
+                );
                 for finding in &redactor.findings {
-                    let Some(action) = count(finding, target.rules, self.place, target.tally) else { continue };
-                    let span = window.get_mut(finding.start as usize..finding.end as usize).unwrap_or_default();
+                    let Some(action) = count(finding, target.rules, self.place, target.tally) else {
+                        continue;
+                    };
+                    let span = window
+                        .get_mut(finding.start as usize..finding.end as usize)
+                        .unwrap_or_default();
                     for (i, byte) in span.iter_mut().enumerate() {
                         match digits_only {
                             true if byte.is_ascii_digit() => *byte = b'0',
@@ -248,7 +351,17 @@ impl Cell {
                 let Some(digits) = window.get_mut(prefix..).filter(|_| there >= prefix + 2 || last) else {
                     return Ok(Step::Need(prefix + 2));
                 };
-                prefix + hex(stream, *context, digits, last, self.place, redactor, target.rules, target.tally)
+                prefix
+                    + hex(
+                        stream,
+                        *context,
+                        digits,
+                        last,
+                        self.place,
+                        redactor,
+                        target.rules,
+                        target.tally,
+                    )
             }
         };
         if taken == 0 {
@@ -276,14 +389,31 @@ fn hex(
     let odd = digits.len() % 2;
     let (pairs, _) = digits.as_chunks_mut::<2>();
     redactor.shown.clear();
-    redactor.shown.extend(pairs.iter().map(|[high, low]| digit(*high) << 4 | digit(*low)));
+    redactor
+        .shown
+        .extend(pairs.iter().map(|[high, low]| digit(*high) << 4 | digit(*low)));
     redactor.findings.clear();
-    let Some(scanner) = &rules.scanner else { return digits.len() };
-    let decided =
-        stream.advance(scanner, context, &mut redactor.scan, &redactor.shown, last, &mut redactor.findings);
+    let Some(scanner) = &rules.scanner else {
+        return digits.len();
+    };
+    let decided = stream.advance(
+        scanner,
+        context,
+        &mut redactor.scan,
+        &redactor.shown,
+        last,
+        &mut redactor.findings,
+    );
     for finding in &redactor.findings {
-        let Some(action) = count(finding, rules, place, tally) else { continue };
-        for (i, pair) in pairs.get_mut(finding.start as usize..finding.end as usize).unwrap_or_default().iter_mut().enumerate() {
+        let Some(action) = count(finding, rules, place, tally) else {
+            continue;
+        };
+        for (i, pair) in pairs
+            .get_mut(finding.start as usize..finding.end as usize)
+            .unwrap_or_default()
+            .iter_mut()
+            .enumerate()
+        {
             let byte = label_byte(&action.label, finding.offset + i as u64);
             *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
         }

@@ -52,7 +52,16 @@ pub(super) fn interim(session: &mut Session, scratch: &mut Scratch, now: Now) {
         };
         let number = session.next_number();
         running.interim = Some(number);
-        write(session, &current, &running, Outcome::Unfinished, b"", number, scratch, now);
+        write(
+            session,
+            &current,
+            &running,
+            Outcome::Unfinished,
+            b"",
+            number,
+            scratch,
+            now,
+        );
     }
     session.running = running;
 }
@@ -133,7 +142,13 @@ pub(super) fn denied(session: &mut Session, form: Form, text: &Rc<Text>, rule: &
     // The counts at hand belong to the statement that is being answered meanwhile.
     let running = std::mem::take(&mut session.running);
     let (plan, copy) = (session.plan.take(), session.copy.take());
-    let missed_text = Missed { form, statement: Some(Rc::clone(text)), portal: None, at: now.mono_micros(), index: 0 };
+    let missed_text = Missed {
+        form,
+        statement: Some(Rc::clone(text)),
+        portal: None,
+        at: now.mono_micros(),
+        index: 0,
+    };
     missed(session, &missed_text, Outcome::Denied, rule.as_bytes(), scratch, now);
     session.running = running;
     (session.plan, session.copy) = (plan, copy);

@@ -119,7 +119,10 @@ fn frame(session: &mut Session, rest: &[u8], tag: u8, at: usize, len: usize, scr
         // In the middle of a COPY the server would ignore it, and so it does no harm.
         Frontend::Flush | Frontend::Terminate | Frontend::CopyData(_) => Step::Took(len),
         Frontend::Password(_) => {
-            let error = codecs::malformed::Malformed::Tag { place: "client message", tag };
+            let error = codecs::malformed::Malformed::Tag {
+                place: "client message",
+                tag,
+            };
             Step::Close(Close::downstream(error))
         }
     }
@@ -129,7 +132,11 @@ fn frame(session: &mut Session, rest: &[u8], tag: u8, at: usize, len: usize, scr
 impl Step {
     /// The whole frame, unless something else was decided.
     fn took(self, len: usize) -> Step {
-        if matches!(self, Step::Took(_)) { Step::Took(len) } else { self }
+        if matches!(self, Step::Took(_)) {
+            Step::Took(len)
+        } else {
+            self
+        }
     }
 }
 
@@ -142,7 +149,9 @@ fn query(session: &mut Session, raw: &[u8], at: usize, len: usize, scratch: &mut
         note::denied(session, Form::Simple, &text, &refusal.rule, scratch, now);
     }
     let weight = text.weight();
-    session.inspector.query(text, refusal.is_some(), weight, now.mono_micros());
+    session
+        .inspector
+        .query(text, refusal.is_some(), weight, now.mono_micros());
 }
 
 fn parse(session: &mut Session, message: &Parse<'_>, at: usize, len: usize, scratch: &mut Scratch, now: Now) {
@@ -158,7 +167,9 @@ fn parse(session: &mut Session, message: &Parse<'_>, at: usize, len: usize, scra
     }
     let Some(refusal) = refusal else { return };
     text.judged.borrow_mut().refusal = Some(Arc::clone(&refusal));
-    let _ = scratch.splice.write(at..at + len, |out| encode::parse(out, message.name, POISON, &[]));
+    let _ = scratch
+        .splice
+        .write(at..at + len, |out| encode::parse(out, message.name, POISON, &[]));
     note::denied(session, Form::Prepare, &text, &refusal.rule, scratch, now);
     session.inspector.parse_refused(message.name, text, sent);
 }
@@ -195,16 +206,22 @@ fn execute(session: &mut Session, message: &Execute<'_>, at: usize, len: usize, 
         let stale = text.executes.then(|| session.execute_refusal.clone()).flatten();
         if let Some(refusal) = text.refusal().or(stale) {
             text.judged.borrow_mut().refusal = Some(Arc::clone(&refusal));
-            let _ = scratch.splice.write(at..at + len, |out| encode::execute(out, POISON_PORTAL, 0));
+            let _ = scratch
+                .splice
+                .write(at..at + len, |out| encode::execute(out, POISON_PORTAL, 0));
             note::denied(session, Form::Extended, text, &refusal.rule, scratch, now);
             refused = Some(Rc::clone(text));
         }
     }
     // What nobody saw may be anything.
     let copy_in = text.as_ref().is_none_or(|text| text.copy_in);
-    let announced = session.inspector.execute(message.portal, copy_in, refused, now.mono_micros());
+    let announced = session
+        .inspector
+        .execute(message.portal, copy_in, refused, now.mono_micros());
     if announced == Announced::DescribePortal {
-        let _ = scratch.splice.write(at..at, |out| encode::describe(out, Target::Portal(message.portal)));
+        let _ = scratch
+            .splice
+            .write(at..at, |out| encode::describe(out, Target::Portal(message.portal)));
     }
 }
 
@@ -218,7 +235,9 @@ fn read(session: &mut Session, raw: &[u8], parameter_types: Box<[u32]>, scratch:
         std::str::from_utf8(&lossy).unwrap_or_default()
     });
     let standard = session.settings.standard_strings;
-    let options = |standard_conforming_strings| LexOptions { standard_conforming_strings };
+    let options = |standard_conforming_strings| LexOptions {
+        standard_conforming_strings,
+    };
     let mut effects: SmallVec<[Effects; 1]> = SmallVec::new();
     // A SET that is on its way changes what a backslash means: while anything is, both readings count.
     if session.inspector.backlog() > 0 && memchr::memchr(b'\\', raw).is_some() {
@@ -270,7 +289,9 @@ fn judge(session: &Session, text: &Text) -> Verdict {
     let guard = &session.connection.guard;
     let mut verdict = guard::judge(guard, &text.raw, text.effects.iter().copied());
     if !guard.is_empty() && !session.settings.encoding_is_ascii_safe && !text.raw.is_ascii() {
-        verdict = verdict.max(Verdict::Deny(guard::over_limit("statements in this client_encoding cannot be judged")));
+        verdict = verdict.max(Verdict::Deny(guard::over_limit(
+            "statements in this client_encoding cannot be judged",
+        )));
     }
     if let (true, Some(refusal)) = (text.executes, &session.execute_refusal) {
         verdict = verdict.max(Verdict::Deny(Arc::clone(refusal)));
@@ -346,7 +367,9 @@ impl Session {
             decide(self, text, verdict, scratch);
         }
         if self.sql_prepared_more && !self.connection.guard.is_empty() {
-            refusal = refusal.or(Some(guard::over_limit("the policy changed and a prepared statement cannot be judged again")));
+            refusal = refusal.or(Some(guard::over_limit(
+                "the policy changed and a prepared statement cannot be judged again",
+            )));
         }
         self.execute_refusal = refusal;
     }

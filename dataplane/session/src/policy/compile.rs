@@ -81,7 +81,11 @@ fn users(snapshot: &wire::Snapshot, errors: &mut Errors) -> HashMap<String, Arc<
                 errors.add(place.clone(), message);
             }
         }
-        let tokens = from.tokens.iter().filter_map(|token| verifier(token, &place, errors)).collect();
+        let tokens = from
+            .tokens
+            .iter()
+            .filter_map(|token| verifier(token, &place, errors))
+            .collect();
         let user = User {
             id: from.id.clone(),
             name: from.name.clone(),
@@ -99,9 +103,10 @@ fn users(snapshot: &wire::Snapshot, errors: &mut Errors) -> HashMap<String, Arc<
 
 fn verifier(token: &wire::Token, place: &str, errors: &mut Errors) -> Option<TokenVerifier> {
     let place = format!("{place}, token {:?}", token.id);
-    let (Ok(stored_key), Ok(server_key)) =
-        (token.stored_key.as_slice().try_into(), token.server_key.as_slice().try_into())
-    else {
+    let (Ok(stored_key), Ok(server_key)) = (
+        token.stored_key.as_slice().try_into(),
+        token.server_key.as_slice().try_into(),
+    ) else {
         errors.add(place, format!("stored_key and server_key must be {KEY_BYTES} bytes"));
         return None;
     };
@@ -168,7 +173,10 @@ fn connections(
         let rules = redaction::of_connection(from, rules, errors);
         let columns = redaction::columns(&rules);
         // Nobody without a group of the connection ever gets a session, so no set is made for them.
-        let reaching = combinations.iter().copied().filter(|groups| groups.iter().any(|g| from.groups.contains(g)));
+        let reaching = combinations
+            .iter()
+            .copied()
+            .filter(|groups| groups.iter().any(|g| from.groups.contains(g)));
         let rule_sets = sets.build(&format!("{place}, redact"), &rules, &columns, reaching, errors);
         let guard = guardrail::of_connection(from, guardrails, errors);
         let connection = connection(from, columns, rules, rule_sets, guard, errors);

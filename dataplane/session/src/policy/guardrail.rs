@@ -45,9 +45,16 @@ pub(super) fn rules(guardrail: &wire::Guardrail, errors: &mut Errors) -> Vec<Gua
     let mut compiled = Vec::with_capacity(guardrail.rules.len());
     for (index, rule) in guardrail.rules.iter().enumerate() {
         let place = format!("guardrail {:?}, rule {}", guardrail.name, index + 1);
-        let given = [!rule.deny.is_empty(), !rule.deny_pattern.is_empty(), !rule.review.is_empty()];
+        let given = [
+            !rule.deny.is_empty(),
+            !rule.deny_pattern.is_empty(),
+            !rule.review.is_empty(),
+        ];
         if given.iter().filter(|given| **given).count() != 1 {
-            errors.add(place, "exactly one of deny, deny_pattern and review must be given".to_owned());
+            errors.add(
+                place,
+                "exactly one of deny, deny_pattern and review must be given".to_owned(),
+            );
             continue;
         }
         let trigger = match given {
@@ -56,7 +63,10 @@ pub(super) fn rules(guardrail: &wire::Guardrail, errors: &mut Errors) -> Vec<Gua
             _ => effects(&rule.review, &place, errors),
         };
         let Some(trigger) = trigger else { continue };
-        compiled.push(GuardRule { trigger, refusal: Arc::new(refusal(guardrail, rule)) });
+        compiled.push(GuardRule {
+            trigger,
+            refusal: Arc::new(refusal(guardrail, rule)),
+        });
     }
     compiled
 }
@@ -74,12 +84,20 @@ fn effects(names: &[String], place: &str, errors: &mut Errors) -> Option<Trigger
 
 fn pattern(text: &str, place: &str, errors: &mut Errors) -> Option<Trigger> {
     if text.len() > PATTERN_BYTES_MAX {
-        errors.add(place.to_owned(), format!("deny_pattern is longer than {PATTERN_BYTES_MAX} bytes"));
+        errors.add(
+            place.to_owned(),
+            format!("deny_pattern is longer than {PATTERN_BYTES_MAX} bytes"),
+        );
         return None;
     }
-    let config = Regex::config().nfa_size_limit(Some(PATTERN_COMPILED_BYTES_MAX)).utf8_empty(false);
+    let config = Regex::config()
+        .nfa_size_limit(Some(PATTERN_COMPILED_BYTES_MAX))
+        .utf8_empty(false);
     // Statements may be in any encoding, so a match is looked for in bytes.
-    let built = Regex::builder().configure(config).syntax(syntax::Config::new().utf8(false)).build(text);
+    let built = Regex::builder()
+        .configure(config)
+        .syntax(syntax::Config::new().utf8(false))
+        .build(text);
     match built {
         Ok(regex) => Some(Trigger::Pattern(regex)),
         Err(error) => {
@@ -95,10 +113,21 @@ fn refusal(guardrail: &wire::Guardrail, rule: &wire::GuardrailRule) -> Refusal {
     } else if !rule.deny_pattern.is_empty() {
         "the statement matches a pattern that is not allowed here".to_owned()
     } else {
-        format!("{} needs a review, and reviews are not available in this version", rule.review.join(", "))
+        format!(
+            "{} needs a review, and reviews are not available in this version",
+            rule.review.join(", ")
+        )
     };
-    let own = if rule.message.is_empty() { String::new() } else { format!(": {}", rule.message) };
-    let reviewers = if rule.reviewers.is_empty() { String::new() } else { format!("Reviewers: {}.", rule.reviewers.join(", ")) };
+    let own = if rule.message.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", rule.message)
+    };
+    let reviewers = if rule.reviewers.is_empty() {
+        String::new()
+    } else {
+        format!("Reviewers: {}.", rule.reviewers.join(", "))
+    };
     Refusal {
         code: REFUSED,
         message: format!("refused by guardrail \"{}\": {what}{own}", guardrail.name),

@@ -86,11 +86,27 @@ pub struct RuleSet {
 
 /// Detectors whose findings always hold a letter or a sign: an integer column has nothing for them.
 const NEVER_DIGITS: &[Detector] = &[
-    Detector::EmailAddress, Detector::IbanCode, Detector::AwsCredentials, Detector::JsonWebToken,
-    Detector::EncryptionKey, Detector::GithubToken, Detector::GitlabToken, Detector::SlackToken,
-    Detector::StripeToken, Detector::GoogleToken, Detector::NpmToken, Detector::BasicAuthHeader,
-    Detector::AuthToken, Detector::Password, Detector::UrlWithCredentials, Detector::IpAddress,
-    Detector::MacAddress, Detector::Url, Detector::DomainName, Detector::SwiftCode, Detector::CryptoAddress,
+    Detector::EmailAddress,
+    Detector::IbanCode,
+    Detector::AwsCredentials,
+    Detector::JsonWebToken,
+    Detector::EncryptionKey,
+    Detector::GithubToken,
+    Detector::GitlabToken,
+    Detector::SlackToken,
+    Detector::StripeToken,
+    Detector::GoogleToken,
+    Detector::NpmToken,
+    Detector::BasicAuthHeader,
+    Detector::AuthToken,
+    Detector::Password,
+    Detector::UrlWithCredentials,
+    Detector::IpAddress,
+    Detector::MacAddress,
+    Detector::Url,
+    Detector::DomainName,
+    Detector::SwiftCode,
+    Detector::CryptoAddress,
 ];
 /// The shortest finding of a built-in detector, bytes: `a@b.co`. Custom detectors may find a single byte.
 const FINDING_BYTES_MIN: usize = 6;
@@ -114,7 +130,11 @@ impl RuleSet {
 /// Which of `rules` apply to a member of `groups`, as bits.
 pub(crate) fn applying(rules: &[Arc<Rule>], groups: &[String]) -> u64 {
     let applies = |rule: &Rule| !rule.except_groups.iter().any(|except| groups.contains(except));
-    rules.iter().enumerate().filter(|(_, rule)| applies(rule)).fold(0, |bits, (i, _)| bits | 1 << i)
+    rules
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| applies(rule))
+        .fold(0, |bits, (i, _)| bits | 1 << i)
 }
 
 /// Checks one rule on its own.
@@ -127,13 +147,21 @@ pub(super) fn rule(rule: &wire::Redaction, hash_key: &[u8], errors: &mut Errors)
             None => errors.add(format!("{place}, detect"), format!("there is no detector {name:?}")),
         }
     }
-    let columns = rule.columns.iter().filter_map(|name| column(name, &place, errors)).collect();
+    let columns = rule
+        .columns
+        .iter()
+        .filter_map(|name| column(name, &place, errors))
+        .collect();
     if rule.detect.is_empty() && rule.custom.is_empty() && rule.columns.is_empty() {
         // A rule that names nothing at all means the detectors that are on by default.
         detectors.extend_from_slice(Detector::DEFAULT_ON);
     }
     let custom = rule.custom.iter().map(|custom| {
-        scan::Custom::new(&custom.name, &custom.regex, (custom.length_max > 0).then_some(custom.length_max as usize))
+        scan::Custom::new(
+            &custom.name,
+            &custom.regex,
+            (custom.length_max > 0).then_some(custom.length_max as usize),
+        )
     });
     let on_error = match wire::OnError::try_from(rule.on_error) {
         Ok(wire::OnError::BlankField) => OnError::BlankField,
@@ -161,7 +189,10 @@ fn column(name: &str, place: &str, errors: &mut Errors) -> Option<ColumnName> {
             column: (*column).to_owned(),
         }),
         _ => {
-            errors.add(format!("{place}, columns"), format!("{name:?} is not of the form schema.table.column"));
+            errors.add(
+                format!("{place}, columns"),
+                format!("{name:?} is not of the form schema.table.column"),
+            );
             None
         }
     }
@@ -173,7 +204,9 @@ fn mask(mask: Option<&wire::Mask>, hash_key: &[u8], place: &str, errors: &mut Er
     match wire::MaskKind::try_from(mask.kind) {
         Ok(wire::MaskKind::Label) => Mask::Label,
         Ok(wire::MaskKind::Full) => Mask::Full,
-        Ok(wire::MaskKind::Partial) => Mask::Partial { keep_last: mask.keep_last as usize },
+        Ok(wire::MaskKind::Partial) => Mask::Partial {
+            keep_last: mask.keep_last as usize,
+        },
         Ok(wire::MaskKind::Null) => Mask::Null,
         Ok(wire::MaskKind::Hash) => Mask::Hash(Box::new(hmac::Key::new(hmac::HMAC_SHA256, hash_key))),
         Ok(wire::MaskKind::Replace) => {
@@ -213,10 +246,15 @@ impl Sets {
                 continue;
             }
             if sets.len() >= RULE_SETS_MAX {
-                errors.add(place.to_owned(), "too many different combinations of excepted groups".to_owned());
+                errors.add(
+                    place.to_owned(),
+                    "too many different combinations of excepted groups".to_owned(),
+                );
                 break;
             }
-            let applying: Vec<&Rule> = rules.iter().enumerate()
+            let applying: Vec<&Rule> = rules
+                .iter()
+                .enumerate()
                 .filter(|(i, _)| bits >> i & 1 == 1)
                 .map(|(_, rule)| &**rule)
                 .collect();
@@ -244,8 +282,15 @@ impl Sets {
                 }
             }
         }
-        let scanner = if spec.detectors.is_empty() && spec.custom.is_empty() { None } else { Some(self.scanner(&spec)?) };
-        let actions = scanner.as_deref().map(|scanner| actions(scanner, &spec, rules)).unwrap_or_default();
+        let scanner = if spec.detectors.is_empty() && spec.custom.is_empty() {
+            None
+        } else {
+            Some(self.scanner(&spec)?)
+        };
+        let actions = scanner
+            .as_deref()
+            .map(|scanner| actions(scanner, &spec, rules))
+            .unwrap_or_default();
         Ok(RuleSet {
             scanner,
             actions,
@@ -254,10 +299,16 @@ impl Sets {
             finding_bytes_min: if spec.custom.is_empty() { FINDING_BYTES_MIN } else { 1 },
             number_bytes_min: if spec.custom.is_empty() { NUMBER_BYTES_MIN } else { 1 },
             on_error: rules.iter().map(|rule| rule.on_error).max().unwrap_or_default(),
-            unattributed: rules.iter()
+            unattributed: rules
+                .iter()
                 .find(|rule| rule.mask_unattributed && !rule.columns.is_empty())
                 .map(|rule| action("UNATTRIBUTED", "HIDDEN", rule)),
-            blank: Action { name: "UNREADABLE".into(), label: "HIDDEN".into(), mask: Mask::Null, enforce: true },
+            blank: Action {
+                name: "UNREADABLE".into(),
+                label: "HIDDEN".into(),
+                mask: Mask::Null,
+                enforce: true,
+            },
         })
     }
 
@@ -280,7 +331,9 @@ fn actions(scanner: &Scanner, spec: &Spec, rules: &[&Rule]) -> Vec<Option<Action
     for name in names {
         let naming = || rules.iter().filter(|rule| rule.names(name));
         let rule = naming().find(|rule| rule.enforce).or_else(|| naming().next());
-        let (Some(id), Some(rule)) = (scanner.id(name), rule) else { continue };
+        let (Some(id), Some(rule)) = (scanner.id(name), rule) else {
+            continue;
+        };
         let at = usize::from(id.0);
         if actions.len() <= at {
             actions.resize(at + 1, None);
@@ -297,7 +350,11 @@ fn column_actions(rules: &[&Rule], columns: &[ColumnName]) -> HashMap<usize, Act
     for (index, name) in columns.iter().enumerate() {
         let naming = || rules.iter().filter(|rule| rule.columns.contains(name));
         if let Some(rule) = naming().find(|rule| rule.enforce).or_else(|| naming().next()) {
-            let label: String = name.column.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let label: String = name
+                .column
+                .chars()
+                .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
             actions.insert(index, action("COLUMN", &label.to_ascii_uppercase(), rule));
         }
     }
@@ -305,7 +362,12 @@ fn column_actions(rules: &[&Rule], columns: &[ColumnName]) -> HashMap<usize, Act
 }
 
 fn action(name: &str, label: &str, rule: &Rule) -> Action {
-    Action { name: name.into(), label: label.into(), mask: rule.mask.clone(), enforce: rule.enforce }
+    Action {
+        name: name.into(),
+        label: label.into(),
+        mask: rule.mask.clone(),
+        enforce: rule.enforce,
+    }
 }
 
 /// All columns that `rules` name, each once, in their order.
@@ -330,7 +392,10 @@ pub(super) fn of_connection(
     for name in &connection.redact {
         match rules.get(name) {
             Some(rule) => found.push(Arc::clone(rule)),
-            None => errors.push(PolicyError { place: place(), message: format!("there is no redaction {name:?}") }),
+            None => errors.push(PolicyError {
+                place: place(),
+                message: format!("there is no redaction {name:?}"),
+            }),
         }
     }
     if found.len() > u64::BITS as usize {

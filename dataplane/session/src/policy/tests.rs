@@ -16,8 +16,14 @@ fn all_mistakes_are_listed_with_their_places() {
     wrong.redactions[0].columns.push("only.two".into());
     wrong.connections[0].redact.push("missing".into());
     wrong.connections[0].guardrails.push("absent".into());
-    wrong.guardrails[0].rules.push(wire::GuardrailRule { deny: vec!["nonsense".into()], ..Default::default() });
-    wrong.guardrails[0].rules.push(wire::GuardrailRule { deny_pattern: "(".into(), ..Default::default() });
+    wrong.guardrails[0].rules.push(wire::GuardrailRule {
+        deny: vec!["nonsense".into()],
+        ..Default::default()
+    });
+    wrong.guardrails[0].rules.push(wire::GuardrailRule {
+        deny_pattern: "(".into(),
+        ..Default::default()
+    });
     wrong.guardrails[0].rules.push(wire::GuardrailRule::default());
     wrong.users[0].tokens[0].stored_key.pop();
     wrong.users[0].iterations = 1;
@@ -25,8 +31,16 @@ fn all_mistakes_are_listed_with_their_places() {
     let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
     let text = text.join("\n");
     for part in [
-        "installation key", "NO_SUCH", "only.two", "\"missing\"", "\"absent\"", "\"nonsense\"", "rule 6", "rule 7",
-        "stored_key", "iterations",
+        "installation key",
+        "NO_SUCH",
+        "only.two",
+        "\"missing\"",
+        "\"absent\"",
+        "\"nonsense\"",
+        "rule 6",
+        "rule 7",
+        "stored_key",
+        "iterations",
     ] {
         assert!(text.contains(part), "{part} is missing in:\n{text}");
     }
@@ -47,9 +61,15 @@ fn access_needs_group_token_scope_and_time() {
     };
     assert_eq!(with(|s| s.users[0].groups.clear()), Some(Denied::NotAllowed));
     assert_eq!(with(|s| s.connections[0].groups.clear()), Some(Denied::NotAllowed));
-    assert_eq!(with(|s| s.users[0].tokens[0].expires_at_ms = 999), Some(Denied::TokenExpired));
+    assert_eq!(
+        with(|s| s.users[0].tokens[0].expires_at_ms = 999),
+        Some(Denied::TokenExpired)
+    );
     assert_eq!(with(|s| s.users[0].tokens[0].expires_at_ms = 1_001), None);
-    assert_eq!(with(|s| s.users[0].tokens[0].connections = vec!["other".into()]), Some(Denied::TokenScope));
+    assert_eq!(
+        with(|s| s.users[0].tokens[0].connections = vec!["other".into()]),
+        Some(Denied::TokenScope)
+    );
     assert_eq!(with(|s| s.expires_at_ms = 1_000), Some(Denied::PolicyExpired));
 }
 

@@ -10,19 +10,58 @@ type Turns = Vec<(Direction, Vec<u8>)>;
 fn conversation() -> Turns {
     use Direction::{ToDownstream, ToUpstream};
     let email: &[u8] = b"alice@example.com";
-    let group = [parse("s", "select email, $1"), bind("", "s", &["bob@example.org"], &[]), execute("", 0), sync()].concat();
-    let answer = [bare(b'1'), bare(b'2'), text_column("e"), row(&[Some(email)]), row(&[None]), complete("SELECT 2"), ready()];
-    let copy = [frame(b'H', &[0, 0, 2, 0, 0, 0, 0]), frame(b'd', b"1\talice@exam"), frame(b'd', b"ple.com\n2\tx\n")];
+    let group = [
+        parse("s", "select email, $1"),
+        bind("", "s", &["bob@example.org"], &[]),
+        execute("", 0),
+        sync(),
+    ]
+    .concat();
+    let answer = [
+        bare(b'1'),
+        bare(b'2'),
+        text_column("e"),
+        row(&[Some(email)]),
+        row(&[None]),
+        complete("SELECT 2"),
+        ready(),
+    ];
+    let copy = [
+        frame(b'H', &[0, 0, 2, 0, 0, 0, 0]),
+        frame(b'd', b"1\talice@exam"),
+        frame(b'd', b"ple.com\n2\tx\n"),
+    ];
     vec![
         (ToUpstream, query("select email from t; select 2")),
-        (ToDownstream, [text_column("e"), row(&[Some(email)]), complete("SELECT 1")].concat()),
-        (ToDownstream, [text_column("e"), row(&[Some(b"2")]), complete("SELECT 1"), ready()].concat()),
+        (
+            ToDownstream,
+            [text_column("e"), row(&[Some(email)]), complete("SELECT 1")].concat(),
+        ),
+        (
+            ToDownstream,
+            [text_column("e"), row(&[Some(b"2")]), complete("SELECT 1"), ready()].concat(),
+        ),
         (ToUpstream, group),
         (ToDownstream, answer.concat()),
-        (ToUpstream, [query("drop table t"), query("select 'carol@example.net'")].concat()),
-        (ToDownstream, [error("42601", "x"), ready(), error("22012", "bad alice@example.com"), ready()].concat()),
+        (
+            ToUpstream,
+            [query("drop table t"), query("select 'carol@example.net'")].concat(),
+        ),
+        (
+            ToDownstream,
+            [
+                error("42601", "x"),
+                ready(),
+                error("22012", "bad alice@example.com"),
+                ready(),
+            ]
+            .concat(),
+        ),
         (ToUpstream, query("copy t (a, b) to stdout")),
-        (ToDownstream, [copy.concat(), bare(b'c'), complete("COPY 2"), ready()].concat()),
+        (
+            ToDownstream,
+            [copy.concat(), bare(b'c'), complete("COPY 2"), ready()].concat(),
+        ),
     ]
 }
 
@@ -33,12 +72,17 @@ fn large() -> Turns {
         value[at..at + 19].copy_from_slice(b" alice@example.com ");
     }
     let answer = [text_column("e"), row(&[Some(&value)]), complete("SELECT 1"), ready()].concat();
-    vec![(Direction::ToUpstream, query("select e")), (Direction::ToDownstream, answer)]
+    vec![
+        (Direction::ToUpstream, query("select e")),
+        (Direction::ToDownstream, answer),
+    ]
 }
 
 fn final_events(talk: &mut Talk) -> Vec<Kind> {
     let kinds = talk.events().into_iter().filter_map(|event| event.kind);
-    kinds.filter(|kind| !matches!(kind, Kind::Statement(statement) if statement.interim)).collect()
+    kinds
+        .filter(|kind| !matches!(kind, Kind::Statement(statement) if statement.interim))
+        .collect()
 }
 
 fn run(turns: &Turns, mut cut: impl FnMut(usize) -> Vec<usize>) -> (Vec<u8>, Vec<u8>, Vec<Kind>) {
@@ -78,7 +122,11 @@ fn large_rows_in_pieces_of_many_sizes() {
     let whole = run(&turns, |_| Vec::new());
     assert!(!String::from_utf8_lossy(&whole.1).contains("alice@"));
     for size in [1_000, 1_021, 4_096, 16_384, 65_536, 65_537] {
-        assert_eq!(run(&turns, |len| (0..len).step_by(size).collect()), whole, "pieces of {size}");
+        assert_eq!(
+            run(&turns, |len| (0..len).step_by(size).collect()),
+            whole,
+            "pieces of {size}"
+        );
     }
 }
 

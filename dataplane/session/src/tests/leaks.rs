@@ -24,7 +24,11 @@ fn cell_with(snapshot: &wire::Snapshot, type_oid: u32, format: Format, value: &[
     let mut talk = Talk::with(snapshot);
     let seen = through(&mut talk, "select x", &answer);
     let end = [complete("SELECT 1"), ready()].concat();
-    let rows = seen.strip_prefix(shape.as_slice()).unwrap().strip_suffix(end.as_slice()).unwrap();
+    let rows = seen
+        .strip_prefix(shape.as_slice())
+        .unwrap()
+        .strip_suffix(end.as_slice())
+        .unwrap();
     (row(&[Some(value)]), rows.to_vec())
 }
 
@@ -38,7 +42,10 @@ fn text_like_types_in_both_formats() {
         for format in [Format::Text, Format::Binary] {
             let value = format!("mail {EMAIL} end");
             let (before, after) = cell(type_oid, format, value.as_bytes());
-            assert!(contains(&before, EMAIL) && !contains(&after, EMAIL), "{type_oid} {format:?}");
+            assert!(
+                contains(&before, EMAIL) && !contains(&after, EMAIL),
+                "{type_oid} {format:?}"
+            );
             assert_eq!(before.len(), after.len());
         }
     }
@@ -46,7 +53,11 @@ fn text_like_types_in_both_formats() {
 
 #[test]
 fn json_stays_json() {
-    let (_, after) = cell(114, Format::Text, br#"{"a": "alice@example.com", "n": 4111111111111111, "q": "\""}"#);
+    let (_, after) = cell(
+        114,
+        Format::Text,
+        br#"{"a": "alice@example.com", "n": 4111111111111111, "q": "\""}"#,
+    );
     let expected = br#"{"a": "[EMAIL]**********", "n":                0, "q": "\""}"#;
     assert_eq!(after, row(&[Some(expected)]));
     let (_, after) = cell(3802, Format::Binary, b"\x01{\"a\":\"alice@example.com\"}");
@@ -93,7 +104,13 @@ fn binary_arrays_composites_and_pairs() {
     let mut pairs = vec![0, 0, 0, 1, 0, 0, 0, 1, b'k'];
     pairs.extend_from_slice(&(EMAIL.len() as i32).to_be_bytes());
     pairs.extend_from_slice(EMAIL.as_bytes());
-    for (type_oid, value) in [(1009, &array), (2249, &record), (77_777, &array), (77_777, &record), (77_777, &pairs)] {
+    for (type_oid, value) in [
+        (1009, &array),
+        (2249, &record),
+        (77_777, &array),
+        (77_777, &record),
+        (77_777, &pairs),
+    ] {
         let (before, after) = cell(type_oid, Format::Binary, value);
         assert!(contains(&before, EMAIL) && !contains(&after, EMAIL), "{type_oid}");
         assert_eq!(before.len(), after.len());
@@ -118,14 +135,28 @@ fn numbers_stay_numbers() {
 
 #[test]
 fn column_rules_bind_to_the_origin_not_to_the_alias() {
-    let shape = columns(&[("alias", TABLE, 2, 25, Format::Text), ("name", TABLE, 3, 25, Format::Text)]);
+    let shape = columns(&[
+        ("alias", TABLE, 2, 25, Format::Text),
+        ("name", TABLE, 3, 25, Format::Text),
+    ]);
     let mut talk = Talk::new();
-    let answer = [shape.clone(), row(&[Some(b"Alice Adams"), Some(b"open")]), complete("SELECT 1")].concat();
+    let answer = [
+        shape.clone(),
+        row(&[Some(b"Alice Adams"), Some(b"open")]),
+        complete("SELECT 1"),
+    ]
+    .concat();
     let seen = through(&mut talk, "select name as alias, other as name from customers", &answer);
     let masked = row(&[Some(b"[NAME]*****"), Some(b"open")]);
     assert!(seen.windows(masked.len()).any(|window| window == masked));
     let statement = talk.statements().pop().unwrap();
-    assert_eq!((statement.findings[0].detector.as_str(), statement.findings[0].place.as_str()), ("COLUMN", "alias"));
+    assert_eq!(
+        (
+            statement.findings[0].detector.as_str(),
+            statement.findings[0].place.as_str()
+        ),
+        ("COLUMN", "alias")
+    );
 }
 
 #[test]
@@ -134,15 +165,27 @@ fn column_rules_give_values_that_are_valid_for_the_type() {
         (23, Format::Text, &b"12345"[..], &b"00000"[..]),
         (23, Format::Binary, &[0, 0, 48, 57], &[0, 0, 0, 0]),
         (1082, Format::Text, b"1984-02-29", b"2000-01-01"),
-        (2950, Format::Text, b"c0ffee00-1111-2222-3333-444455556666", b"00000000-0000-0000-0000-000000000000"),
+        (
+            2950,
+            Format::Text,
+            b"c0ffee00-1111-2222-3333-444455556666",
+            b"00000000-0000-0000-0000-000000000000",
+        ),
         (869, Format::Text, b"192.168.100.200", b"0.0.0.0"),
         (16, Format::Text, b"t", b"f"),
         (1009, Format::Text, b"{a,b}", b"{}"),
     ] {
         let shape = columns(&[("x", TABLE, 2, type_oid, format)]);
-        let seen = through(&mut Talk::new(), "select x", &[shape, row(&[Some(value)]), complete("SELECT 1")].concat());
+        let seen = through(
+            &mut Talk::new(),
+            "select x",
+            &[shape, row(&[Some(value)]), complete("SELECT 1")].concat(),
+        );
         let expected = row(&[Some(masked)]);
-        assert!(seen.windows(expected.len()).any(|window| window == expected), "{type_oid} {format:?}");
+        assert!(
+            seen.windows(expected.len()).any(|window| window == expected),
+            "{type_oid} {format:?}"
+        );
     }
 }
 
@@ -150,7 +193,11 @@ fn column_rules_give_values_that_are_valid_for_the_type() {
 fn masks_of_other_lengths_fix_every_length_around_them() {
     let with = |kind: wire::MaskKind, text: &str| {
         let mut snapshot = snapshot();
-        snapshot.redactions[0].mask = Some(wire::Mask { kind: kind as i32, keep_last: 4, text: text.into() });
+        snapshot.redactions[0].mask = Some(wire::Mask {
+            kind: kind as i32,
+            keep_last: 4,
+            text: text.into(),
+        });
         snapshot
     };
     let value = b"to alice@example.com and bob@example.org.";
@@ -158,11 +205,21 @@ fn masks_of_other_lengths_fix_every_length_around_them() {
     assert_eq!(after, row(&[Some(b"to <hidden> and <hidden>.")]));
     let (_, after) = cell_with(&with(wire::MaskKind::Null, ""), 25, Format::Text, value);
     assert_eq!(after, row(&[None]));
-    let (_, after) = cell_with(&with(wire::MaskKind::Partial, ""), 25, Format::Text, b"alice@example.com");
+    let (_, after) = cell_with(
+        &with(wire::MaskKind::Partial, ""),
+        25,
+        Format::Text,
+        b"alice@example.com",
+    );
     assert_eq!(after, row(&[Some(b"*************.com")]));
     let (_, after) = cell_with(&with(wire::MaskKind::Hash, ""), 25, Format::Text, b"alice@example.com");
     assert_eq!(after.len(), row(&[Some(&[0; 16])]).len());
-    let (_, after) = cell_with(&with(wire::MaskKind::Null, ""), 20, Format::Binary, &4_111_111_111_111_111i64.to_be_bytes());
+    let (_, after) = cell_with(
+        &with(wire::MaskKind::Null, ""),
+        20,
+        Format::Binary,
+        &4_111_111_111_111_111i64.to_be_bytes(),
+    );
     assert_eq!(after, row(&[None]));
 }
 
@@ -189,8 +246,12 @@ fn excepted_groups_see_the_values() {
 #[test]
 fn errors_notices_notifications_and_settings() {
     let fields: &[(u8, &[u8])] = &[
-        (b'S', b"NOTICE"), (b'V', b"NOTICE"), (b'C', b"00000"), (b'M', b"m alice@example.com"),
-        (b'D', b"Key (email)=(alice@example.com) already exists."), (b'W', b"w alice@example.com"),
+        (b'S', b"NOTICE"),
+        (b'V', b"NOTICE"),
+        (b'C', b"00000"),
+        (b'M', b"m alice@example.com"),
+        (b'D', b"Key (email)=(alice@example.com) already exists."),
+        (b'W', b"w alice@example.com"),
     ];
     let mut talk = Talk::new();
     talk.client(&query("select 1"));
@@ -265,7 +326,11 @@ fn copy_csv_quotes_header_and_named_columns() {
     let expected = b"id,name\n1,[NAME]*************\n2,[NA\n3,\n";
     let got = copied(statement, 0, 2, &[rows]);
     assert_eq!(got.len(), expected.len());
-    assert!(!contains(&got, "Alice") && !contains(&got, "Bob"), "{}", String::from_utf8_lossy(&got));
+    assert!(
+        !contains(&got, "Alice") && !contains(&got, "Bob"),
+        "{}",
+        String::from_utf8_lossy(&got)
+    );
     let quoted = b"1,\"x\nalice@example.com\"\n";
     for cut in 1..quoted.len() {
         let (head, tail) = quoted.split_at(cut);
@@ -291,7 +356,10 @@ fn copy_binary_rows() {
 
 #[test]
 fn copy_that_column_rules_cannot_follow_is_refused() {
-    for text in ["copy customers to stdout", "copy (select name from public.customers) to stdout"] {
+    for text in [
+        "copy customers to stdout",
+        "copy (select name from public.customers) to stdout",
+    ] {
         let mut talk = Talk::new();
         talk.client(&query(text));
         assert!(!talk.seen_by_target().contains("customers"), "{text}");
@@ -301,16 +369,27 @@ fn copy_that_column_rules_cannot_follow_is_refused() {
 #[test]
 fn values_in_large_rows_and_across_every_border() {
     let filler = 300 * 1024;
-    for (type_oid, format) in [(25, Format::Text), (114, Format::Text), (17, Format::Binary), (25, Format::Binary)] {
+    for (type_oid, format) in [
+        (25, Format::Text),
+        (114, Format::Text),
+        (17, Format::Binary),
+        (25, Format::Binary),
+    ] {
         let mut value = vec![b' '; filler];
         for at in [0, 8_190, 65_530, filler - EMAIL.len()] {
             value[at..at + EMAIL.len()].copy_from_slice(EMAIL.as_bytes());
         }
         let (before, after) = cell(type_oid, format, &value);
-        assert!(contains(&before, EMAIL) && !contains(&after, EMAIL), "{type_oid} {format:?}");
+        assert!(
+            contains(&before, EMAIL) && !contains(&after, EMAIL),
+            "{type_oid} {format:?}"
+        );
         assert_eq!(before.len(), after.len());
     }
-    let hex: String = format!("{}{EMAIL}{}", " ".repeat(150_000), " ".repeat(10)).bytes().map(|b| format!("{b:02x}")).collect();
+    let hex: String = format!("{}{EMAIL}{}", " ".repeat(150_000), " ".repeat(10))
+        .bytes()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     let needle: String = EMAIL.bytes().map(|b| format!("{b:02x}")).collect();
     let (before, after) = cell(17, Format::Text, format!("\\x{hex}").as_bytes());
     assert!(contains(&before, &needle) && !contains(&after, &needle));

@@ -1,6 +1,5 @@
 //! Conversations with a session: what the client sends, what the target answers, what each of them sees, what is noted.
 
-
 mod cuts;
 mod fuzz;
 mod leaks;
@@ -56,10 +55,23 @@ pub(crate) fn snapshot() -> wire::Snapshot {
         guardrails: vec![wire::Guardrail {
             name: "safe".into(),
             rules: vec![
-                wire::GuardrailRule { deny: vec!["delete-without-where".into()], ..Default::default() },
-                wire::GuardrailRule { deny: vec!["drop".into()], message: "ask #dba".into(), ..Default::default() },
-                wire::GuardrailRule { deny_pattern: "(?i)pg_read_file".into(), ..Default::default() },
-                wire::GuardrailRule { review: vec!["alter".into()], ..Default::default() },
+                wire::GuardrailRule {
+                    deny: vec!["delete-without-where".into()],
+                    ..Default::default()
+                },
+                wire::GuardrailRule {
+                    deny: vec!["drop".into()],
+                    message: "ask #dba".into(),
+                    ..Default::default()
+                },
+                wire::GuardrailRule {
+                    deny_pattern: "(?i)pg_read_file".into(),
+                    ..Default::default()
+                },
+                wire::GuardrailRule {
+                    review: vec!["alter".into()],
+                    ..Default::default()
+                },
             ],
         }],
         ..Default::default()
@@ -70,7 +82,10 @@ pub(crate) fn compiled(snapshot: &wire::Snapshot) -> Arc<Policy> {
     Arc::new(policy::compile(snapshot).expect("the snapshot is right"))
 }
 
-pub(crate) const NOW: Now = Now { wall_micros: 1_000_000, mono: Duration::from_micros(500) };
+pub(crate) const NOW: Now = Now {
+    wall_micros: 1_000_000,
+    mono: Duration::from_micros(500),
+};
 pub(crate) const TABLE: u32 = 16_400;
 
 /// A session and what both peers and the tap got of it.
@@ -103,7 +118,11 @@ impl Talk {
             client_addr: "127.0.0.1:1".into(),
             application_name: "test".into(),
             server_params: vec![("standard_conforming_strings".into(), "on".into())],
-            columns: vec![ResolvedColumn { index: 0, table_oid: TABLE, attribute: 2 }],
+            columns: vec![ResolvedColumn {
+                index: 0,
+                table_oid: TABLE,
+                attribute: 2,
+            }],
             relation_oid_max: 20_000,
         };
         let session = Session::open(policy, opening, &mut scratch, NOW);
@@ -132,7 +151,10 @@ impl Talk {
         fed.out.copy_to(pending, out);
         assert!(fed.consumed <= pending.len());
         if fed.close.is_none() && !fed.stalled && fed.consumed < pending.len() {
-            assert!(fed.need == 0 || fed.need > pending.len() - fed.consumed, "asks for what is there");
+            assert!(
+                fed.need == 0 || fed.need > pending.len() - fed.consumed,
+                "asks for what is there"
+            );
         }
         pending.drain(..fed.consumed);
         if direction == Direction::ToUpstream {
@@ -174,10 +196,12 @@ impl Talk {
     /// Statements of the events so far, without interim ones.
     pub fn statements(&mut self) -> Vec<audit::Statement> {
         let kinds = self.events().into_iter().filter_map(|event| event.kind);
-        kinds.filter_map(|kind| match kind {
-            Kind::Statement(statement) if !statement.interim => Some(statement),
-            _ => None,
-        }).collect()
+        kinds
+            .filter_map(|kind| match kind {
+                Kind::Statement(statement) if !statement.interim => Some(statement),
+                _ => None,
+            })
+            .collect()
     }
 
     pub fn seen_by_client(&self) -> String {
@@ -217,8 +241,12 @@ pub(crate) fn ready() -> Vec<u8> {
 }
 
 pub(crate) fn error(sqlstate: &str, message: &str) -> Vec<u8> {
-    let fields: &[(u8, &[u8])] =
-        &[(b'S', b"ERROR"), (b'V', b"ERROR"), (b'C', sqlstate.as_bytes()), (b'M', message.as_bytes())];
+    let fields: &[(u8, &[u8])] = &[
+        (b'S', b"ERROR"),
+        (b'V', b"ERROR"),
+        (b'C', sqlstate.as_bytes()),
+        (b'M', message.as_bytes()),
+    ];
     bytes(|out| encode::error_response(out, fields).unwrap())
 }
 

@@ -9,19 +9,43 @@ const MASKED: &[u8] = b"[EMAIL]**********";
 fn simple_query_is_masked_and_noted_once() {
     let mut talk = Talk::new();
     talk.client(&query("select email from customers where email = 'bob@example.org'"));
-    assert!(talk.seen_by_target().contains("bob@example.org"), "the target gets the statement as it is");
-    let answer = [text_column("email"), row(&[Some(EMAIL)]), row(&[None]), complete("SELECT 2"), ready()].concat();
+    assert!(
+        talk.seen_by_target().contains("bob@example.org"),
+        "the target gets the statement as it is"
+    );
+    let answer = [
+        text_column("email"),
+        row(&[Some(EMAIL)]),
+        row(&[None]),
+        complete("SELECT 2"),
+        ready(),
+    ]
+    .concat();
     talk.target(&answer);
-    let expected = [text_column("email"), row(&[Some(MASKED)]), row(&[None]), complete("SELECT 2"), ready()].concat();
+    let expected = [
+        text_column("email"),
+        row(&[Some(MASKED)]),
+        row(&[None]),
+        complete("SELECT 2"),
+        ready(),
+    ]
+    .concat();
     assert_eq!(talk.to_client, expected);
     let statements = talk.statements();
     assert_eq!(statements.len(), 1);
     let statement = &statements[0];
-    assert_eq!(statement.text, "select email from customers where email = '[EMAIL]********'");
+    assert_eq!(
+        statement.text,
+        "select email from customers where email = '[EMAIL]********'"
+    );
     assert_eq!((statement.rows, statement.outcome()), (2, audit::Outcome::Ok));
     assert_eq!(statement.outcome_detail, "SELECT 2");
     assert_eq!(statement.form, "simple");
-    let places: Vec<&str> = statement.findings.iter().map(|finding| finding.place.as_str()).collect();
+    let places: Vec<&str> = statement
+        .findings
+        .iter()
+        .map(|finding| finding.place.as_str())
+        .collect();
     assert_eq!(places, ["statement", "email"]);
 }
 
@@ -33,13 +57,23 @@ fn denied_statement_becomes_a_syntax_error_and_the_answer_is_ours() {
     assert!(talk.seen_by_target().contains("select 1"));
     talk.target(&[error("42601", "syntax error at or near \"!\""), ready()].concat());
     let seen = talk.seen_by_client();
-    assert!(seen.contains("42501") && seen.contains("guardrail \"safe\"") && !seen.contains("42601"), "{seen}");
+    assert!(
+        seen.contains("42501") && seen.contains("guardrail \"safe\"") && !seen.contains("42601"),
+        "{seen}"
+    );
     talk.target(&[text_column("c"), row(&[Some(b"1")]), complete("SELECT 1"), ready()].concat());
-    let outcomes: Vec<_> = talk.statements().iter().map(|s| (s.outcome(), s.text.clone())).collect();
-    assert_eq!(outcomes, [
-        (audit::Outcome::Denied, "delete from customers".into()),
-        (audit::Outcome::Ok, "select 1".into()),
-    ]);
+    let outcomes: Vec<_> = talk
+        .statements()
+        .iter()
+        .map(|s| (s.outcome(), s.text.clone()))
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            (audit::Outcome::Denied, "delete from customers".into()),
+            (audit::Outcome::Ok, "select 1".into()),
+        ]
+    );
 }
 
 #[test]
@@ -49,7 +83,11 @@ fn a_batch_with_one_denied_statement_is_refused_whole() {
     assert!(!talk.seen_by_target().contains("select"));
     talk.target(&[error("42601", "x"), ready()].concat());
     assert!(talk.seen_by_client().contains("ask #dba"));
-    assert_eq!(talk.statements().len(), 3, "each statement of the batch is noted as denied");
+    assert_eq!(
+        talk.statements().len(),
+        3,
+        "each statement of the batch is noted as denied"
+    );
 }
 
 #[test]
@@ -72,18 +110,50 @@ fn refusals_cover_patterns_reviews_prepare_and_explain() {
 #[test]
 fn denied_parse_skips_to_the_sync_like_any_error() {
     let mut talk = Talk::new();
-    let denied = [parse("", "drop table t"), bind("", "", &[], &[]), execute("", 0), sync()].concat();
-    talk.client(&[denied, parse("", "select 1"), bind("", "", &[], &[]), describe(b'P', ""), execute("", 0), sync()].concat());
+    let denied = [
+        parse("", "drop table t"),
+        bind("", "", &[], &[]),
+        execute("", 0),
+        sync(),
+    ]
+    .concat();
+    talk.client(
+        &[
+            denied,
+            parse("", "select 1"),
+            bind("", "", &[], &[]),
+            describe(b'P', ""),
+            execute("", 0),
+            sync(),
+        ]
+        .concat(),
+    );
     assert!(!talk.seen_by_target().contains("drop"));
     assert!(talk.stalled, "what would run is not known, so it might be a COPY");
     talk.target(&error("42601", "x"));
     assert!(talk.seen_by_client().contains("42501") && !talk.stalled);
     talk.target(&ready());
     talk.to_client.clear();
-    let answer = [bare(b'1'), bare(b'2'), text_column("c"), row(&[Some(EMAIL)]), complete("SELECT 1"), ready()].concat();
+    let answer = [
+        bare(b'1'),
+        bare(b'2'),
+        text_column("c"),
+        row(&[Some(EMAIL)]),
+        complete("SELECT 1"),
+        ready(),
+    ]
+    .concat();
     talk.target(&answer);
     assert!(talk.close.is_none(), "{:?}", talk.close);
-    let expected = [bare(b'1'), bare(b'2'), text_column("c"), row(&[Some(MASKED)]), complete("SELECT 1"), ready()].concat();
+    let expected = [
+        bare(b'1'),
+        bare(b'2'),
+        text_column("c"),
+        row(&[Some(MASKED)]),
+        complete("SELECT 1"),
+        ready(),
+    ]
+    .concat();
     assert_eq!(talk.to_client, expected);
     let outcomes: Vec<_> = talk.statements().iter().map(|s| s.outcome()).collect();
     assert_eq!(outcomes, [audit::Outcome::Denied, audit::Outcome::Ok]);
@@ -92,12 +162,40 @@ fn denied_parse_skips_to_the_sync_like_any_error() {
 #[test]
 fn execution_without_describe_makes_us_ask_and_swallow_the_answer() {
     let mut talk = Talk::new();
-    talk.client(&[parse("s1", "select email from t"), bind("", "s1", &[], &[1]), execute("", 0), sync()].concat());
+    talk.client(
+        &[
+            parse("s1", "select email from t"),
+            bind("", "s1", &[], &[1]),
+            execute("", 0),
+            sync(),
+        ]
+        .concat(),
+    );
     let asked = describe(b'P', "");
-    assert!(talk.to_target.windows(asked.len()).any(|window| window == asked), "a Describe was put in");
+    assert!(
+        talk.to_target.windows(asked.len()).any(|window| window == asked),
+        "a Describe was put in"
+    );
     let shape = columns(&[("email", 0, 0, 25, Format::Binary)]);
-    talk.target(&[bare(b'1'), bare(b'2'), shape, row(&[Some(EMAIL)]), complete("SELECT 1"), ready()].concat());
-    let expected = [bare(b'1'), bare(b'2'), row(&[Some(MASKED)]), complete("SELECT 1"), ready()].concat();
+    talk.target(
+        &[
+            bare(b'1'),
+            bare(b'2'),
+            shape,
+            row(&[Some(EMAIL)]),
+            complete("SELECT 1"),
+            ready(),
+        ]
+        .concat(),
+    );
+    let expected = [
+        bare(b'1'),
+        bare(b'2'),
+        row(&[Some(MASKED)]),
+        complete("SELECT 1"),
+        ready(),
+    ]
+    .concat();
     assert_eq!(talk.to_client, expected);
 }
 
@@ -129,10 +227,25 @@ fn statement_description_serves_later_executions_with_the_formats_of_bind() {
 #[test]
 fn portal_that_is_run_in_parts_keeps_its_plan() {
     let mut talk = Talk::new();
-    let open = [parse("", "select email from t"), bind("p", "", &[], &[]), describe(b'P', "p"), execute("p", 1)].concat();
+    let open = [
+        parse("", "select email from t"),
+        bind("p", "", &[], &[]),
+        describe(b'P', "p"),
+        execute("p", 1),
+    ]
+    .concat();
     talk.client(&open);
     talk.client(&frame(frontend::FLUSH, b""));
-    talk.target(&[bare(b'1'), bare(b'2'), text_column("email"), row(&[Some(EMAIL)]), bare(b's')].concat());
+    talk.target(
+        &[
+            bare(b'1'),
+            bare(b'2'),
+            text_column("email"),
+            row(&[Some(EMAIL)]),
+            bare(b's'),
+        ]
+        .concat(),
+    );
     talk.client(&[execute("p", 0), sync()].concat());
     talk.target(&[row(&[Some(EMAIL)]), complete("SELECT 1"), ready()].concat());
     assert!(!talk.seen_by_client().contains("alice@"));
@@ -143,13 +256,44 @@ fn portal_that_is_run_in_parts_keeps_its_plan() {
 #[test]
 fn error_inside_a_pipeline_skips_and_the_next_group_is_matched_again() {
     let mut talk = Talk::new();
-    let group = |text: &str| [parse("", text), bind("", "", &[], &[]), describe(b'P', ""), execute("", 0)].concat();
-    talk.client(&[group("select bad"), group("select never"), sync(), group("select email"), sync()].concat());
+    let group = |text: &str| {
+        [
+            parse("", text),
+            bind("", "", &[], &[]),
+            describe(b'P', ""),
+            execute("", 0),
+        ]
+        .concat()
+    };
+    talk.client(
+        &[
+            group("select bad"),
+            group("select never"),
+            sync(),
+            group("select email"),
+            sync(),
+        ]
+        .concat(),
+    );
     talk.target(&[error("42703", "column \"alice@example.com\" does not exist"), ready()].concat());
     assert!(!talk.seen_by_client().contains("alice@"), "error text is masked");
-    talk.target(&[bare(b'1'), bare(b'2'), text_column("e"), row(&[Some(EMAIL)]), complete("SELECT 1"), ready()].concat());
+    talk.target(
+        &[
+            bare(b'1'),
+            bare(b'2'),
+            text_column("e"),
+            row(&[Some(EMAIL)]),
+            complete("SELECT 1"),
+            ready(),
+        ]
+        .concat(),
+    );
     assert!(talk.close.is_none() && !talk.seen_by_client().contains("alice@"));
-    let outcomes: Vec<_> = talk.statements().iter().map(|s| (s.outcome(), s.text.clone())).collect();
+    let outcomes: Vec<_> = talk
+        .statements()
+        .iter()
+        .map(|s| (s.outcome(), s.text.clone()))
+        .collect();
     assert_eq!(outcomes[0], (audit::Outcome::Error, "select bad".into()));
     assert_eq!(outcomes.last().unwrap(), &(audit::Outcome::Ok, "select email".into()));
 }
@@ -173,12 +317,19 @@ fn failed_statement_of_a_batch_skips_the_rest() {
     talk.client(&query("select 1; select 1/0; select 3"));
     talk.target(&[text_column("c"), row(&[Some(b"1")]), complete("SELECT 1")].concat());
     talk.target(&[error("22012", "division by zero"), ready()].concat());
-    let got: Vec<_> = talk.statements().into_iter().map(|s| (s.text.clone(), s.outcome(), s.batch)).collect();
-    assert_eq!(got, [
-        ("select 1".into(), audit::Outcome::Ok, 1),
-        ("select 1/0".into(), audit::Outcome::Error, 1),
-        ("select 3".into(), audit::Outcome::Skipped, 1),
-    ]);
+    let got: Vec<_> = talk
+        .statements()
+        .into_iter()
+        .map(|s| (s.text.clone(), s.outcome(), s.batch))
+        .collect();
+    assert_eq!(
+        got,
+        [
+            ("select 1".into(), audit::Outcome::Ok, 1),
+            ("select 1/0".into(), audit::Outcome::Error, 1),
+            ("select 3".into(), audit::Outcome::Skipped, 1),
+        ]
+    );
 }
 
 #[test]
@@ -198,13 +349,28 @@ fn copy_in_passes_and_is_counted() {
 #[test]
 fn sync_behind_an_extended_copy_waits_and_is_dropped_when_the_copy_begins() {
     let mut talk = Talk::new();
-    talk.client(&[parse("", "copy t from stdin"), bind("", "", &[], &[]), describe(b'P', ""), execute("", 0), sync()].concat());
+    talk.client(
+        &[
+            parse("", "copy t from stdin"),
+            bind("", "", &[], &[]),
+            describe(b'P', ""),
+            execute("", 0),
+            sync(),
+        ]
+        .concat(),
+    );
     assert!(talk.stalled);
-    assert!(talk.to_target.ends_with(&frame(frontend::FLUSH, b"")), "the server is made to answer");
+    assert!(
+        talk.to_target.ends_with(&frame(frontend::FLUSH, b"")),
+        "the server is made to answer"
+    );
     talk.target(&[bare(b'1'), bare(b'2'), bare(b'n')].concat());
     assert!(talk.stalled);
     talk.target(&frame(b'G', &[0, 0, 1, 0, 0]));
-    assert!(!talk.stalled && talk.to_target.ends_with(&frame(frontend::FLUSH, b"")), "no Sync was sent");
+    assert!(
+        !talk.stalled && talk.to_target.ends_with(&frame(frontend::FLUSH, b"")),
+        "no Sync was sent"
+    );
     talk.client(&[frame(b'd', b"1\n"), bare(b'c'), sync()].concat());
     assert!(talk.to_target.ends_with(&sync()));
     talk.target(&[complete("COPY 1"), ready()].concat());
@@ -240,14 +406,27 @@ fn new_policy_applies_from_the_next_statement_and_revokes_access() {
     talk.target(&[bare(b'1'), ready()].concat());
     let mut next = snapshot();
     next.generation = 2;
-    next.guardrails[0].rules = vec![wire::GuardrailRule { deny: vec!["select".into()], ..Default::default() }];
-    assert!(talk.session.policy_changed(compiled(&next), &mut talk.scratch, NOW).is_none());
+    next.guardrails[0].rules = vec![wire::GuardrailRule {
+        deny: vec!["select".into()],
+        ..Default::default()
+    }];
+    assert!(
+        talk.session
+            .policy_changed(compiled(&next), &mut talk.scratch, NOW)
+            .is_none()
+    );
     talk.client(&[bind("", "s", &[], &[]), execute("", 0), sync()].concat());
     talk.target(&[bare(b'2'), error("34000", "portal does not exist"), ready()].concat());
-    assert!(talk.seen_by_client().contains("42501"), "the prepared statement is judged again");
+    assert!(
+        talk.seen_by_client().contains("42501"),
+        "the prepared statement is judged again"
+    );
     next.generation = 3;
     next.users[0].tokens.clear();
-    let close = talk.session.policy_changed(compiled(&next), &mut talk.scratch, NOW).expect("revoked");
+    let close = talk
+        .session
+        .policy_changed(compiled(&next), &mut talk.scratch, NOW)
+        .expect("revoked");
     assert!(String::from_utf8_lossy(&close.to_downstream).contains("57P01"));
 }
 
@@ -257,7 +436,16 @@ fn sql_prepared_statements_are_known_to_the_protocol() {
     talk.client(&query("prepare s as select 1.0::float8"));
     talk.target(&[complete("PREPARE"), ready()].concat());
     talk.client(&[bind("", "s", &[], &[]), execute("", 0), sync()].concat());
-    talk.target(&[bare(b'2'), text_column("e"), row(&[Some(EMAIL)]), complete("SELECT 1"), ready()].concat());
+    talk.target(
+        &[
+            bare(b'2'),
+            text_column("e"),
+            row(&[Some(EMAIL)]),
+            complete("SELECT 1"),
+            ready(),
+        ]
+        .concat(),
+    );
     assert!(!talk.seen_by_client().contains("alice@"));
     assert!(talk.statements()[1].text.starts_with("prepare s"));
 }

@@ -9,12 +9,24 @@ fn start_and_end_frame_the_record_and_sequences_have_no_gap() {
     talk.target(&[text_column("c"), row(&[Some(b"1")]), complete("SELECT 1"), ready()].concat());
     talk.client(&query("select pg_sleep(9)")).end();
     let events = talk.events();
-    assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [0, 1, 2, 3]);
-    let Some(Kind::Start(start)) = &events[0].kind else { panic!("{events:?}") };
-    assert_eq!((start.user.as_str(), start.connection.as_str(), start.generation), ("alice", "orders", 1));
-    let Some(Kind::Statement(open)) = &events[2].kind else { panic!("{events:?}") };
+    assert_eq!(
+        events.iter().map(|event| event.sequence).collect::<Vec<_>>(),
+        [0, 1, 2, 3]
+    );
+    let Some(Kind::Start(start)) = &events[0].kind else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (start.user.as_str(), start.connection.as_str(), start.generation),
+        ("alice", "orders", 1)
+    );
+    let Some(Kind::Statement(open)) = &events[2].kind else {
+        panic!("{events:?}")
+    };
     assert_eq!((open.outcome(), open.number), (audit::Outcome::Unfinished, 1));
-    let Some(Kind::End(end)) = &events[3].kind else { panic!("{events:?}") };
+    let Some(Kind::End(end)) = &events[3].kind else {
+        panic!("{events:?}")
+    };
     assert_eq!((end.cause.as_str(), end.statements), ("client", 2));
 }
 
@@ -22,7 +34,16 @@ fn start_and_end_frame_the_record_and_sequences_have_no_gap() {
 fn parameters_are_noted_masked() {
     let mut talk = Talk::new();
     let bound = bind("", "", &["42", "alice@example.com"], &[]);
-    talk.client(&[parse("", "select $1, $2"), bound, describe(b'P', ""), execute("", 0), sync()].concat());
+    talk.client(
+        &[
+            parse("", "select $1, $2"),
+            bound,
+            describe(b'P', ""),
+            execute("", 0),
+            sync(),
+        ]
+        .concat(),
+    );
     talk.target(&[bare(b'1'), bare(b'2'), bare(b'n'), complete("SELECT 0"), ready()].concat());
     let statement = talk.statements().pop().unwrap();
     let parameters: Vec<_> = statement.parameters.iter().map(|p| p.text.as_str()).collect();
@@ -38,7 +59,9 @@ fn answer_that_leaves_in_parts_is_in_the_record_before_its_first_byte() {
     talk.target(&[text_column("c"), row(&[Some(b"1")])].concat());
     assert!(!talk.to_client.is_empty());
     let events = talk.events();
-    let Some(Kind::Statement(interim)) = &events[0].kind else { panic!("{events:?}") };
+    let Some(Kind::Statement(interim)) = &events[0].kind else {
+        panic!("{events:?}")
+    };
     assert!(interim.interim && interim.text == "select big");
     talk.target(&[row(&[Some(b"2")]), complete("SELECT 2"), ready()].concat());
     let whole = talk.statements().pop().unwrap();
@@ -51,7 +74,15 @@ fn recording_holds_what_the_client_saw() {
     full.connections[0].record = wire::Record::Full as i32;
     let mut talk = Talk::with(&full);
     talk.client(&query("select email"));
-    talk.target(&[text_column("e"), row(&[Some(b"alice@example.com")]), complete("SELECT 1"), ready()].concat());
+    talk.target(
+        &[
+            text_column("e"),
+            row(&[Some(b"alice@example.com")]),
+            complete("SELECT 1"),
+            ready(),
+        ]
+        .concat(),
+    );
     let mut data = Vec::new();
     for event in talk.events() {
         if let Some(Kind::Recording(piece)) = event.kind {
@@ -79,7 +110,14 @@ fn meta_keeps_start_end_and_counts_only() {
 fn hand_written_encoding_is_what_the_generated_one_would_write() {
     let mut talk = Talk::new();
     talk.client(&query("select 'alice@example.com'; select 2"));
-    talk.target(&[text_column("c"), row(&[Some(b"alice@example.com")]), complete("SELECT 1")].concat());
+    talk.target(
+        &[
+            text_column("c"),
+            row(&[Some(b"alice@example.com")]),
+            complete("SELECT 1"),
+        ]
+        .concat(),
+    );
     talk.target(&[text_column("c"), row(&[Some(b"2")]), complete("SELECT 1"), ready()].concat());
     let written = talk.scratch.tap().take();
     let mut again = Vec::new();
