@@ -174,7 +174,7 @@ fn nothing_follows_an_end() {
     let mut writer = Writer::new(&bytes);
     let mut out = Vec::new();
     writer.seal(Kind::End, &key, &header, &mut out).unwrap();
-    writer.event(&statement(0), &mut out).unwrap();
+    writer.event(&statement(1), &mut out).unwrap();
     assert_eq!(
         take(header, &bytes, 0, &out, None, &key.public()).unwrap_err(),
         IngestError::AfterEnd(1)

@@ -40,25 +40,46 @@ pub async fn handle(app: &App, body: Object) -> Result<Json<Tested>, Problem> {
         (text, fields.texts("rules"), fields.text("connection"))
     })?;
     let current = app.publisher.current();
-    let snapshot = Snapshot::decode(current.signed.snapshot.as_slice()).map_err(|e| Problem::Internal(e.to_string()))?;
+    let snapshot =
+        Snapshot::decode(current.signed.snapshot.as_slice()).map_err(|e| Problem::Internal(e.to_string()))?;
     if let Some(name) = connection {
         let found = snapshot.connections.iter().find(|connection| connection.name == name);
-        rules = found.ok_or_else(|| Problem::missing("connection", &name))?.redact.clone();
+        rules = found
+            .ok_or_else(|| Problem::missing("connection", &name))?
+            .redact
+            .clone();
         // A connection without rules redacts nothing; an empty list would mean the default detectors.
         if rules.is_empty() {
-            return Ok(Json(Tested { text, findings: Vec::new() }));
+            return Ok(Json(Tested {
+                text,
+                findings: Vec::new(),
+            }));
         }
     }
     // Building a scanner and running it takes milliseconds to tens of them: not on a thread that serves others.
     let tested = tokio::task::spawn_blocking(move || preview(&snapshot, &rules, &text));
-    let tested = tested.await.map_err(|e| Problem::Internal(e.to_string()))?.map_err(|errors| {
-        Problem::Policy(errors.into_iter().map(|e| Mistake { place: e.place, message: e.message }).collect())
-    })?;
+    let tested = tested
+        .await
+        .map_err(|e| Problem::Internal(e.to_string()))?
+        .map_err(|errors| {
+            Problem::Policy(
+                errors
+                    .into_iter()
+                    .map(|e| Mistake {
+                        place: e.place,
+                        message: e.message,
+                    })
+                    .collect(),
+            )
+        })?;
     let findings = tested.findings.into_iter().map(|found| Found {
         detector: found.detector,
         start: found.start,
         end: found.end,
         action: found.action,
     });
-    Ok(Json(Tested { text: tested.text, findings: findings.collect() }))
+    Ok(Json(Tested {
+        text: tested.text,
+        findings: findings.collect(),
+    }))
 }
