@@ -11,15 +11,15 @@ use crate::core::sessions::{SessionEntry, admin_close};
 use crate::limits::{HALF_OPEN_TIME_MAX, REFUSAL_WRITE_TIME_MAX};
 use crate::link::driver::Incoming;
 use crate::listener::postgres::fatal;
-use crate::transport::{NextRecv, Transport};
+use crate::transport::{self, NextRecv, Transport};
 use crate::upstream::{Upstream, linked};
 use codecs::postgres::refusal::sqlstate;
 use inbox::Inbox;
 use proto::tunnel::{EndCause as AgentEnd, session_frame::Kind};
 use reactor::sync::Notify;
-use reactor::{Buf, Gather};
+use reactor::{Buf, Gather, SendFuture};
 use session::{Close, Direction, EndCause, Fed};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
@@ -48,8 +48,6 @@ struct Relay {
     progressed: Notify,
     ending: RefCell<Option<Ending>>,
     ended: Notify,
-    /// A send towards the client is under way: an error of ours would land in the middle of a frame.
-    sending_downstream: Cell<bool>,
 }
 
 /// Runs a session until it is over. `welcome` is sent first; `early` are bytes that the client sent before it.
@@ -72,7 +70,6 @@ pub async fn run(
         progressed: Notify::new(),
         ending: RefCell::default(),
         ended: Notify::new(),
-        sending_downstream: Cell::new(false),
     });
     let to_downstream = reactor::spawn(finish_with(relay.clone(), pump_downstream(relay.clone(), welcome)));
     let to_upstream = reactor::spawn(finish_with(relay.clone(), pump_upstream(relay.clone(), early)));
@@ -134,7 +131,8 @@ impl Relay {
         if let Err(error) = self.core.flush_spool() {
             tracing::error!(%error, "the end of a session waits for the spool");
         }
-        if let Some(reply) = last_words.filter(|_| !self.sending_downstream.get()) {
+        // After a send that was cut in the middle of a frame the socket takes nothing more.
+        if let Some(reply) = last_words {
             let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, self.downstream.send(Gather::from(reply))).await;
         }
         let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, self.downstream.shutdown()).await;
@@ -153,103 +151,139 @@ impl Relay {
         fed
     }
 
-    async fn send_downstream(&self, gather: Gather) -> Result<(), Ending> {
+    /// Queues what the session let out for the client.
+    async fn send_downstream(&self, gather: Gather) -> Result<Option<SendFuture>, Ending> {
         self.core
             .metrics()
             .bytes_downstream
             .fetch_add(gather.len() as u64, Ordering::Relaxed);
-        self.sending_downstream.set(true);
-        let sent = self.downstream.send(gather).await;
-        self.sending_downstream.set(false);
-        sent.map_err(|error| {
-            self.core
-                .shared
-                .spool
-                .refusal()
-                .map_or_else(|| Ending::Downstream(error.to_string()), Ending::Spool)
-        })
+        self.downstream
+            .send_start(gather)
+            .await
+            .map_err(|error| self.downstream_failed(&error))
+    }
+
+    /// Waits until the client's socket has taken what was queued.
+    async fn sent_downstream(&self, sending: Option<SendFuture>) -> Result<(), Ending> {
+        let sent = transport::finish(sending).await;
+        sent.map_err(|error| self.downstream_failed(&error))
+    }
+
+    fn downstream_failed(&self, error: &std::io::Error) -> Ending {
+        self.core
+            .shared
+            .spool
+            .refusal()
+            .map_or_else(|| Ending::Downstream(error.to_string()), Ending::Spool)
     }
 }
 
 /// Target to client.
 async fn pump_downstream(relay: Rc<Relay>, welcome: Vec<u8>) -> Ending {
-    let sent = relay.send_downstream(Gather::from(welcome)).await;
+    match pass_downstream(&relay, welcome).await {
+        Ok(()) => Ending::TargetClosed,
+        Err(ending) => ending,
+    }
+}
+
+async fn pass_downstream(relay: &Relay, welcome: Vec<u8>) -> Result<(), Ending> {
     let mut inbox = Inbox::default();
     let mut next = relay.upstream.recv_start();
-    if let Err(ending) = sent {
-        return ending;
-    }
+    let mut sending = relay.send_downstream(Gather::from(welcome)).await?;
+    let mut unreleased = 0;
     loop {
-        let received = match relay.upstream.recv(next).await {
-            Ok(received) => received,
-            Err(ending) => return ending,
-        };
+        // The send that was queued leaves together with this receive.
+        let received = relay.upstream.recv(next).await;
+        relay.sent_downstream(sending.take()).await?;
+        relay.upstream.release(std::mem::take(&mut unreleased));
+        let received = received?;
         next = relay.upstream.recv_start();
-        let received_bytes = received.len();
+        unreleased = received.len();
         let mut gather = Gather::new();
         let passed = inbox.push(received, &mut gather, |bytes| {
             relay.step(Direction::ToDownstream, bytes)
         });
         relay.progressed.notify_one();
-        if !gather.is_empty()
-            && let Err(ending) = relay.send_downstream(gather).await
-        {
-            return ending;
+        if !gather.is_empty() {
+            sending = relay.send_downstream(gather).await?;
         }
-        relay.upstream.release(received_bytes);
+        if passed.close.is_some() || passed.stalled || unreleased > RELEASE_AT_ONCE_BYTES {
+            relay.sent_downstream(sending.take()).await?;
+            relay.upstream.release(std::mem::take(&mut unreleased));
+        }
         if let Some(close) = passed.close {
-            return Ending::Closed(close);
+            return Err(Ending::Closed(close));
         }
         if passed.stalled {
-            return Ending::TargetLost("the session cannot make progress".into());
+            return Err(Ending::TargetLost("the session cannot make progress".into()));
         }
     }
 }
 
+/// A larger piece gives its credit back as soon as the client's socket took it: the agent may be waiting for it. A smaller
+/// one never uses up a stream's window, so it can wait for the next.
+const RELEASE_AT_ONCE_BYTES: usize = 16 * 1024;
+
 /// Client to target.
 async fn pump_upstream(relay: Rc<Relay>, early: Vec<u8>) -> Ending {
+    match pass_all_upstream(&relay, early).await {
+        Ok(()) => Ending::Client,
+        Err(ending) => ending,
+    }
+}
+
+async fn pass_all_upstream(relay: &Relay, early: Vec<u8>) -> Result<(), Ending> {
     let mut inbox = Inbox::default();
     let mut received = Buf::from(early);
     loop {
-        if !received.is_empty() {
-            if let Some(why) = relay.core.shared.spool.refusal() {
-                return Ending::Spool(why);
-            }
-            let next = std::mem::replace(&mut received, Buf::from(Vec::new()));
-            if let Err(ending) = pass_upstream(&relay, &mut inbox, next).await {
-                return ending;
-            }
+        if let Some(why) = relay.core.shared.spool.refusal().filter(|_| !received.is_empty()) {
+            return Err(Ending::Spool(why));
         }
-        received = match relay.downstream.recv().await {
-            Ok(received) if received.is_empty() => {
-                relay.upstream.shutdown().await;
-                return Ending::Client;
-            }
-            Ok(received) => received,
-            Err(error) => return Ending::Downstream(error.to_string()),
-        };
+        let next = relay.downstream.recv_start();
+        let mut sending = None;
+        if !received.is_empty() {
+            sending = pass_upstream(
+                relay,
+                &mut inbox,
+                std::mem::replace(&mut received, Buf::from(Vec::new())),
+            )
+            .await?;
+        }
+        let arrived = relay.downstream.recv_finish(next).await;
+        transport::finish(sending)
+            .await
+            .map_err(|error| Ending::TargetLost(error.to_string()))?;
+        received = arrived.map_err(|error| Ending::Downstream(error.to_string()))?;
+        if received.is_empty() {
+            relay.upstream.shutdown().await;
+            return Ok(());
+        }
     }
 }
 
 /// Passes one buffer of the client on, waiting where the session wants the target's answer first.
-async fn pass_upstream(relay: &Relay, inbox: &mut Inbox, mut received: Buf) -> Result<(), Ending> {
+async fn pass_upstream(relay: &Relay, inbox: &mut Inbox, mut received: Buf) -> Result<Option<SendFuture>, Ending> {
     loop {
         let mut gather = Gather::new();
         let passed = inbox.push(received, &mut gather, |bytes| relay.step(Direction::ToUpstream, bytes));
+        let mut sending = None;
         if !gather.is_empty() {
             relay
                 .core
                 .metrics()
                 .bytes_upstream
                 .fetch_add(gather.len() as u64, Ordering::Relaxed);
-            relay.upstream.send(gather).await?;
+            sending = relay.upstream.send(gather).await?;
         }
         if let Some(close) = passed.close {
             return Err(Ending::Closed(close));
         }
         if !passed.stalled {
-            return Ok(());
+            return Ok(sending);
         }
+        transport::finish(sending)
+            .await
+            .map_err(|error| Ending::TargetLost(error.to_string()))?;
         relay.progressed.notified().await;
         received = Buf::from(Vec::new());
     }
@@ -265,7 +299,7 @@ impl Upstream {
     fn recv_start(&self) -> NextUpstream {
         match self {
             Self::Direct(transport) => NextUpstream::Direct(transport.recv_start()),
-            Self::Linked { .. } => NextUpstream::Linked,
+            Self::Linked(_) => NextUpstream::Linked,
         }
     }
 
@@ -276,7 +310,7 @@ impl Upstream {
                 Ok(received) => Ok(received),
                 Err(error) => Err(Ending::TargetLost(error.to_string())),
             },
-            (Self::Linked { stream, .. }, _) => loop {
+            (Self::Linked(stream), _) => loop {
                 match stream.next().await {
                     Ok(Incoming::Data(data)) => return Ok(data),
                     Ok(Incoming::Message(message)) => end_of_link(&message)?,
@@ -287,27 +321,29 @@ impl Upstream {
         }
     }
 
-    async fn send(&self, gather: Gather) -> Result<(), Ending> {
+    async fn send(&self, gather: Gather) -> Result<Option<SendFuture>, Ending> {
         match self {
             Self::Direct(transport) => transport
-                .send(gather)
+                .send_start(gather)
                 .await
                 .map_err(|error| Ending::TargetLost(error.to_string())),
-            Self::Linked { stream, .. } => {
+            Self::Linked(stream) => {
                 for piece in gather {
                     stream
                         .send_data(piece)
                         .await
                         .map_err(|end| Ending::TargetLost(end.message))?;
                 }
-                Ok(())
+                Ok(None)
             }
         }
     }
 
     /// What was received has gone on.
     fn release(&self, bytes: usize) {
-        if let Self::Linked { stream, .. } = self {
+        if let Self::Linked(stream) = self
+            && bytes > 0
+        {
             stream.release(bytes);
         }
     }
@@ -317,7 +353,7 @@ impl Upstream {
             Self::Direct(transport) => {
                 let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, transport.shutdown()).await;
             }
-            Self::Linked { stream, .. } => stream.finish(),
+            Self::Linked(stream) => stream.finish(),
         }
     }
 }

@@ -1,9 +1,8 @@
 //! A byte stream to a peer, plain or in TLS, with one surface.
 
 use crate::tls::stream::{TlsState, TlsStream};
-use reactor::{Buf, Gather, RecvFuture, Socket};
+use reactor::{Buf, Gather, RecvFuture, SendFuture, Socket};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 /// A stream on this core.
@@ -49,6 +48,15 @@ impl Transport {
         }
     }
 
+    /// Queues a send where that is possible; else sends at once. A queued one leaves with the next receive in one call to the
+    /// kernel, and is not over before [`finish`] says so.
+    pub async fn send_start(&self, gather: Gather) -> io::Result<Option<SendFuture>> {
+        match self {
+            Self::Plain(socket) => Ok(Some(socket.send(gather))),
+            Self::Tls(stream) => stream.send(gather).await.map(|()| None),
+        }
+    }
+
     /// Sends everything, in order.
     pub async fn send(&self, gather: Gather) -> io::Result<()> {
         match self {
@@ -66,14 +74,6 @@ impl Transport {
         }
     }
 
-    pub fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
-    }
-
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.socket().peer_addr()
-    }
-
     /// Packs the stream for another core. No operation may be in flight.
     pub fn pack(self) -> io::Result<Parcel> {
         let (socket, tls) = match self {
@@ -88,13 +88,6 @@ impl Transport {
             tls,
         })
     }
-
-    fn socket(&self) -> &Socket {
-        match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(stream) => stream.socket(),
-        }
-    }
 }
 
 impl Parcel {
@@ -105,5 +98,13 @@ impl Parcel {
             None => Transport::Plain(socket),
             Some(tls) => Transport::Tls(TlsStream::from_parts(socket, tls)),
         })
+    }
+}
+
+/// Waits for a send that was queued.
+pub async fn finish(sending: Option<SendFuture>) -> io::Result<()> {
+    match sending {
+        Some(sending) => sending.await,
+        None => Ok(()),
     }
 }

@@ -94,10 +94,6 @@ impl TlsStream {
         Ok(())
     }
 
-    pub fn socket(&self) -> &Socket {
-        &self.socket
-    }
-
     async fn handshake(socket: Socket, mut connection: Connection) -> io::Result<Self> {
         connection.set_buffer_limit(None);
         let stream = Self {

@@ -98,7 +98,7 @@ fn opened(request: &Request, link: Rc<AgentLink>, stream: Stream, accept: Accept
     });
     let cancel = if accept.cancelable {
         CancelTarget::Linked {
-            link: link.clone(),
+            link,
             session_id: request.session_id,
         }
     } else {
@@ -119,7 +119,7 @@ fn opened(request: &Request, link: Rc<AgentLink>, stream: Stream, accept: Accept
             .collect(),
         cancel,
         database,
-        upstream: Upstream::Linked { stream, link },
+        upstream: Upstream::Linked(stream),
     }
 }
 

@@ -6,7 +6,6 @@ pub mod resolve;
 pub mod secret;
 
 use crate::core::Core;
-use crate::core::message::ControlMessage;
 use crate::limits::UPSTREAM_OPEN_TIME_MAX;
 use crate::link::AgentLink;
 use crate::link::driver::Stream;
@@ -45,7 +44,7 @@ pub struct Opened {
 /// The target's side of a session.
 pub enum Upstream {
     Direct(Transport),
-    Linked { stream: Stream, link: Rc<AgentLink> },
+    Linked(Stream),
 }
 
 /// Where a cancel request for a session goes.
@@ -122,9 +121,4 @@ pub fn cancel(core: &Rc<Core>, key: &CancelKey) {
             tracing::warn!(%error, "a cancel request could not be passed on");
         }
     });
-}
-
-/// Tells the control thread that links changed.
-pub fn links_changed(core: &Core) {
-    core.shared.tell_control(ControlMessage::LinksChanged);
 }
