@@ -37,9 +37,10 @@ pub async fn local(app: &App) -> Result<(), BootstrapError> {
             if state.catalog.has(Kind::Pool, LOCAL_POOL) {
                 return Ok::<_, PublishError>((Default::default(), ()));
             }
+            // Without a description, so that a policy file may name the pool as well.
             let pool = Pool {
                 name: LOCAL_POOL.to_owned(),
-                description: Some("agents beside the control plane".to_owned()),
+                description: None,
             };
             let entry = entry_for(state, Body::Pool(pool), Owner::Bootstrap);
             Ok((change_of(state, vec![entry], Vec::new())?, ()))

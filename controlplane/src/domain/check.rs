@@ -58,10 +58,10 @@ pub fn group_names(catalog: &Catalog) -> Vec<String> {
 
 fn connection_references(catalog: &Catalog, connection: &Connection, mistakes: &mut Mistakes) {
     let place = |field: &str| format!("connection \"{}\": {field}", connection.name);
-    if let Some(pool) = &connection.pool {
-        if !catalog.has(Kind::Pool, pool) {
-            mistakes.add(place("pool"), format!("unknown pool \"{pool}\""));
-        }
+    if let Some(pool) = &connection.pool
+        && !catalog.has(Kind::Pool, pool)
+    {
+        mistakes.add(place("pool"), format!("unknown pool \"{pool}\""));
     }
     for rule in &connection.redact {
         if !catalog.has(Kind::Redaction, rule) {

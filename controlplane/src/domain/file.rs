@@ -114,11 +114,11 @@ pub fn unmask(body: &mut Body, stored: Option<&Body>) -> Result<(), Mistake> {
     if new.password.as_deref() != Some(secret::LITERAL_MASKED) {
         return Ok(());
     }
-    if let Some(Body::Connection(old)) = stored {
-        if old.password.as_deref().is_some_and(|p| p.starts_with("literal:")) {
-            new.password = old.password.clone();
-            return Ok(());
-        }
+    if let Some(Body::Connection(old)) = stored
+        && old.password.as_deref().is_some_and(|p| p.starts_with("literal:"))
+    {
+        new.password = old.password.clone();
+        return Ok(());
     }
     Err(Mistake {
         place: format!("connection \"{}\": password", new.name),

@@ -45,6 +45,7 @@ pub struct Store {
 impl Store {
     /// Opens or creates the database and brings it to the present form.
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
+        make_private(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -88,6 +89,18 @@ impl Store {
 pub fn now_micros() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The database holds literal secrets: only its owner may read it. SQLite gives its log the mode of the database.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .map_err(|error| StoreError::Database(sqlx::Error::Io(error)))
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {

@@ -202,10 +202,10 @@ fn framed<M: Message>(message: &M) -> Bytes {
 fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::with_capacity(2);
     trailers.insert("grpc-status", HeaderValue::from(status.code as u16));
-    if let Ok(message) = HeaderValue::from_str(&percent_encoded(&status.message)) {
-        if !message.is_empty() {
-            trailers.insert("grpc-message", message);
-        }
+    if let Ok(message) = HeaderValue::from_str(&percent_encoded(&status.message))
+        && !message.is_empty()
+    {
+        trailers.insert("grpc-message", message);
     }
     trailers
 }

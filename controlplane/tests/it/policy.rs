@@ -109,6 +109,8 @@ async fn a_start_with_a_file_and_bootstrap_leaves_credentials_once() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("policy.toml");
     std::fs::write(&file, POLICY.replace("pool = \"office\"", "pool = \"local\"")).unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}\n[[pool]]\nname = \"local\"\n")).unwrap();
     let wanted = || Config {
         policy_file: Some(file.clone()),
         bootstrap_local: true,
@@ -136,6 +138,20 @@ async fn a_start_with_a_file_and_bootstrap_leaves_credentials_once() {
             .unwrap()
             .contains("pool")
     );
+    let mode = |name: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777
+    };
+    for name in [
+        "controlplane.db",
+        "controlplane.db-wal",
+        "admin.token",
+        "enrol/agent.toml",
+        "pki/ca.key",
+        "pki/policy.key",
+    ] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
     running.stop().await;
     std::fs::write(&file, "[[polcy]]\n").unwrap();
     assert!(matches!(

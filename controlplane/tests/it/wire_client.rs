@@ -63,16 +63,14 @@ impl Call {
     /// The next message, None at the end.
     pub async fn next<M: Message + Default>(&mut self) -> Option<M> {
         loop {
-            if let Some(length) = self
+            let length = self
                 .held
                 .get(1..5)
-                .map(|l| u32::from_be_bytes(l.try_into().unwrap()) as usize)
-            {
-                if self.held.len() >= 5 + length {
-                    let message = M::decode(&self.held[5..5 + length]).unwrap();
-                    self.held.drain(..5 + length);
-                    return Some(message);
-                }
+                .map(|l| u32::from_be_bytes(l.try_into().unwrap()) as usize);
+            if let Some(length) = length.filter(|length| self.held.len() >= 5 + length) {
+                let message = M::decode(&self.held[5..5 + length]).unwrap();
+                self.held.drain(..5 + length);
+                return Some(message);
             }
             let frame = self.body.frame().await?.ok()?;
             match frame.into_data() {

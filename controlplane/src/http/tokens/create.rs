@@ -106,13 +106,13 @@ fn decide(
         return Err(Problem::missing("connection", unknown));
     }
     // A token cannot make one that reaches further than itself.
-    if let Caller::Member(member) = caller.clone() {
-        if !member.scope.is_empty() {
-            if wanted.connections.is_empty() {
-                wanted.connections = member.scope;
-            } else if wanted.connections.iter().any(|c| !member.scope.contains(c)) {
-                return Err(Problem::Forbidden);
-            }
+    if let Caller::Member(member) = caller
+        && !member.scope.is_empty()
+    {
+        if wanted.connections.is_empty() {
+            wanted.connections = member.scope.clone();
+        } else if wanted.connections.iter().any(|c| !member.scope.contains(c)) {
+            return Err(Problem::Forbidden);
         }
     }
     let mut change = Change::default();
