@@ -91,7 +91,9 @@ impl Relay {
     /// session, so that what it did is in the record.
     async fn wait(&self, to_downstream: &reactor::Task) -> Ending {
         loop {
-            if let Some(ending) = self.ending.borrow_mut().take() {
+            // Taken in a statement of its own: the borrow would otherwise last through the wait below.
+            let ending = self.ending.borrow_mut().take();
+            if let Some(ending) = ending {
                 if matches!(ending, Ending::Client) && !to_downstream.is_finished() {
                     let _ = reactor::timeout(HALF_OPEN_TIME_MAX, self.ended.notified()).await;
                 }
