@@ -15,6 +15,8 @@ pub type TlsState = Box<Connection>;
 pub struct TlsStream {
     socket: Socket,
     connection: RefCell<TlsState>,
+    /// Decrypted and not taken yet.
+    plain: RefCell<Vec<u8>>,
 }
 
 impl TlsStream {
@@ -57,7 +59,7 @@ impl TlsStream {
     /// protocol that we carry marks its own ends.
     pub async fn recv(&self) -> io::Result<Buf> {
         loop {
-            let plain = self.take_plaintext()?;
+            let plain = self.plain.take();
             if !plain.is_empty() {
                 return Ok(Buf::from(plain));
             }
@@ -117,28 +119,23 @@ impl TlsStream {
         }
     }
 
+    /// Decrypts what was received; the plaintext waits in `plain`.
     fn decrypt(&self, mut received: &[u8]) -> io::Result<()> {
         let mut connection = self.connection.borrow_mut();
+        let mut plain = self.plain.borrow_mut();
         while !received.is_empty() {
             if connection.read_tls(&mut received)? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
-            connection
+            let state = connection
                 .process_new_packets()
                 .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+            // Taken out at once: the library refuses further records while it holds a record's worth of plaintext.
+            let (ready, filled) = (state.plaintext_bytes_to_read(), plain.len());
+            plain.resize(filled + ready, 0);
+            connection.reader().read_exact(&mut plain[filled..])?;
         }
         Ok(())
-    }
-
-    fn take_plaintext(&self) -> io::Result<Vec<u8>> {
-        let mut connection = self.connection.borrow_mut();
-        let ready = connection
-            .process_new_packets()
-            .map_err(io::Error::other)?
-            .plaintext_bytes_to_read();
-        let mut plain = vec![0; ready];
-        connection.reader().read_exact(&mut plain)?;
-        Ok(plain)
     }
 
     /// Hands what is encrypted to the socket. Taking and queueing happen without an await between, so records keep their
