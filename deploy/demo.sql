@@ -12,7 +12,7 @@ create table customers (
 insert into customers values
     (1, 'Ada Beispiel',  'ada.beispiel@example.com',  '+1 415-692-8134', '536-22-8726', 'DE89370400440532013000',
         '4111111111111111', 'prefers mail to ada@example.org'),
-    (2, 'Ben Muster',    'ben.muster@example.net',    '+1 212-736-5021', '457-55-5462', 'GB82WEST12345698765432',
+    (2, 'Ben Muster',    'ben.muster@example.net',    '+1 212-736-5021', '318-66-2075', 'GB82WEST12345698765432',
         '5555555555554444', 'call +1 212-736-5021 after six'),
     (3, 'Carla Modelo',  'carla@modelo.example',      '+1 312-944-7713', '219-48-6230', 'FR1420041010050500013M02606',
         '378282246310005',  'paid with 4012888888881881'),

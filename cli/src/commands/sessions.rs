@@ -81,9 +81,9 @@ fn shorten_findings(object: &mut Value) {
 
 fn finding(finding: &Value) -> String {
     let part = |name| output::cell(finding, name);
-    let place = match finding.get("column").and_then(Value::as_str) {
-        Some(column) => format!("@{}", output::printable(column)),
-        None => String::new(),
+    let place = match finding.get("place").and_then(Value::as_str) {
+        Some(place) if !place.is_empty() => format!("@{}", output::printable(place)),
+        _ => String::new(),
     };
     format!("{}{place}:{}", part("detector"), part("count"))
 }
@@ -97,11 +97,7 @@ fn show(mut session: Value) -> Outcome {
         .and_then(Value::as_array)
         .cloned()
         .unwrap_or_default();
-    let mut rows = vec![
-        ["#", "OUTCOME", "ROWS", "µs", "FINDINGS", "STATEMENT"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let mut rows = vec![["#", "OUTCOME", "ROWS", "µs", "STATEMENT"].map(str::to_owned).to_vec()];
     for mut statement in statements {
         shorten_findings(&mut statement);
         let cell = |field: &str| output::cell(&statement, field);
@@ -110,23 +106,13 @@ fn show(mut session: Value) -> Outcome {
             cell("outcome"),
             cell("rows"),
             cell("duration_micros"),
-            cell("findings"),
             cell("text").chars().take(STATEMENT_SHOWN_MAX).collect(),
         ]);
-        for (word, field) in [
-            ("guardrail", "guardrail"),
-            ("message", "message"),
-            ("error", "error.message"),
-        ] {
+        for field in ["guardrail", "sqlstate", "findings"] {
             if cell(field) != "-" {
-                rows.push(vec![
-                    String::new(),
-                    String::new(),
-                    String::new(),
-                    String::new(),
-                    String::new(),
-                    format!("  {word}: {}", cell(field)),
-                ]);
+                let mut row = vec![String::new(); 4];
+                row.push(format!("  {field}: {}", cell(field)));
+                rows.push(row);
             }
         }
     }
@@ -192,9 +178,9 @@ mod tests {
 
     #[test]
     fn findings_are_short() {
-        let mut session = json!({"findings": [{"detector": "EMAIL_ADDRESS", "count": 4}, {"detector": "COLUMN", "column": "public.c.name", "count": 1}]});
+        let mut session = json!({"findings": [{"detector": "EMAIL_ADDRESS", "count": 4}, {"detector": "COLUMN", "place": "name", "count": 1}]});
         shorten_findings(&mut session);
-        assert_eq!(session["findings"], "EMAIL_ADDRESS:4 COLUMN@public.c.name:1");
+        assert_eq!(session["findings"], "EMAIL_ADDRESS:4 COLUMN@name:1");
     }
 
     #[test]
