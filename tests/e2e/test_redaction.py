@@ -61,7 +61,9 @@ def test_copy_out_is_masked(connect, shop):
 def test_error_messages_are_masked(connect, shop):
     with pytest.raises(psycopg.Error) as error:
         connect(shop).execute("SELECT 'ada.wanderer@example.com'::int")
-    assert "ada.wanderer" not in str(error.value)
+    # The rest of the exception's text is the client's own: it quotes the statement that it sent.
+    assert error.value.diag.message_primary.startswith("invalid input syntax")
+    assert "ada.wanderer" not in error.value.diag.message_primary
     assert error.value.sqlstate == "22P02"
 
 
