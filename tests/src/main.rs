@@ -33,19 +33,12 @@ async fn typed_values(client: &Client) -> anyhow::Result<()> {
             &[&7i32, &"straße", &1.5f64, &true, &&b"\x00\xff"[..]],
         )
         .await?;
+    ensure!(row.get::<_, i32>(0) == 7 && row.get::<_, &str>(1) == "straße" && row.get::<_, bool>(3));
     ensure!(
-        row.get::<_, i32>(0) == 7 && row.get::<_, &str>(1) == "straße" && row.get::<_, bool>(3)
-    );
-    ensure!(
-        row.get::<_, f64>(2) == 1.5
-            && row.get::<_, &[u8]>(4) == b"\x00\xff"
-            && row.get::<_, Option<i64>>(5).is_none()
+        row.get::<_, f64>(2) == 1.5 && row.get::<_, &[u8]>(4) == b"\x00\xff" && row.get::<_, Option<i64>>(5).is_none()
     );
     let rows = client
-        .query(
-            "SELECT i, repeat('x', i) FROM generate_series(1, 2000) i",
-            &[],
-        )
+        .query("SELECT i, repeat('x', i) FROM generate_series(1, 2000) i", &[])
         .await?;
     ensure!(rows.len() == 2000 && rows[1999].get::<_, &str>(1).len() == 2000);
     Ok(())
@@ -69,9 +62,7 @@ async fn transactions(client: &mut Client) -> anyhow::Result<()> {
         .batch_execute("CREATE TEMP TABLE kept (i int); INSERT INTO kept VALUES (1)")
         .await?;
     let transaction = client.transaction().await?;
-    transaction
-        .execute("INSERT INTO kept VALUES (2)", &[])
-        .await?;
+    transaction.execute("INSERT INTO kept VALUES (2)", &[]).await?;
     transaction.rollback().await?;
     ensure!(
         client
@@ -81,9 +72,7 @@ async fn transactions(client: &mut Client) -> anyhow::Result<()> {
             == 1
     );
     let transaction = client.transaction().await?;
-    let portal = transaction
-        .bind("SELECT generate_series(1, 25)", &[])
-        .await?;
+    let portal = transaction.bind("SELECT generate_series(1, 25)", &[]).await?;
     let sizes = [
         transaction.query_portal(&portal, 10).await?.len(),
         transaction.query_portal(&portal, 10).await?.len(),
@@ -95,16 +84,12 @@ async fn transactions(client: &mut Client) -> anyhow::Result<()> {
 }
 
 async fn copying(client: &Client) -> anyhow::Result<()> {
-    client
-        .batch_execute("CREATE TEMP TABLE copied (i int, t text)")
-        .await?;
+    client.batch_execute("CREATE TEMP TABLE copied (i int, t text)").await?;
     let sink = client.copy_in("COPY copied FROM STDIN").await?;
     pin_mut!(sink);
     for i in 0..1000 {
-        sink.send(std::io::Cursor::new(
-            format!("{i}\tline {i}\n").into_bytes(),
-        ))
-        .await?;
+        sink.send(std::io::Cursor::new(format!("{i}\tline {i}\n").into_bytes()))
+            .await?;
     }
     ensure!(sink.finish().await? == 1000);
     let stream = client
@@ -115,10 +100,7 @@ async fn copying(client: &Client) -> anyhow::Result<()> {
     while let Some(piece) = stream.next().await {
         text.extend_from_slice(&piece?);
     }
-    ensure!(
-        text.ends_with(b"999\tline 999\n")
-            && text.iter().filter(|byte| **byte == b'\n').count() == 1000
-    );
+    ensure!(text.ends_with(b"999\tline 999\n") && text.iter().filter(|byte| **byte == b'\n').count() == 1000);
     Ok(())
 }
 
