@@ -173,7 +173,8 @@ fn problem(status: u16, text: &str, had_token: bool) -> Failure {
     };
     for error in document.get("errors").and_then(Value::as_array).into_iter().flatten() {
         let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
-        let _ = write!(message, "\n  {}: {}", part("place"), part("message"));
+        let colon = if part("place").is_empty() { "" } else { ": " };
+        let _ = write!(message, "\n  {}{colon}{}", part("place"), part("message"));
     }
     match status {
         401 if !had_token => Failure::NotAllowed("no token; run `sluice login` or set SLUICE_TOKEN".to_owned()),
