@@ -37,6 +37,7 @@ impl TlsStream {
         Self {
             socket,
             connection: RefCell::new(connection),
+            plain: RefCell::default(),
         }
     }
 
@@ -101,6 +102,7 @@ impl TlsStream {
         let stream = Self {
             socket,
             connection: RefCell::new(Box::new(connection)),
+            plain: RefCell::default(),
         };
         loop {
             stream.flush_pending().await?;
