@@ -81,3 +81,17 @@ def test_pipelined_statements_behind_a_denied_one_are_not_run(target, connect, s
         connection.execute("DELETE FROM orders")
         connection.execute("INSERT INTO orders VALUES (3001, 1, 1)")
     assert target.sql("SELECT count(*) FROM orders WHERE id IN (3000, 3001)", database="shop").strip() == "0"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DO $$ BEGIN EXECUTE chr(68) || 'ROP TABLE IF EXISTS nothing'; END $$",
+        "FROBNICATE TABLE orders",
+    ],
+)
+def test_what_cannot_be_read_is_refused_where_effects_are_guarded(target, connect, shop, statement):
+    before = len(target.log())
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="cannot be told"):
+        connect(shop, autocommit=True).execute(statement)
+    assert statement not in target.log()[before:]

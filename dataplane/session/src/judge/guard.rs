@@ -20,7 +20,22 @@ pub(crate) fn judge(guard: &Guard, text: &[u8], effects: impl Iterator<Item = Ef
             verdict = verdict.max(Verdict::Deny(Arc::clone(&rule.refusal)));
         }
     }
+    let judges_effects = guard.rules.iter().any(|rule| matches!(rule.trigger, Trigger::Effects(_)));
+    if judges_effects && effects.clone().any(|effects| effects.intersects(Effects::UNKNOWN)) {
+        verdict = verdict.max(Verdict::Deny(not_understood()));
+    }
     verdict
+}
+
+/// What cannot be read cannot be judged: where effects are guarded it is refused, whatever it would have done.
+fn not_understood() -> Arc<Refusal> {
+    Arc::new(Refusal {
+        code: "42501",
+        message: "refused by Sluice: what this statement does cannot be told from its text, and this connection guards what statements do"
+            .to_owned(),
+        hint: "write it without dynamic SQL, or as single statements".to_owned(),
+        rule: "not-understood".to_owned(),
+    })
 }
 
 /// A refusal that no guardrail made: the session's own bounds.
