@@ -14,9 +14,8 @@ pub const DATAPLANE_NAME: &str = "dataplane.sluice.internal";
 /// Name that the control plane's certificate carries; we check it.
 pub const CONTROLPLANE_NAME: &str = "controlplane.sluice.internal";
 
-/// What a one-time credentials file says.
+/// What a one-time credentials file says; it also has keys that only agents need.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Credentials {
     /// `https://HOST:PORT` of the control plane's port for data planes and agents.
     pub url: String,
@@ -24,12 +23,6 @@ pub struct Credentials {
     pub token: String,
     /// SHA-256 of the authority's certificate (DER), hexadecimal.
     pub ca_sha256: String,
-    /// For agents; ignored here.
-    #[serde(default)]
-    pub gateways: Vec<String>,
-    /// For agents; ignored here.
-    #[serde(default)]
-    pub pool: Option<String>,
 }
 
 /// Why there is no identity.

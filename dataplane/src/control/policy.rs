@@ -21,8 +21,6 @@ pub enum Refused {
     Compile(String),
     #[error("the snapshot cannot be spooled: {0}")]
     Spool(std::io::Error),
-    #[error("the snapshot cannot be read: {0}")]
-    Unreadable(String),
     #[error("core {0} does not take the policy: its mailbox is full")]
     Core(usize),
 }

@@ -55,12 +55,6 @@ impl Tail {
         }
     }
 
-    /// Forgets everything that was read: the next batch starts at the oldest segment again.
-    pub fn rewind(&mut self) {
-        self.open = None;
-        self.next_segment = 0;
-    }
-
     /// Makes what was written so far durable.
     pub fn sync(&self) -> io::Result<()> {
         self.open.as_ref().map_or(Ok(()), |open| open.file.sync_data())
