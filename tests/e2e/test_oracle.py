@@ -26,7 +26,8 @@ def executed(log):
     pattern = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*?)(?=\n\d{4}-\d\d-\d\d |\Z)", re.S)
     for match in pattern.finditer(log):
         if MARK in match.group(1):
-            for part in match.group(1).split(";"):
+            text = match.group(1)
+            for part in [text] if "$$" in text else text.split(";"):
                 if MARK in part:
                     texts[normal(part)] += 1
     return texts
