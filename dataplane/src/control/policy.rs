@@ -108,3 +108,6 @@ impl PolicyKeeper {
         self.shared.config.data_dir.join("snapshot.pb")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Messages between threads: everything that crosses cores, none of it on the path of session bytes.
 
+use crate::core::shared::LinkTicket;
 use crate::listener::ListenerKey;
 use crate::listener::postgres::Handoff;
 use codecs::postgres::login::CancelKey;
@@ -15,7 +16,10 @@ pub enum Message {
     Listen(Listen),
     StopListening(ListenerKey),
     /// An agent's socket, before TLS.
-    Link(OwnedFd),
+    Link {
+        fd: OwnedFd,
+        ticket: LinkTicket,
+    },
     /// A client that has logged in and whose pool has a link here.
     Client(Box<Handoff>),
     /// A cancel request whose key names this core.

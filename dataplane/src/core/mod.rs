@@ -132,7 +132,7 @@ pub fn handle(core: &Rc<Core>, message: Message) {
         Message::Policy(policy) => core.enforce(policy),
         Message::Listen(listen) => crate::listener::start(core, listen),
         Message::StopListening(key) => crate::listener::stop(core, &key),
-        Message::Link(fd) => crate::link::accept::take(core, fd),
+        Message::Link { fd, ticket } => crate::link::accept::take(core, fd, ticket),
         Message::Client(handoff) => crate::listener::postgres::resume(core, *handoff),
         Message::Cancel(key) => crate::upstream::cancel(core, &key),
         Message::Kill { session_id, reason } => core.sessions.borrow().kill(&session_id, &reason),

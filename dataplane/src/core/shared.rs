@@ -8,7 +8,7 @@ use crate::record::SpoolState;
 use reactor::Sender;
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// An agent's link as others see it.
@@ -19,6 +19,18 @@ pub struct LinkEntry {
     pub agent_id: String,
     pub name: String,
     pub version: String,
+}
+
+/// A link's place on a core, held from its accept to its end.
+pub struct LinkTicket {
+    shared: Arc<Shared>,
+    pub core: usize,
+}
+
+impl Drop for LinkTicket {
+    fn drop(&mut self) {
+        self.shared.links_assigned[self.core].fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// TLS configurations that change when a certificate is renewed.
@@ -44,6 +56,7 @@ pub struct Shared {
     /// The reactor back end of the data cores, once they run.
     pub backend: OnceLock<reactor::Backend>,
     links: Mutex<BTreeMap<u64, LinkEntry>>,
+    links_assigned: Vec<AtomicU64>,
     next_link: AtomicU64,
 }
 
@@ -69,6 +82,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             backend: OnceLock::new(),
             links: Mutex::default(),
+            links_assigned: (0..count).map(|_| AtomicU64::new(0)).collect(),
             next_link: AtomicU64::new(0),
         })
     }
@@ -88,7 +102,7 @@ impl Shared {
 
     /// Registers a link; the number takes it out again.
     pub fn add_link(&self, entry: LinkEntry) -> u64 {
-        let number = self.next_link.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self.next_link.fetch_add(1, Ordering::Relaxed);
         self.lock_links().insert(number, entry);
         self.tell_control(ControlMessage::LinksChanged);
         number
@@ -113,17 +127,17 @@ impl Shared {
         counts.into_iter().max_by_key(|(_, count)| *count).map(|(core, _)| core)
     }
 
-    /// The core with the fewest links, where the next one goes.
-    pub fn core_for_next_link(&self) -> usize {
-        let mut counts = vec![0usize; self.cores.len()];
-        for entry in self.lock_links().values() {
-            counts[entry.core] += 1;
+    /// Chooses the core with the fewest links for the next one, and counts it there until the ticket is dropped: links that
+    /// arrive together do not all see the same empty core.
+    pub fn assign_link(self: &Arc<Self>) -> LinkTicket {
+        let core = (0..self.cores.len())
+            .min_by_key(|core| self.links_assigned[*core].load(Ordering::Relaxed))
+            .unwrap_or(0);
+        self.links_assigned[core].fetch_add(1, Ordering::Relaxed);
+        LinkTicket {
+            shared: self.clone(),
+            core,
         }
-        counts
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, count)| **count)
-            .map_or(0, |(core, _)| core)
     }
 
     fn lock_links(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, LinkEntry>> {

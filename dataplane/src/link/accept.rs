@@ -3,7 +3,7 @@
 use super::AgentLink;
 use super::driver::{Driver, Incoming};
 use crate::core::Core;
-use crate::core::shared::LinkEntry;
+use crate::core::shared::{LinkEntry, LinkTicket};
 use crate::limits::LINK_OPEN_TIME_MAX;
 use crate::tls::stream::TlsStream;
 use crate::tls::{self, AgentIdentity};
@@ -21,9 +21,11 @@ use std::sync::atomic::Ordering;
 const STREAMS_MAX: u32 = 16 * 1024;
 
 /// Takes an agent's socket over.
-pub fn take(core: &Rc<Core>, fd: OwnedFd) {
+pub fn take(core: &Rc<Core>, fd: OwnedFd, ticket: LinkTicket) {
     let core = core.clone();
     reactor::spawn(async move {
+        // Held until the link is over.
+        let _ticket = ticket;
         match reactor::timeout(LINK_OPEN_TIME_MAX, greet(&core, fd)).await {
             Ok(Ok((driver, identity, hello))) => serve(&core, driver, identity, hello).await,
             Ok(Err(error)) => {

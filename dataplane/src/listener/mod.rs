@@ -84,10 +84,10 @@ fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, key: &ListenerKey) {
 
 /// Links go to the core that has the fewest, so that every core can serve every pool.
 fn spread_link(core: &Rc<Core>, socket: Socket) {
-    let target = core.shared.core_for_next_link();
+    let ticket = core.shared.assign_link();
     match socket.into_fd() {
-        Ok(fd) if target == core.index => crate::link::accept::take(core, fd),
-        Ok(fd) => drop(core.shared.cores[target].try_send(Message::Link(fd))),
+        Ok(fd) if ticket.core == core.index => crate::link::accept::take(core, fd, ticket),
+        Ok(fd) => drop(core.shared.cores[ticket.core].try_send(Message::Link { fd, ticket })),
         Err(error) => tracing::warn!(%error, "a link could not be passed on"),
     }
 }
