@@ -8,9 +8,9 @@ mod nested;
 #[cfg(test)]
 mod tests;
 
-pub use escape::{Escaping, decode};
+pub use escape::{Escaping, Marks, decode, hex_run, unfold};
 pub use kind::Kind;
-pub use mask::{Whole, mask_span, mask_text, whole};
+pub use mask::{Walk, Whole, mask_span, mask_text, whole};
 pub use nested::{Element, elements};
 
 /// Appends the decimal digits of a binary integer or numeric, so that it can be looked at like text. False if the value

@@ -30,5 +30,10 @@ pub const PATTERN_BYTES_MAX: usize = 4 * 1024;
 pub const PATTERN_COMPILED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most group combinations whose redaction differs on one connection.
 pub const RULE_SETS_MAX: usize = 1_024;
-/// Inside a frame that is too large to be collected, a value from this length on is looked at as a stream, bytes.
+/// Inside a frame that is too large to be collected, a bytea from this length on is looked at as a stream, bytes.
 pub const LONG_CELL_BYTES_MIN: usize = 64 * 1024;
+/// Longest single value, and longest row of COPY data, that is collected so that escapes in it are seen; a longer one is
+/// looked at as a stream, which sees plain text alone, bytes.
+pub const VALUE_COLLECTED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of buffers for decoded values that a core keeps when a long one is done.
+pub const DECODED_KEPT_BYTES_MAX: usize = 512 * 1024;

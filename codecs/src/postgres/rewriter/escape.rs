@@ -1,5 +1,7 @@
 //! Escapes: values as they are meant, and where each of their bytes is written.
 
+use std::ops::Range;
+
 /// A way of writing text in which some characters stand for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Escaping {
@@ -21,6 +23,8 @@ pub enum Escaping {
         quote: u8,
         escape: u8,
     },
+    /// `\uXXXX` after any number of backslashes, wherever it stands: JSON inside of something else.
+    Unicode,
 }
 
 impl Escaping {
@@ -34,6 +38,80 @@ impl Escaping {
             Escaping::Bytea => is_hex(raw),
             Escaping::Composite => memchr::memchr2(b'\\', b'"', raw).is_some(),
             Escaping::Csv { quote, .. } => memchr::memchr(quote, raw).is_some(),
+            Escaping::Unicode => Marks::of(raw).unicode,
+        }
+    }
+}
+
+/// Signs that text is written inside of text, whatever the type around it says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// `\u`, as JSON writes characters.
+    pub unicode: bool,
+    /// `&#`, as XML and HTML do.
+    pub reference: bool,
+    /// `\x`, which begins a bytea.
+    pub hex: bool,
+}
+
+impl Marks {
+    /// Looks for them. One pass, by vector instructions where there is nothing to find.
+    #[inline]
+    pub fn of(raw: &[u8]) -> Marks {
+        let mut marks = Marks::default();
+        for at in memchr::memchr2_iter(b'\\', b'&', raw) {
+            match (raw.get(at), raw.get(at + 1)) {
+                (Some(b'\\'), Some(b'u')) => marks.unicode = true,
+                (Some(b'\\'), Some(b'x')) => marks.hex = true,
+                (Some(b'&'), Some(b'#')) => marks.reference = true,
+                _ => continue,
+            }
+            if marks.unicode && marks.reference && marks.hex {
+                break;
+            }
+        }
+        marks
+    }
+}
+
+/// The first bytea in hexadecimal inside `raw` from `from` on: `\x` and at least `bytes_min` pairs of digits.
+pub fn hex_run(raw: &[u8], from: usize, bytes_min: usize) -> Option<Range<usize>> {
+    let mut at = from;
+    loop {
+        let start = at + memchr::memchr(b'\\', raw.get(at..)?)?;
+        let digits = raw.get(start + 2..).unwrap_or_default();
+        let len = match raw.get(start + 1) {
+            Some(b'x') => digits.iter().take_while(|b| b.is_ascii_hexdigit()).count() & !1,
+            _ => 0,
+        };
+        if len >= 2 * bytes_min.max(1) {
+            return Some(start..start + 2 + len);
+        }
+        at = start + 1;
+    }
+}
+
+/// As [`decode`], through everything that the text is written in: `escaping` first, then the forms that [`Marks`] tells.
+pub fn unfold(escaping: Escaping, raw: &[u8], marks: Marks, out: &mut Vec<u8>, map: &mut Vec<u32>) {
+    let mut layers = [None; 3];
+    let mut count = 0;
+    for (layer, applies) in [
+        (escaping, escaping.applies(raw)),
+        (Escaping::Unicode, marks.unicode),
+        (Escaping::Xml, marks.reference && escaping != Escaping::Xml),
+    ] {
+        if let Some(slot) = layers.get_mut(count).filter(|_| applies) {
+            *slot = Some(layer);
+            count += 1;
+        }
+    }
+    let mut layers = layers.into_iter().flatten();
+    decode(layers.next().unwrap_or(Escaping::None), raw, out, map);
+    for layer in layers {
+        let (inner, inner_map) = (std::mem::take(out), std::mem::take(map));
+        decode(layer, &inner, out, map);
+        for at in map.iter_mut() {
+            *at = inner_map.get(*at as usize).copied().unwrap_or(raw.len() as u32);
         }
     }
 }
@@ -63,6 +141,7 @@ pub fn decode(escaping: Escaping, raw: &[u8], out: &mut Vec<u8>, map: &mut Vec<u
             // A quote is a border, as it is in the literal.
             Escaping::Copy if byte == b'\\' => copy(rest),
             Escaping::Csv { quote, escape } => csv(rest, quote, escape),
+            Escaping::Unicode if byte == b'\\' => unicode(rest),
             _ => (Decoded::Byte(byte), 1),
         };
         let before = out.len();
@@ -103,6 +182,18 @@ fn json(rest: &[u8]) -> (Decoded, usize) {
         _ => return second(rest),
     };
     (Decoded::Byte(byte), 2)
+}
+
+/// `\uXXXX`, however many backslashes other layers have put before it.
+fn unicode(rest: &[u8]) -> (Decoded, usize) {
+    let backslashes = rest.iter().take_while(|b| **b == b'\\').count();
+    let escape = rest.get(backslashes - 1..).unwrap_or_default();
+    let digits = escape.get(2..6).unwrap_or_default();
+    if escape.get(1) != Some(&b'u') || digits.len() < 4 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return (Decoded::Byte(b'\\'), 1);
+    }
+    let (decoded, taken) = json_unicode(escape);
+    (decoded, backslashes - 1 + taken)
 }
 
 fn json_unicode(rest: &[u8]) -> (Decoded, usize) {

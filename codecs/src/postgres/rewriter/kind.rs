@@ -36,7 +36,10 @@ pub enum Kind {
     /// Array of elements that are never looked at (booleans, floats, times, UUIDs).
     PlainArray,
     Composite,
+    /// Range of times or dates.
     Range,
+    /// Range of integers or numerics.
+    NumberRange,
     Other,
 }
 
@@ -45,7 +48,8 @@ impl Kind {
     pub fn of(type_oid: u32) -> Kind {
         match type_oid {
             16 => Kind::Bool,
-            20 | 21 | 23 | 24 | 26..=29 | 2202..=2206 | 4096 | 4089 | 3734 | 3769 | 5069 => Kind::Int,
+            // The types that are numbers with a name as their text (`regclass` and its like) are not among them.
+            20 | 21 | 23 | 26 | 28 | 29 | 5069 => Kind::Int,
             700 | 701 => Kind::Float,
             1700 => Kind::Numeric,
             790 => Kind::Money,
@@ -69,7 +73,8 @@ impl Kind {
             1000 | 1021 | 1022 | 1115 | 1182 | 1183 | 1185 | 1187 | 1270 | 2951 => Kind::PlainArray,
             143 | 199 | 1001..=1003 | 1009 | 1014 | 1015 | 1041 | 651 | 1040 | 1263 | 2287 | 3807 => Kind::Array,
             2249 => Kind::Composite,
-            3904 | 3906 | 3908 | 3910 | 3912 | 3926 => Kind::Range,
+            3908 | 3910 | 3912 => Kind::Range,
+            3904 | 3906 | 3926 => Kind::NumberRange,
             _ => Kind::Other,
         }
     }
@@ -83,6 +88,8 @@ impl Kind {
         match self {
             Kind::Bool | Kind::Float | Kind::Uuid | Kind::Date | Kind::Time | Kind::TimeTz => bytes <= PLAIN_BYTES_MAX,
             Kind::Timestamp | Kind::TimestampTz | Kind::Interval | Kind::Money => bytes <= PLAIN_BYTES_MAX,
+            // Dates and times of the built-in ranges, two of them.
+            Kind::Range => bytes <= 2 * PLAIN_BYTES_MAX,
             Kind::Geometry | Kind::Bit | Kind::PlainArray => true,
             _ => false,
         }
@@ -109,7 +116,7 @@ impl Kind {
             },
             (Kind::Xml, _) => Escaping::Xml,
             (Kind::Array | Kind::NumberArray, _) => Escaping::Array,
-            (Kind::Composite | Kind::Range, _) => Escaping::Composite,
+            (Kind::Composite | Kind::Range | Kind::NumberRange, _) => Escaping::Composite,
             // A type of the database or of an extension: the first character tells its family.
             (Kind::Other, _) => match first {
                 Some(b'{' | b'"') => Escaping::Array,

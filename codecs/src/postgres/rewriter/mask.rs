@@ -51,7 +51,7 @@ fn whole_text(kind: Kind, mask: &Mask, label: &str, value: &mut [u8]) -> Whole {
         Kind::TimeTz => return exactly(b"00:00:00+00", value),
         Kind::Inet => return exactly(b"0.0.0.0", value),
         Kind::Array | Kind::NumberArray | Kind::PlainArray => return exactly(b"{}", value),
-        Kind::Range => return exactly(b"empty", value),
+        Kind::Range | Kind::NumberRange => return exactly(b"empty", value),
         Kind::Geometry | Kind::Composite | Kind::Other => return Whole::Null,
     }
     Whole::InPlace
@@ -70,7 +70,8 @@ fn whole_binary(kind: Kind, mask: &Mask, label: &str, value: &mut [u8]) -> Whole
         Kind::Inet => value.get_mut(4..).unwrap_or_default().fill(0),
         // Number of bits; then the bits.
         Kind::Bit => value.get_mut(4..).unwrap_or_default().fill(0),
-        Kind::Array | Kind::NumberArray | Kind::PlainArray | Kind::Composite | Kind::Range | Kind::Other => {
+        Kind::Array | Kind::NumberArray | Kind::PlainArray => return Whole::Null,
+        Kind::Composite | Kind::Range | Kind::NumberRange | Kind::Other => {
             return Whole::Null;
         }
     }
@@ -167,17 +168,33 @@ fn numeric_zero(value: &mut [u8]) -> Whole {
     Whole::InPlace
 }
 
+/// How far a value's syntax was followed, so that many spans of one value are masked in one walk over it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Walk {
+    at: usize,
+    /// Inside quotes.
+    inside: bool,
+}
+
 /// Masks `span` of a value in text form (or of a binary value that is text), keeping its length and the syntax around it.
-pub fn mask_span(kind: Kind, escaping: Escaping, mask: &Mask, label: &str, value: &mut [u8], span: Range<usize>) {
+/// Several spans of a value are masked in their order, with one `walk`, which is new for each value.
+pub fn mask_span(
+    (kind, escaping): (Kind, Escaping),
+    mask: &Mask,
+    label: &str,
+    value: &mut [u8],
+    span: Range<usize>,
+    walk: &mut Walk,
+) {
     match (kind, escaping) {
+        // All digits: a bound that was masked alone could be above the other.
+        (Kind::Range | Kind::NumberRange, _) => zero_digits(value, 0..value.len()),
         (Kind::Int | Kind::Numeric | Kind::NumberArray, _) => zero_digits(value, span),
         (Kind::Inet | Kind::Mac, _) => zero_alphanumerics(value, span),
-        (_, Escaping::Json) => json_span(mask, label, value, span),
-        (_, Escaping::Bytea) if value.starts_with(b"\\x") && Escaping::Bytea.applies(value) => {
-            hex_span(label, value, span)
-        }
+        (_, Escaping::Json) => json_span(mask, label, value, span, walk),
+        (_, Escaping::Bytea) => hex_span(label, value, span),
         (_, Escaping::Array | Escaping::Composite | Escaping::Csv { .. }) => {
-            quoted_span(escaping, mask, label, value, span)
+            quoted_span(escaping, mask, label, value, span, walk)
         }
         _ => mask_text(mask, label, value.get_mut(span).unwrap_or_default()),
     }
@@ -213,19 +230,23 @@ fn hex_span(label: &str, value: &mut [u8], span: Range<usize>) {
 
 /// Masks the parts of `span` that are inside JSON strings, and the whole of every number that it touches: spaces and a
 /// zero, which is the same length and still a number. Structure stays.
-fn json_span(mask: &Mask, label: &str, value: &mut [u8], span: Range<usize>) {
-    let mut at = 0;
-    while at < span.end.min(value.len()) {
-        match value.get(at) {
-            Some(b'"') => {
-                let end = string_end(value, at + 1);
-                let part = span.start.max(at + 1)..span.end.min(end);
-                at = end + 1;
-                if part.start < part.end {
-                    mask_text(string_mask(mask), label, value.get_mut(part).unwrap_or_default());
-                }
+fn json_span(mask: &Mask, label: &str, value: &mut [u8], span: Range<usize>, walk: &mut Walk) {
+    let end = span.end.min(value.len());
+    while walk.at < end {
+        let at = walk.at;
+        if walk.inside {
+            let close = string_end(value.get(..end).unwrap_or_default(), at);
+            walk.inside = close >= end;
+            walk.at = close + usize::from(!walk.inside);
+            let part = span.start.max(at)..close.min(end);
+            if part.start < part.end {
+                mask_text(string_mask(mask), label, value.get_mut(part).unwrap_or_default());
             }
-            Some(b'0'..=b'9' | b'-') => {
+            continue;
+        }
+        match value.get(at).copied().unwrap_or(0) {
+            b'"' => (walk.at, walk.inside) = (at + 1, true),
+            b'0'..=b'9' | b'-' => {
                 let rest = value.get(at..).unwrap_or_default();
                 let len = rest
                     .iter()
@@ -239,20 +260,19 @@ fn json_span(mask: &Mask, label: &str, value: &mut [u8], span: Range<usize>) {
                         *last = b'0';
                     }
                 }
-                at += len.max(1);
+                walk.at += len.max(1);
             }
             // Outside strings and numbers there is only structure and three words. Anything else is not JSON, and goes.
-            Some(other) => {
-                let structure = b"{}[],:".contains(other) || other.is_ascii_whitespace();
+            other => {
+                let structure = b"{}[],:".contains(&other) || other.is_ascii_whitespace();
                 if at >= span.start
                     && !structure
                     && let Some(byte) = value.get_mut(at)
                 {
                     *byte = MASK_BYTE;
                 }
-                at += 1;
+                walk.at += 1;
             }
-            None => return,
         }
     }
 }
@@ -266,7 +286,7 @@ fn string_mask(mask: &Mask) -> &Mask {
     }
 }
 
-/// Where the string that began before `at` ends: at its quote, or the end of the value.
+/// Where the string that began before `at` ends: at its quote, or at or after the end of `value`, behind the escape there.
 fn string_end(value: &[u8], mut at: usize) -> usize {
     while let Some(byte) = value.get(at) {
         match byte {
@@ -275,35 +295,35 @@ fn string_end(value: &[u8], mut at: usize) -> usize {
             _ => at += 1,
         }
     }
-    value.len()
+    at
 }
 
 /// Masks `span` of a literal and puts back the quotes that belong to its syntax. A quote or separator inside quotes is
 /// content and goes.
-fn quoted_span(escaping: Escaping, mask: &Mask, label: &str, value: &mut [u8], span: Range<usize>) {
+fn quoted_span(escaping: Escaping, mask: &Mask, label: &str, value: &mut [u8], span: Range<usize>, walk: &mut Walk) {
     let mut syntax: Vec<(usize, u8)> = Vec::new();
     let (quote, escape) = match escaping {
         Escaping::Csv { quote, escape } => (quote, escape),
         _ => (b'"', b'\\'),
     };
-    let (mut at, mut inside) = (0, false);
-    while at < span.end.min(value.len()) {
+    while walk.at < span.end.min(value.len()) {
+        let (at, inside) = (walk.at, walk.inside);
         let byte = value.get(at).copied().unwrap_or(0);
         let next = value.get(at + 1).copied();
         let doubled = escaping == Escaping::Composite && inside && byte == quote && next == Some(quote);
         let escaped = byte == escape && (escape != quote || (inside && next == Some(quote)));
         if doubled || escaped && next.is_some() {
-            at += 2;
+            walk.at += 2;
             continue;
         }
         let separates = !inside && !matches!(escaping, Escaping::Csv { .. }) && b"{}(),".contains(&byte);
         if byte == quote || separates {
-            inside ^= byte == quote;
+            walk.inside ^= byte == quote;
             if span.contains(&at) {
                 syntax.push((at, byte));
             }
         }
-        at += 1;
+        walk.at += 1;
     }
     mask_text(string_mask(mask), label, value.get_mut(span).unwrap_or_default());
     for (at, byte) in syntax {

@@ -44,7 +44,18 @@ fn nested(kind: Kind, value: &[u8], base: usize, depth: usize, out: &mut Vec<Ele
     match kind {
         Kind::Array | Kind::NumberArray | Kind::PlainArray => array(value, base, depth, out),
         Kind::Composite => composite(value, base, depth, out),
-        Kind::Range => range(value, base, depth, out),
+        Kind::Range => range(Kind::Float, value, base, depth, out),
+        // The bounds of `int4range` are never looked at: too short.
+        Kind::NumberRange => {
+            let int8 = range(Kind::Int, value, base, depth, out).is_ok()
+                && out.iter().skip(mark).all(|bound| bound.bytes == 8 || bound.bytes == 4);
+            // Integers have these lengths; no numeric has 4 bytes, and one of 8 bytes is zero or not a number.
+            if int8 {
+                return Ok(());
+            }
+            out.truncate(mark);
+            range(Kind::Numeric, value, base, depth, out)
+        }
         Kind::Other => {
             for attempt in [array, composite, pairs] {
                 if attempt(value, base, depth, out).is_ok() {
@@ -52,12 +63,7 @@ fn nested(kind: Kind, value: &[u8], base: usize, depth: usize, out: &mut Vec<Ele
                 }
                 out.truncate(mark);
             }
-            out.push(Element {
-                offset: base,
-                bytes: value.len(),
-                kind: Kind::Text,
-            });
-            Ok(())
+            runs(value, base, out)
         }
         _ => {
             out.push(Element {
@@ -126,7 +132,7 @@ fn composite(value: &[u8], base: usize, depth: usize, out: &mut Vec<Element>) ->
 }
 
 /// `range_send`: flags, then the bounds that there are.
-fn range(value: &[u8], base: usize, depth: usize, out: &mut Vec<Element>) -> Result<(), Malformed> {
+fn range(bounds_kind: Kind, value: &[u8], base: usize, depth: usize, out: &mut Vec<Element>) -> Result<(), Malformed> {
     let mut cursor = Cursor::new(value, "range");
     let flags = cursor.u8()?;
     let bounds = match flags {
@@ -136,11 +142,41 @@ fn range(value: &[u8], base: usize, depth: usize, out: &mut Vec<Element>) -> Res
     for _ in 0..bounds {
         let offset = base + cursor.offset() + 4;
         if let Some(bound) = cursor.nullable()? {
-            // Bounds of the built-in ranges are numbers and times: there is nothing to look at.
-            nested(Kind::Float, bound, offset, depth + 1, out)?;
+            nested(bounds_kind, bound, offset, depth + 1, out)?;
         }
     }
     cursor.finish()
+}
+
+/// The pieces of text in a value that nothing is known about. A control byte ends a piece. What follows a zero byte can be
+/// the last byte of a length or a position that happens to be a letter or a digit, and would join the text after it: such
+/// a piece is looked at without it as well.
+fn runs(value: &[u8], base: usize, out: &mut Vec<Element>) -> Result<(), Malformed> {
+    /// Shorter pieces are between the parts of every binary format, and hold nothing.
+    const RUN_BYTES_MIN: usize = 2;
+    let ends = |byte: &u8| *byte < b' ' && !b"\t\n\r".contains(byte) || *byte == 0x7f;
+    let mut at = 0;
+    while let Some(rest) = value.get(at..).filter(|rest| !rest.is_empty()) {
+        let len = rest.iter().position(ends).unwrap_or(rest.len());
+        let after_zero = at > 0 && value.get(at - 1) == Some(&0);
+        for skip in 0..=usize::from(after_zero && rest.first().is_some_and(u8::is_ascii_alphanumeric)) {
+            if len >= RUN_BYTES_MIN + skip || len == value.len() {
+                out.push(Element {
+                    offset: base + at + skip,
+                    bytes: len - skip,
+                    kind: Kind::Text,
+                });
+            }
+        }
+        if out.len() > ELEMENTS_MAX {
+            return Err(Malformed::TooMany {
+                place: "nested value",
+                max: ELEMENTS_MAX,
+            });
+        }
+        at += len + 1;
+    }
+    Ok(())
 }
 
 /// `hstore_send`: number of pairs, then key and value of each.

@@ -20,7 +20,10 @@ pub(crate) fn judge(guard: &Guard, text: &[u8], effects: impl Iterator<Item = Ef
             verdict = verdict.max(Verdict::Deny(Arc::clone(&rule.refusal)));
         }
     }
-    let judges_effects = guard.rules.iter().any(|rule| matches!(rule.trigger, Trigger::Effects(_)));
+    let judges_effects = guard
+        .rules
+        .iter()
+        .any(|rule| matches!(rule.trigger, Trigger::Effects(_)));
     if judges_effects && effects.clone().any(|effects| effects.intersects(Effects::UNKNOWN)) {
         verdict = verdict.max(Verdict::Deny(not_understood()));
     }

@@ -11,12 +11,12 @@ use std::ops::Range;
 use codecs::edit::Mask;
 use codecs::malformed::Malformed;
 use codecs::postgres::message::Format;
-use codecs::postgres::rewriter::{self, Element, Escaping, Kind, Whole};
+use codecs::postgres::rewriter::{self, Element, Escaping, Kind, Marks, Walk, Whole};
 use codecs::splice::Splice;
 use scan::{CellFinding, Cells, Context, Finding};
 
 use super::tally::{Finder, Place, Tally};
-use crate::limits::PACKED_BYTES_MAX;
+use crate::limits::{DECODED_KEPT_BYTES_MAX, PACKED_BYTES_MAX};
 use crate::plan::{Act, ColumnPlan, Plan};
 use crate::policy::RuleSet;
 use crate::policy::redaction::{Action, OnError};
@@ -85,6 +85,9 @@ pub(crate) struct Redactor {
     pub(crate) scan: scan::Scratch,
     decoded: Vec<u8>,
     map: Vec<u32>,
+    /// The cell that `map` and `walk` are about, while findings are applied.
+    mapped: Option<u32>,
+    walk: Walk,
     elements: Vec<Element>,
     /// For text that goes into the record.
     pub(crate) shown: Vec<u8>,
@@ -220,7 +223,7 @@ impl Redactor {
                     self.number(value, context, bytes, target.rules);
                     return self.flush_if_full(target);
                 }
-                Kind::Array | Kind::NumberArray | Kind::Composite | Kind::Range | Kind::Other => {
+                Kind::Array | Kind::NumberArray | Kind::Composite | Kind::NumberRange | Kind::Other => {
                     return self.nested(value, context, target);
                 }
                 // A version byte, then the text.
@@ -228,20 +231,25 @@ impl Redactor {
                 _ => {}
             }
         }
-        self.pack(value, context, target.input);
+        self.pack(value, context, target.input, target.rules.finding_bytes_min);
         self.flush_if_full(target)
     }
 
     #[inline]
-    fn pack(&mut self, mut value: Value, context: Context, input: &[u8]) {
+    fn pack(&mut self, mut value: Value, context: Context, input: &[u8], bytes_min: usize) {
         let bytes = input.get(value.start as usize..value.end as usize).unwrap_or_default();
         if value.escaping == Escaping::None {
             value.escaping = value.kind.escaping(value.format, bytes.first().copied());
         }
-        let decoded = value.escaping.applies(bytes);
+        let marks = Marks::of(bytes);
+        let is_hex = value.escaping == Escaping::Bytea && Escaping::Bytea.applies(bytes);
+        if value.escaping == Escaping::Bytea && !is_hex {
+            value.escaping = Escaping::None;
+        }
+        let decoded = value.escaping.applies(bytes) || marks.unicode || marks.reference;
         if decoded {
             self.decoded.clear();
-            rewriter::decode(value.escaping, bytes, &mut self.decoded, &mut self.map);
+            rewriter::unfold(value.escaping, bytes, marks, &mut self.decoded, &mut self.map);
             self.cells.push(&self.decoded, 0, context);
         } else {
             self.cells.push(bytes, 0, context);
@@ -251,6 +259,36 @@ impl Redactor {
             decoded,
             gone: false,
         });
+        if marks.hex && !is_hex {
+            self.hex_runs(value, context, bytes, bytes_min);
+        }
+    }
+
+    /// Bytea values that are written inside of text: each is looked at on its own, and keeps its length.
+    #[cold]
+    fn hex_runs(&mut self, value: Value, context: Context, bytes: &[u8], bytes_min: usize) {
+        let mut from = 0;
+        while let Some(run) = rewriter::hex_run(bytes, from, bytes_min) {
+            from = run.end;
+            let digits = bytes.get(run.clone()).unwrap_or_default();
+            self.decoded.clear();
+            rewriter::decode(Escaping::Bytea, digits, &mut self.decoded, &mut self.map);
+            self.cells.push(&self.decoded, 0, context);
+            let part = Value {
+                start: value.start + run.start as u32,
+                end: value.start + run.end as u32,
+                holder: Holder::Fixed,
+                kind: Kind::Bytea,
+                format: Format::Text,
+                escaping: Escaping::Bytea,
+                ..value
+            };
+            self.packed.push(Packed {
+                value: part,
+                decoded: true,
+                gone: false,
+            });
+        }
     }
 
     fn number(&mut self, value: Value, context: Context, bytes: &[u8], rules: &RuleSet) {
@@ -307,8 +345,9 @@ impl Redactor {
                     },
                     context,
                     target.input,
+                    target.rules.finding_bytes_min,
                 ),
-                _ => self.pack(part, context, target.input),
+                _ => self.pack(part, context, target.input, target.rules.finding_bytes_min),
             }
         }
         self.elements = elements;
@@ -331,6 +370,7 @@ impl Redactor {
             self.found.clear();
             scanner.scan_cells(&self.cells, &mut self.scan, &mut self.found);
             let found = std::mem::take(&mut self.found);
+            self.mapped = None;
             for finding in &found {
                 self.apply(finding, target);
             }
@@ -338,6 +378,10 @@ impl Redactor {
         }
         self.cells.clear();
         self.packed.clear();
+        self.decoded.clear();
+        self.decoded.shrink_to(DECODED_KEPT_BYTES_MAX);
+        self.map.clear();
+        self.map.shrink_to(DECODED_KEPT_BYTES_MAX / size_of::<u32>());
     }
 
     fn apply(&mut self, finding: &CellFinding, target: &mut Target<'_>) {
@@ -357,19 +401,28 @@ impl Redactor {
             packed.gone = true;
             return replace_whole(value, action, target);
         }
-        let mut span = finding.start as usize..finding.end as usize;
-        if packed.decoded {
-            let raw = target
-                .input
-                .get(value.start as usize..value.end as usize)
-                .unwrap_or_default();
-            self.decoded.clear();
-            rewriter::decode(value.escaping, raw, &mut self.decoded, &mut self.map);
-            let at = |i: usize| self.map.get(i).map_or(raw.len(), |at| *at as usize);
-            span = at(span.start)..at(span.end);
+        let decoded = packed.decoded;
+        if self.mapped != Some(finding.cell) {
+            // Once for a cell: after the first mask, its bytes mean something else.
+            (self.mapped, self.walk) = (Some(finding.cell), Walk::default());
+            if decoded && value.kind != Kind::Bytea {
+                let raw = target
+                    .input
+                    .get(value.start as usize..value.end as usize)
+                    .unwrap_or_default();
+                self.decoded.clear();
+                rewriter::unfold(value.escaping, raw, Marks::of(raw), &mut self.decoded, &mut self.map);
+            }
         }
-        let plain = value.kind.is_free_text() && value.escaping == Escaping::Bytea && !packed.decoded
-            || action.mask.is_plain() && matches!(value.holder, Holder::Framed { .. }) && !packed.decoded;
+        let len = (value.end - value.start) as usize;
+        let at = |i: u32| match (decoded, value.kind) {
+            (false, _) => i as usize,
+            (true, Kind::Bytea) => (2 + 2 * i as usize).min(len),
+            (true, _) => self.map.get(i as usize).map_or(len, |at| *at as usize),
+        };
+        let span = at(finding.start)..at(finding.end);
+        let plain = value.kind.is_free_text() && value.escaping == Escaping::None && !decoded
+            || action.mask.is_plain() && matches!(value.holder, Holder::Framed { .. }) && !decoded;
         if may_grow && !action.mask.keeps_length() && plain {
             return replace_span(value, action, span, target);
         }
@@ -377,7 +430,8 @@ impl Redactor {
             .input
             .get_mut(value.start as usize..value.end as usize)
             .unwrap_or_default();
-        rewriter::mask_span(value.kind, value.escaping, &action.mask, &action.label, bytes, span);
+        let how = (value.kind, value.escaping);
+        rewriter::mask_span(how, &action.mask, &action.label, bytes, span, &mut self.walk);
     }
 }
 
@@ -460,7 +514,8 @@ fn fill_in_place(value: Value, action: &Action, input: &mut [u8]) {
     match (value.kind, value.format) {
         (Kind::Text | Kind::Xml | Kind::Other | Kind::Json | Kind::Jsonb, _) | (_, Format::Text) => {
             let len = bytes.len();
-            rewriter::mask_span(value.kind, value.escaping, &Mask::Label, &action.label, bytes, 0..len);
+            let how = (value.kind, value.escaping);
+            rewriter::mask_span(how, &Mask::Label, &action.label, bytes, 0..len, &mut Walk::default());
         }
         _ => bytes.fill(0),
     }

@@ -7,14 +7,14 @@ use std::ops::Range;
 
 use codecs::malformed::Malformed;
 use codecs::postgres::message::{Format, encode};
-use codecs::postgres::rewriter::{Escaping, Kind};
+use codecs::postgres::rewriter::{self, Escaping, Kind};
 use codecs::splice::{Pieces, Splice};
 use codecs::wire::sql::{CopyFormat, CopySpec};
 use scan::Context;
 
 use crate::judge::redact::{self, Holder, Redactor, Target, Trouble, Value};
 use crate::judge::tally::{Finder, Place};
-use crate::limits::FRAME_BUFFERED_BYTES_MAX;
+use crate::limits::{FRAME_BUFFERED_BYTES_MAX, VALUE_COLLECTED_BYTES_MAX};
 use crate::session::Session;
 
 /// Bytes of a CopyData frame before its payload.
@@ -148,7 +148,7 @@ impl CopyOut {
         let whole = self.whole_rows(&self.held, &mut searched)?;
         searched.at -= whole.min(searched.at);
         self.searched = searched;
-        if self.held.len() - whole > FRAME_BUFFERED_BYTES_MAX {
+        if self.held.len() - whole > VALUE_COLLECTED_BYTES_MAX {
             return Err(Trouble::Unreadable("a COPY row is too large"));
         }
         let rest = self.held.split_off(whole);
@@ -341,19 +341,12 @@ impl CopyOut {
         &self,
         frame: usize,
         index: usize,
-        mut range: Range<usize>,
+        range: Range<usize>,
         redactor: &mut Redactor,
         target: &mut Target<'_>,
     ) -> Result<(), Trouble> {
-        let raw = target.input.get(range.clone()).unwrap_or_default();
         let escaping = match self.syntax {
-            // A bytea: its backslash is escaped, and nothing else in it.
-            Syntax::Text { .. } if raw.starts_with(b"\\\\x") => {
-                range.start += 1;
-                Escaping::Bytea
-            }
             Syntax::Text { .. } => Escaping::Copy,
-            Syntax::Csv { .. } if raw.starts_with(b"\\x") => Escaping::Bytea,
             Syntax::Csv { quote, escape, .. } => Escaping::Csv { quote, escape },
             Syntax::Binary => Escaping::None,
         };
@@ -424,7 +417,6 @@ impl CopyOut {
     ) -> Result<(), Trouble> {
         let field = self.fields.get(index).copied();
         let bytes = target.input.get(range.clone()).unwrap_or_default();
-        let is_text = std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
         let value = Value {
             start: range.start as u32,
             end: range.end as u32,
@@ -433,8 +425,7 @@ impl CopyOut {
                 length: range.start as u32 - 4,
             },
             place: Place::Copy,
-            // The data does not tell types: text if it reads so, else whatever its bytes say they are.
-            kind: if is_text { Kind::Text } else { Kind::Other },
+            kind: untold(bytes),
             format: Format::Binary,
             escaping: Escaping::None,
         };
@@ -450,6 +441,25 @@ impl CopyOut {
             None => redactor.scan_value(value, context, target),
         }
     }
+}
+
+/// The kind of a value in binary COPY data, which does not tell types: text if it reads so, a number if it can be nothing
+/// else that is common, else whatever its bytes say they are.
+fn untold(bytes: &[u8]) -> Kind {
+    /// Card numbers have 13 to 16 digits where they are kept as numbers. Times in microseconds have 15 as well, from 8 on,
+    /// which begins no card; floating point numbers look like integers of 19 digits.
+    const DIGITS: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000_000;
+    if std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0')) {
+        return Kind::Text;
+    }
+    let number = bytes.first_chunk::<8>().map(|first| i64::from_be_bytes(*first));
+    if bytes.len() == 8 && number.is_some_and(|number| DIGITS.contains(&number.saturating_abs())) {
+        return Kind::Int;
+    }
+    if bytes.len() > 8 && rewriter::decimal(Kind::Numeric, bytes, &mut Vec::new()) {
+        return Kind::Numeric;
+    }
+    Kind::Other
 }
 
 /// Length of the header of binary COPY data. `None` if not all of it is there.

@@ -19,7 +19,7 @@ use super::long::LongRow;
 use super::{Step, note};
 use crate::judge::redact::{Holder, Target, Trouble, Value};
 use crate::judge::tally::Place;
-use crate::limits::{ANSWER_BYTES_MAX, FRAME_BUFFERED_BYTES_MAX, PLANS_MAX};
+use crate::limits::{ANSWER_BYTES_MAX, FRAME_BUFFERED_BYTES_MAX, PLANS_MAX, VALUE_COLLECTED_BYTES_MAX};
 use crate::plan::{Basis, Plan};
 use crate::session::{Close, Now, Scratch, Session};
 use crate::text::{Text, named};
@@ -40,8 +40,14 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
         Ok(None) => return Step::Need(HEADER_BYTES),
         Err(error) => return Step::Close(Close::upstream(error)),
     };
-    let large = header.len > FRAME_BUFFERED_BYTES_MAX;
-    if large && matches!(header.tag, tag::DATA_ROW | tag::COPY_DATA) {
+    let large = match header.tag {
+        tag::DATA_ROW => header.len > FRAME_BUFFERED_BYTES_MAX,
+        // A row of COPY is told apart only as a whole; without rules nobody looks at it.
+        tag::COPY_DATA if session.copy.is_none() => header.len > FRAME_BUFFERED_BYTES_MAX,
+        tag::COPY_DATA => header.len > VALUE_COLLECTED_BYTES_MAX,
+        _ => false,
+    };
+    if large {
         return begin_long(session, input, header, scratch);
     }
     if header.len > ANSWER_BYTES_MAX {

@@ -12,10 +12,10 @@ use super::Step;
 use super::copy::CopyOut;
 use crate::judge::redact::{self, Holder, Redactor, Target, Trouble, Value};
 use crate::judge::tally::{Finder, Place, Tally};
-use crate::limits::LONG_CELL_BYTES_MIN;
+use crate::limits::{LONG_CELL_BYTES_MIN, VALUE_COLLECTED_BYTES_MAX};
 use crate::plan::{Act, ColumnPlan, Plan};
 use crate::policy::RuleSet;
-use crate::policy::redaction::Action;
+use crate::policy::redaction::{Action, OnError};
 use crate::session::{Close, Scratch, Session};
 
 /// A large frame that is under way.
@@ -46,7 +46,9 @@ enum How {
     Text {
         stream: Stream,
         context: Context,
-        digits_only: bool,
+        fill: Fill,
+        /// The last bytes that left, in which an escape can begin.
+        before: [u8; ESCAPE_BYTES - 1],
     },
     /// Two hexadecimal digits stand for each byte; the first two bytes are `\x`.
     Hex {
@@ -59,6 +61,27 @@ enum How {
         total: usize,
         label: Box<str>,
     },
+}
+
+/// What a stream writes over a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fill {
+    Label,
+    /// Zeros for digits, nothing else: a literal of numbers.
+    Zeros,
+    /// JSON: where every byte is a digit, ones for digits, which is a number and a piece of a string.
+    Json,
+}
+
+/// Bytes of the longest sign that a character is written in another form: `\u00` and the digit that says it is ASCII.
+const ESCAPE_BYTES: usize = 5;
+
+/// Whether ASCII text is written in another form somewhere in this, which a stream does not see through.
+fn is_escaped(bytes: &[u8]) -> bool {
+    memchr::memchr2_iter(b'\\', b'&', bytes).any(|at| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        matches!(rest, [b'&', b'#', ..] | [b'\\', b'u', b'0', b'0', b'0'..=b'7', ..])
+    })
 }
 
 impl LongRow {
@@ -77,7 +100,8 @@ impl LongRow {
         let how = How::Text {
             stream: Stream::new(),
             context: Context::default(),
-            digits_only: false,
+            fill: Fill::Label,
+            before: [0; ESCAPE_BYTES - 1],
         };
         let cell = Cell {
             left: len - 5,
@@ -190,15 +214,16 @@ impl LongRow {
                 .into());
             }
         };
-        if len < LONG_CELL_BYTES_MIN && there < 4 + len {
-            return Ok(Some(Step::Need(4 + len)));
-        }
         let index = self.index;
-        (self.columns, self.index) = (Some(columns - 1), index + 1);
         let column = plan
             .and_then(|plan| plan.columns.as_deref())
             .and_then(|columns| columns.get(usize::from(index)));
-        if len < LONG_CELL_BYTES_MIN {
+        let collected = len < LONG_CELL_BYTES_MIN || is_collected(column, len);
+        if collected && there < 4 + len {
+            return Ok(Some(Step::Need(4 + len)));
+        }
+        (self.columns, self.index) = (Some(columns - 1), index + 1);
+        if collected {
             if len > 0 {
                 short(column, index, at + 4..at + 4 + len, redactor, target)?;
             }
@@ -212,6 +237,13 @@ impl LongRow {
         });
         Ok(Some(Step::Took(4)))
     }
+}
+
+/// Whether a long value must be looked at whole: anything but plain bytes can be written in escapes.
+fn is_collected(column: Option<&ColumnPlan>, len: usize) -> bool {
+    let written = |column: &ColumnPlan| column.act == Act::Scan && column.kind != Kind::Bytea;
+    len <= VALUE_COLLECTED_BYTES_MAX
+        && column.is_some_and(|column| written(column) && !column.kind.is_never_scanned(len))
 }
 
 /// A value that is small enough to be looked at whole.
@@ -284,12 +316,23 @@ fn how(column: Option<&ColumnPlan>, index: u16, total: usize, target: &mut Targe
         };
     }
     let (stream, context) = (Stream::new(), column.context);
+    if column.format == Format::Binary && matches!(column.kind, Kind::NumberArray | Kind::NumberRange | Kind::Numeric) {
+        return match target.rules.on_error {
+            OnError::Pass => Ok(How::Pass),
+            _ => Err(Trouble::Unreadable("a value of numbers is too large")),
+        };
+    }
     Ok(match (column.kind, column.format) {
         (Kind::Bytea, Format::Text) => How::Hex { stream, context },
-        (kind, _) => How::Text {
+        (kind, format) => How::Text {
             stream,
             context,
-            digits_only: kind == Kind::NumberArray || kind.is_number(),
+            fill: match kind {
+                Kind::NumberArray | Kind::Int | Kind::Numeric if format == Format::Text => Fill::Zeros,
+                Kind::Json | Kind::Jsonb => Fill::Json,
+                _ => Fill::Label,
+            },
+            before: [0; ESCAPE_BYTES - 1],
         },
     })
 }
@@ -315,37 +358,16 @@ impl Cell {
             How::Text {
                 stream,
                 context,
-                digits_only,
-            } => {
-                redactor.findings.clear();
-                let Some(scanner) = &target.rules.scanner else {
-                    return Ok(Step::Took(there));
-                };
-                let decided = stream.advance(
-                    scanner,
-                    *context,
-                    &mut redactor.scan,
-                    window,
-                    last,
-                    &mut redactor.findings,
-                );
-                for finding in &redactor.findings {
-                    let Some(action) = count(finding, target.rules, self.place, target.tally) else {
-                        continue;
-                    };
-                    let span = window
-                        .get_mut(finding.start as usize..finding.end as usize)
-                        .unwrap_or_default();
-                    for (i, byte) in span.iter_mut().enumerate() {
-                        match digits_only {
-                            true if byte.is_ascii_digit() => *byte = b'0',
-                            true => {}
-                            false => *byte = label_byte(&action.label, finding.offset + i as u64),
-                        }
-                    }
-                }
-                decided
-            }
+                fill,
+                before,
+            } => text(
+                (stream, *context, *fill, before),
+                window,
+                last,
+                self.place,
+                redactor,
+                (target.rules, target.tally),
+            )?,
             How::Hex { stream, context } => {
                 let prefix = if self.position == 0 { 2 } else { 0 };
                 let Some(digits) = window.get_mut(prefix..).filter(|_| there >= prefix + 2 || last) else {
@@ -371,6 +393,59 @@ impl Cell {
         self.position += taken;
         Ok(Step::Took(taken))
     }
+}
+
+/// Masks what is found in the next bytes of a text. The result is how many of them are decided.
+fn text(
+    (stream, context, fill, before): (&mut Stream, Context, Fill, &mut [u8; ESCAPE_BYTES - 1]),
+    window: &mut [u8],
+    last: bool,
+    place: Place,
+    redactor: &mut Redactor,
+    (rules, tally): (&RuleSet, &mut Tally),
+) -> Result<usize, Trouble> {
+    let Some(scanner) = &rules.scanner else {
+        return Ok(window.len());
+    };
+    let mut border = [0; 2 * (ESCAPE_BYTES - 1)];
+    for (to, from) in border.iter_mut().zip(before.iter().chain(window.iter())) {
+        *to = *from;
+    }
+    if is_escaped(&border) || is_escaped(window) {
+        match rules.on_error {
+            OnError::Pass => tally.add(Finder::Unreadable, place, false),
+            // Parts of it may have left: it can no longer be blanked.
+            OnError::Close | OnError::BlankField => {
+                return Err(Trouble::Unreadable("a value is too long for the escapes in it"));
+            }
+        }
+    }
+    redactor.findings.clear();
+    let findings = &mut redactor.findings;
+    let decided = stream.advance(scanner, context, &mut redactor.scan, window, last, findings);
+    let left = window.get(..decided).unwrap_or_default();
+    for byte in left.iter().skip(decided.saturating_sub(before.len())) {
+        before.rotate_left(1);
+        before[ESCAPE_BYTES - 2] = *byte;
+    }
+    for finding in &redactor.findings {
+        let Some(action) = count(finding, rules, place, tally) else {
+            continue;
+        };
+        let span = window
+            .get_mut(finding.start as usize..finding.end as usize)
+            .unwrap_or_default();
+        let digits = span.iter().all(u8::is_ascii_digit);
+        for (i, byte) in span.iter_mut().enumerate() {
+            match fill {
+                Fill::Zeros if byte.is_ascii_digit() => *byte = b'0',
+                Fill::Zeros => {}
+                Fill::Json if digits => *byte = b'1',
+                Fill::Json | Fill::Label => *byte = label_byte(&action.label, finding.offset + i as u64),
+            }
+        }
+    }
+    Ok(decided)
 }
 
 #[allow(clippy::too_many_arguments)]
