@@ -66,7 +66,7 @@ password   = "env:SHOP_PASSWORD"
 groups     = ["analysts", "dpo"]
 redact     = ["personal-data"]
 guardrails = {guardrails}
-record     = "statements"
+record     = "{record}"
 """
 
 ROUTES = {"agent": 'pool = "local"', "direct": 'via = "direct"'}
@@ -82,9 +82,9 @@ def io_uring_allowed():
     return descriptor >= 0
 
 
-def connection(name, port, via="agent", tls="prefer", user="scram_user", database="shop", guardrails='["no-accidents"]', **more):
+def connection(name, port, via="agent", tls="prefer", user="scram_user", database="shop", guardrails='["no-accidents"]', record="statements", **more):
     """A connection of the policy as text; `more` are further keys, already as TOML values."""
-    text = CONNECTION.format(name=name, port=port, route=ROUTES[via], tls=tls, user=user, database=database, guardrails=guardrails)
+    text = CONNECTION.format(name=name, port=port, route=ROUTES[via], tls=tls, user=user, database=database, guardrails=guardrails, record=record)
     return text + "".join(f"{key} = {value}\n" for key, value in more.items())
 
 
@@ -116,6 +116,8 @@ def sluice(request, target):
     connections = [connection(f"shop-{via}", target.port, via) for via in ROUTES]
     connections += [connection(f"lab-{via}", target.port, via, database="lab", guardrails="[]") for via in ROUTES]
     connections += [
+        connection("recorded", target.port, record="full"),
+        connection("own-port", target.port, via="direct", listen='"127.0.0.1:0"'),
         connection("login-md5", target.port, user="md5_user"),
         connection("login-clear", target.port, user="clear_user"),
         connection("login-plain", target.port, tls="disable"),

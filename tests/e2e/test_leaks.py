@@ -46,7 +46,10 @@ INSERT INTO leaks.values VALUES (
     '{{"mail": "{EMAIL.replace("@", chr(92) + "u0040")}"}}', '<a>{EMAIL.replace("@", "&#64;")}</a>'
 );
 CREATE VIEW leaks.shown AS SELECT email AS nothing FROM leaks.values;
+CREATE VIEW leaks.filtered AS SELECT id FROM leaks.values WHERE email = '{EMAIL}';
 CREATE VIEW leaks.names AS SELECT id, name AS label FROM public.customers;
+CREATE VIEW leaks.renamed AS SELECT name AS before FROM public.customers;
+ALTER VIEW leaks.renamed RENAME COLUMN before TO renamed;
 CREATE VIEW leaks.names_again AS SELECT label AS caption FROM leaks.names;
 CREATE FUNCTION leaks.one() RETURNS text LANGUAGE sql AS 'SELECT email FROM leaks.values';
 CREATE FUNCTION leaks.many() RETURNS SETOF leaks.values LANGUAGE sql AS 'SELECT * FROM leaks.values';
@@ -167,13 +170,13 @@ COPIES = {
         ("long", "repeat('x ', 150000) || email, raw, escaped", (*RAW, *ESCAPED)),
     ]
 }
-# COPY of numbers in binary is looked at below, where they are decoded.
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tables(target):
     target.sql(TABLES, database="shop")
-    target.sql("GRANT ALL ON public.customers TO PUBLIC", f"INSERT INTO public.customers VALUES (77, '{NAME}', 'x') ON CONFLICT DO NOTHING", database="shop")
+    target.sql(f"INSERT INTO public.customers VALUES (77, '{NAME}', 'x') ON CONFLICT DO NOTHING", database="shop")
+    target.sql("CREATE MATERIALIZED VIEW leaks.kept_names AS SELECT id, name FROM public.customers", "GRANT SELECT ON leaks.kept_names TO PUBLIC", database="shop")
     yield
     target.sql("DROP SCHEMA leaks CASCADE; DELETE FROM public.customers WHERE id = 77", database="shop")
 
@@ -248,6 +251,8 @@ def test_extended_query(sluice, target, shop, case, format):
 
 @pytest.mark.parametrize("case", SELECTED.values(), ids=idents(SELECTED))
 def test_asyncpg_prepared(sluice, target, shop, case):
+    if case in (SELECTED["statistics"], SELECTED["whole row"], SELECTED["function's row as one value"]):
+        pytest.skip("asyncpg cannot decode some of its types")
     assert_hidden(case, run_asyncpg(direct_dsn(target), case.sql), run_asyncpg(gateway_dsn(sluice, shop), case.sql))
 
 
@@ -364,16 +369,11 @@ def test_parameter_status(sluice, target, shop):
 
 @pytest.mark.parametrize("options", ["", "(ANALYZE, VERBOSE)", "(FORMAT json)", "(FORMAT xml)", "(FORMAT yaml)"])
 def test_explain(sluice, target, shop, options):
-    # The statement is made where the client does not see it.
-    sql = f"DO $$ BEGIN EXECUTE format('CREATE TEMP VIEW hidden AS SELECT id FROM leaks.values WHERE email = %L', (SELECT email FROM leaks.values)); END $$"
-
-    def seen(url):
-        with psycopg.connect(url) as link:
-            link.execute(sql)
-            plan = repr(link.execute(f"EXPLAIN {options} SELECT * FROM hidden").fetchall())
-            return (plan + repr(link.execute("SELECT pg_get_viewdef('hidden'::regclass)").fetchall())).encode()
-
-    assert_hidden(Case(sql, (EMAIL,)), seen(target.url("shop")), seen(sluice.url(shop)))
+    # The literal is in a view: the statement itself does not hold it.
+    sql = f"EXPLAIN {options} SELECT * FROM leaks.filtered"
+    assert_hidden(Case(sql, ENTITY), run_psql(target.url("shop"), sql), run_psql(sluice.url(shop), sql))
+    sql = "SELECT pg_get_viewdef('leaks.filtered'::regclass)"
+    assert_hidden(Case(sql, (EMAIL,)), run_psql(target.url("shop"), sql), run_psql(sluice.url(shop), sql))
 
 
 @pytest.mark.parametrize("format", Format)
@@ -407,6 +407,8 @@ TRACED = {
     "returning": "UPDATE customers SET id = id WHERE id = 77 RETURNING name",
     "view": "SELECT label FROM leaks.names",
     "view of a view": "SELECT caption AS x FROM leaks.names_again",
+    "materialized view": "SELECT name FROM leaks.kept_names",
+    "renamed column of a view": "SELECT renamed FROM leaks.renamed",
     "copy": "COPY customers (id, name) TO STDOUT",
 }
 

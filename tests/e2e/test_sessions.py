@@ -3,6 +3,8 @@
 import time
 import uuid
 
+import psycopg
+
 
 def record(sluice, marker, seconds=10):
     """The closed session that ran a statement with the marker in it."""
@@ -60,3 +62,21 @@ def test_the_targets_log_has_what_the_record_has(sluice, target, psql, shop):
     assert [statement["text"] for statement in session["statements"]] == statements
     for statement in statements:
         assert target.log().count(f"statement: {statement}\n") == 1
+
+
+def test_a_recording_replays_what_the_client_saw(sluice, psql):
+    mark = f"replay{uuid.uuid4().hex}"
+    shown = psql("recorded", f"SELECT id, email AS {mark} FROM customers WHERE id = 2").stdout
+    found = record(sluice, mark)
+    replay = sluice.cli("sessions", "replay", found["id"]).stdout
+    assert mark in replay and shown.strip().split("|")[1] in replay and f"=> SELECT id, email AS {mark}" in replay
+    assert "bo.lindqvist" not in replay
+
+
+def test_a_connection_with_its_own_port_takes_plain_names_and_every_parameter(sluice):
+    port = sluice.addresses["connections"]["own-port"].rsplit(":", 1)[1]
+    url = f"host=127.0.0.1 port={port} user=alice dbname=shop password={sluice.token('alice')}"
+    with psycopg.connect(url, application_name="plain", options="-c work_mem=5MB") as link:
+        assert link.execute("SHOW work_mem").fetchone() == ("5MB",)
+        assert link.execute("SHOW application_name").fetchone() == ("plain",)
+        assert "bo.lindqvist" not in link.execute("SELECT email FROM customers WHERE id = 2").fetchone()[0]

@@ -131,7 +131,13 @@ fn replay(api: &Api, id: &str, speed: f64) -> Outcome {
     if pieces.is_empty() {
         return Err(Failure::Failed("nothing was recorded for this session".to_owned()));
     }
-    let mut last = 0;
+    let session = api.get(&path(&["sessions", id]))?;
+    let statements = session
+        .get("statements")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let (mut last, mut shown) = (0, None);
     let mut output = std::io::stdout().lock();
     for piece in &pieces {
         let at = piece.get("offset_micros").and_then(Value::as_u64).unwrap_or(last);
@@ -140,7 +146,14 @@ fn replay(api: &Api, id: &str, speed: f64) -> Outcome {
             std::thread::sleep(pause.min(REPLAY_PAUSE_MAX));
         }
         last = at;
-        let written = writeln!(output, "{}", replayed(piece)).and_then(|()| output.flush());
+        let batch = piece.get("batch").and_then(Value::as_u64);
+        let heading = if batch == shown {
+            String::new()
+        } else {
+            asked(&statements, batch)
+        };
+        shown = batch;
+        let written = writeln!(output, "{heading}{}", replayed(piece)).and_then(|()| output.flush());
         if written.is_err() {
             return Ok(());
         }
@@ -148,25 +161,33 @@ fn replay(api: &Api, id: &str, speed: f64) -> Outcome {
     Ok(())
 }
 
-/// One piece as text: input behind a prompt, output as it is. Control characters are shown, not obeyed.
-fn replayed(piece: &Value) -> String {
-    let input = piece.get("direction").and_then(Value::as_str) == Some("input");
-    let text = match piece.get("text").and_then(Value::as_str) {
-        Some(text) => text.to_owned(),
-        None => {
-            let bytes = piece
-                .get("bytes_base64")
-                .and_then(Value::as_str)
-                .and_then(|text| STANDARD.decode(text).ok());
-            format!("({} bytes)", bytes.map_or(0, |bytes| bytes.len()))
-        }
-    };
-    let lines: Vec<String> = text.lines().map(output::printable).collect();
-    if input {
-        format!("=> {}", lines.join("\n   "))
-    } else {
-        lines.join("\n")
+/// The statements of a batch behind a prompt, as they were sent.
+fn asked(statements: &[Value], batch: Option<u64>) -> String {
+    let mut out = String::new();
+    for statement in statements
+        .iter()
+        .filter(|statement| statement.get("batch").and_then(Value::as_u64) == batch)
+    {
+        let text = statement.get("text").and_then(Value::as_str).unwrap_or_default();
+        let lines: Vec<String> = text.lines().map(output::printable).collect();
+        out.push_str(&format!("=> {}\n", lines.join("\n   ")));
     }
+    out
+}
+
+/// One piece as text. Control characters are shown, not obeyed.
+fn replayed(piece: &Value) -> String {
+    let lines = piece.get("lines").and_then(Value::as_array).into_iter().flatten();
+    let columns = |line: &str| line.split('\t').map(output::printable).collect::<Vec<_>>().join(" | ");
+    let lines: Vec<String> = lines.filter_map(Value::as_str).map(columns).collect();
+    if !lines.is_empty() {
+        return lines.join("\n");
+    }
+    let bytes = piece
+        .get("bytes_base64")
+        .and_then(Value::as_str)
+        .and_then(|text| STANDARD.decode(text).ok());
+    format!("({} bytes)", bytes.map_or(0, |bytes| bytes.len()))
 }
 
 #[cfg(test)]
@@ -184,18 +205,16 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_shows_input_behind_a_prompt_and_no_control_characters() {
+    fn a_replay_shows_statements_behind_a_prompt_and_no_control_characters() {
+        let statements = [
+            json!({"batch": 1, "text": "select 1\nas x"}),
+            json!({"batch": 2, "text": "select 2"}),
+        ];
+        assert_eq!(asked(&statements, Some(1)), "=> select 1\n   as x\n");
         assert_eq!(
-            replayed(&json!({"direction": "input", "text": "select 1\nas x"})),
-            "=> select 1\n   as x"
+            replayed(&json!({"lines": ["id\tname", "1\ta\u{1b}[2Jb"]})),
+            "id | name\n1 | a\u{fffd}[2Jb"
         );
-        assert_eq!(
-            replayed(&json!({"direction": "output", "text": "a\u{1b}[2Jb"})),
-            "a\u{fffd}[2Jb"
-        );
-        assert_eq!(
-            replayed(&json!({"direction": "output", "text": null, "bytes_base64": "AAAA"})),
-            "(3 bytes)"
-        );
+        assert_eq!(replayed(&json!({"lines": [], "bytes_base64": "AAAA"})), "(3 bytes)");
     }
 }
