@@ -18,9 +18,15 @@ pub(super) struct Answer {
     pub relation_oid_max: u32,
 }
 
+/// An entry of the list of what a view selects, as the server writes its parse tree: number and name of the view's
+/// column; behind it come the relation and the column that the value is taken from unchanged.
+const VIEW_COLUMN: &str = r"E':resno ([0-9]+) :resname ((?:\\\\.|[^ \\\\])+) :ressortgroupref [0-9]+ :resorigtbl '";
+
 /// The query's text: rows of (index, table OID, attribute number), and one row (-1, highest OID, 0).
 ///
-/// Tables are followed down to their partitions and inheriting tables, whose columns keep the names but not the numbers.
+/// Tables are followed down to their partitions and inheriting tables, whose columns keep the names but not the numbers,
+/// and up to the views and materialized views that select the column as it is. What a subquery inside a view selects is
+/// told from what the view does by its name; a view's column that was renamed since has no such name, and counts.
 pub(super) fn query(columns: &[ColumnName]) -> String {
     let mut wanted = String::new();
     for (index, column) in columns.iter().enumerate() {
@@ -35,18 +41,33 @@ pub(super) fn query(columns: &[ColumnName]) -> String {
         }
         wanted.push(')');
     }
+    // Short names for what has to be qualified.
+    let (eq, cat) = ("OPERATOR(pg_catalog.=)", "OPERATOR(pg_catalog.||)");
     format!(
-        "{MARK} WITH RECURSIVE wanted(i, s, t, c) AS (VALUES {wanted}), tree(i, o, c) AS (\
-         SELECT w.i, r.oid, w.c FROM wanted w \
-         JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) w.s \
-         JOIN pg_catalog.pg_class r ON r.relnamespace OPERATOR(pg_catalog.=) n.oid \
-         AND r.relname OPERATOR(pg_catalog.=) w.t \
-         UNION SELECT p.i, h.inhrelid, p.c FROM tree p \
-         JOIN pg_catalog.pg_inherits h ON h.inhparent OPERATOR(pg_catalog.=) p.o) \
-         SELECT k.i, k.o, a.attnum FROM tree k \
-         JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) k.o \
-         AND a.attname OPERATOR(pg_catalog.=) k.c \
-         WHERE a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT a.attisdropped \
+        "{MARK} WITH RECURSIVE wanted(i, s, t, c) AS (VALUES {wanted}), tree(i, o, a) AS (\
+         SELECT w.i, r.oid, a.attnum FROM wanted w \
+         JOIN pg_catalog.pg_namespace n ON n.nspname {eq} w.s \
+         JOIN pg_catalog.pg_class r ON r.relnamespace {eq} n.oid AND r.relname {eq} w.t \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid {eq} r.oid AND a.attname {eq} w.c \
+         AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT a.attisdropped \
+         UNION SELECT k.i, x.o, x.a FROM tree k CROSS JOIN LATERAL (\
+         SELECT h.inhrelid, b.attnum FROM pg_catalog.pg_inherits h \
+         JOIN pg_catalog.pg_attribute p ON p.attrelid {eq} k.o AND p.attnum {eq} k.a \
+         JOIN pg_catalog.pg_attribute b ON b.attrelid {eq} h.inhrelid AND b.attname {eq} p.attname \
+         AND b.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT b.attisdropped \
+         WHERE h.inhparent {eq} k.o \
+         UNION ALL SELECT r.ev_class, v.attnum FROM pg_catalog.pg_depend d \
+         JOIN pg_catalog.pg_rewrite r ON r.oid {eq} d.objid AND r.ev_type {eq} '1'::pg_catalog.\"char\" \
+         CROSS JOIN LATERAL pg_catalog.regexp_matches(r.ev_action::pg_catalog.text, {VIEW_COLUMN} {cat} \
+         k.o::pg_catalog.text {cat} ' :resorigcol ' {cat} k.a::pg_catalog.text {cat} ' ', 'g') m(f) \
+         JOIN pg_catalog.pg_attribute v ON v.attrelid {eq} r.ev_class AND v.attnum {eq} m.f[1]::pg_catalog.int2 \
+         WHERE d.classid {eq} 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
+         AND d.refclassid {eq} 'pg_catalog.pg_class'::pg_catalog.regclass \
+         AND d.refobjid {eq} k.o AND d.refobjsubid {eq} k.a::pg_catalog.int4 \
+         AND (m.f[2] {eq} v.attname::pg_catalog.text OR pg_catalog.strpos(r.ev_action::pg_catalog.text, \
+         ':resno ' {cat} v.attnum::pg_catalog.text {cat} ' :resname ' {cat} v.attname::pg_catalog.text {cat} ' ') {eq} 0)\
+         ) x(o, a)) \
+         SELECT k.i, k.o, k.a FROM tree k \
          UNION ALL SELECT -1, pg_catalog.max(m.oid), 0::pg_catalog.int2 FROM pg_catalog.pg_class m"
     )
 }

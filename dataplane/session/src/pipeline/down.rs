@@ -17,8 +17,8 @@ use scan::Context;
 use super::copy::CopyOut;
 use super::long::LongRow;
 use super::{Step, note};
-use crate::judge::redact::{Holder, Target, Trouble, Value};
-use crate::judge::tally::Place;
+use crate::judge::redact::{self, Holder, Target, Trouble, Value};
+use crate::judge::tally::{Finder, Place};
 use crate::limits::{ANSWER_BYTES_MAX, FRAME_BUFFERED_BYTES_MAX, PLANS_MAX, VALUE_COLLECTED_BYTES_MAX};
 use crate::plan::{Basis, Plan};
 use crate::session::{Close, Now, Scratch, Session};
@@ -371,6 +371,7 @@ fn aside_text(
     let base = range.start + HEADER_BYTES;
     let body = input.get(base..range.end).unwrap_or_default();
     let mut spans: Vec<Range<usize>> = Vec::new();
+    let mut detail = None;
     if aside == Aside::Notification {
         let notification = NotificationResponse::parse(body)?;
         let start = 4 + notification.channel.len() + 1;
@@ -378,9 +379,13 @@ fn aside_text(
         spans.push(start..start + notification.payload.len());
     } else {
         let mut at = 0;
-        for (code, value) in ErrorFields::parse(body, "ErrorResponse")?.iter() {
+        let fields = ErrorFields::parse(body, "ErrorResponse")?;
+        let shown = tells_hidden_column(session, &fields);
+        for (code, value) in fields.iter() {
+            if code == b'D' && shown.is_some() {
+                detail = shown.map(|index| (index, at + 1..at + 1 + value.len()));
             // Severity, SQLSTATE, positions and places in the server's sources are no data.
-            if !b"SVCPpFLR".contains(&code) {
+            } else if !b"SVCPpFLR".contains(&code) {
                 spans.push(at + 1..at + 1 + value.len());
             }
             at += value.len() + 2;
@@ -390,7 +395,56 @@ fn aside_text(
         session.text(input, base + span.start..base + span.end, Place::Aside(aside), scratch)?;
     }
     session.flush(input, scratch);
+    let rules = session.running.rules.as_deref().or(session.rules.as_deref());
+    if let (Some((index, span)), Some(rules)) = (detail, rules)
+        && let Some(action) = rules.columns.get(&index)
+    {
+        let value = text_value(base + span.start..base + span.end, Place::Aside(aside));
+        let mut target = Target {
+            input,
+            splice: &mut scratch.splice,
+            tally: &mut session.running.tally,
+            rules,
+        };
+        redact::hide(value, action, Finder::Column, &mut target);
+    }
     Ok(())
+}
+
+/// The column rule whose values the detail of an error can tell: that of a violated constraint quotes the row or the key.
+/// Which columns a row has is not said, so such a detail counts for every rule; one about a key names its columns.
+fn tells_hidden_column(session: &Session, fields: &ErrorFields<'_>) -> Option<usize> {
+    /// Integrity constraint violations, and a view's check option.
+    const ROW_CLASSES: [&[u8]; 2] = [b"23", b"44"];
+    /// Foreign key, unique and exclusion constraints: the detail is about the key alone.
+    const KEY_STATES: [&[u8]; 3] = [b"23503", b"23505", b"23P01"];
+    let state = fields.sqlstate();
+    if !ROW_CLASSES.iter().any(|class| state.starts_with(class)) {
+        return None;
+    }
+    let rules = session.running.rules.as_deref().or(session.rules.as_deref())?;
+    let field = |wanted: u8| fields.iter().find(|(code, _)| *code == wanted).map(|(_, value)| value);
+    let (table, detail) = (field(b't'), field(b'D').unwrap_or_default());
+    let tells = |index: &usize| {
+        let Some(column) = session.connection.columns.get(*index) else {
+            return false;
+        };
+        let named = memchr::memmem::find(detail, column.column.as_bytes()).is_some();
+        named || !KEY_STATES.contains(&state) || table == Some(column.table.as_bytes())
+    };
+    rules.columns.keys().copied().filter(tells).min()
+}
+
+fn text_value(span: Range<usize>, place: Place) -> Value {
+    Value {
+        start: span.start as u32,
+        end: span.end as u32,
+        holder: Holder::Fixed,
+        place,
+        kind: Kind::Text,
+        format: Format::Text,
+        escaping: Escaping::None,
+    }
 }
 
 fn function_result(
@@ -456,15 +510,7 @@ impl Session {
     ) -> Result<(), Trouble> {
         let rules = self.running.rules.as_deref().or(self.rules.as_deref());
         let Some(rules) = rules else { return Ok(()) };
-        let value = Value {
-            start: span.start as u32,
-            end: span.end as u32,
-            holder: Holder::Fixed,
-            place,
-            kind: Kind::Text,
-            format: Format::Text,
-            escaping: Escaping::None,
-        };
+        let value = text_value(span, place);
         let mut target = Target {
             input,
             splice: &mut scratch.splice,

@@ -412,3 +412,189 @@ fn rows_of_unknown_columns_follow_on_error() {
     assert!(blanked.close.is_none() && !contains(&blanked.to_client, EMAIL));
     assert!(contains(&run(wire::OnError::Pass).to_client, EMAIL));
 }
+
+#[test]
+fn text_inside_of_text_is_seen() {
+    let hex: String = EMAIL.bytes().map(|b| format!("{b:02x}")).collect();
+    let masked: String = "[EMAIL]**********".bytes().map(|b| format!("{b:02x}")).collect();
+    for (type_oid, value) in [
+        (1001, format!(r#"{{"\\x{hex}"}}"#)),
+        (2249, format!(r#"(1,"\\x{hex}")"#)),
+        (114, format!(r#"{{"a":"\\x{hex}"}}"#)),
+        (25, format!(r"raw \x{hex} end")),
+        (99_999, format!(r#"{{"(1,\"\\\\x{hex}\")"}}"#)),
+    ] {
+        for format in [Format::Text, Format::Binary] {
+            if format == Format::Binary && type_oid != 25 {
+                continue;
+            }
+            let (before, after) = cell(type_oid, format, value.as_bytes());
+            assert!(contains(&before, &hex) && contains(&after, &masked), "{value}");
+            assert_eq!(after, row(&[Some(value.replace(&hex, &masked).as_bytes())]));
+        }
+    }
+    for (type_oid, value) in [
+        (25, r#"{"a": "alice\u0040example.com"}"#),
+        (25, r#"<a>alice&#64;example.com</a>"#),
+        (25, r#""{\"a\": \"alice\\u0040example.com\"}""#),
+        (114, r#""{\"a\": \"alice\\u0040example.com\"}""#),
+        (199, r#"{"{\"a\": \"alice\\u0040example.com\"}"}"#),
+        (2249, r#"(1,"{""a"": ""alice\\u0040example.com""}")"#),
+    ] {
+        let (before, after) = cell(type_oid, Format::Text, value.as_bytes());
+        assert!(contains(&before, "alice") && !contains(&after, "alice"), "{value}");
+        assert!(contains(&after, "[EMAIL]"), "{value}");
+        assert_eq!(before.len(), after.len());
+    }
+}
+
+#[test]
+fn every_finding_of_an_escaped_value_is_masked_where_it_is() {
+    let value =
+        br#"["alice\u0040example.com", "\u0007", "bob\u0040example.org", 4111111111111111, "carol@example.net"]"#;
+    let (_, after) = cell(114, Format::Text, value);
+    let masked =
+        br#"["[EMAIL]***************", "\u0007", "[EMAIL]*************",                0, "[EMAIL]**********"]"#;
+    assert_eq!(after, row(&[Some(masked)]));
+    let (_, after) = cell(
+        1009,
+        Format::Text,
+        br#"{"a \" alice@example.com","b \\ bob@example.org"}"#,
+    );
+    assert_eq!(
+        after,
+        row(&[Some(br#"{"a \" [EMAIL]**********","b \\ [EMAIL]********"}"#)])
+    );
+}
+
+#[test]
+fn a_value_full_of_findings_is_masked_in_linear_time() {
+    let value = format!("[{}\"\\u0007\"]", "\"alice@example.com\",".repeat(50_000));
+    let began = std::time::Instant::now();
+    let (_, after) = cell(114, Format::Text, value.as_bytes());
+    assert!(!contains(&after, "alice"));
+    // A walk from the start for each of them would take minutes.
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+}
+
+#[test]
+fn long_values_are_unfolded_as_well_and_refused_where_that_is_too_much() {
+    let pad = " ".repeat(300_000);
+    let (_, after) = cell(
+        114,
+        Format::Text,
+        format!(r#"["{pad}", "alice\u0040example.com", 4111111111111111]"#).as_bytes(),
+    );
+    assert!(!contains(&after, "alice") && !contains(&after, "4111"));
+    assert!(contains(&after, r#", "[EMAIL]***************",                0]"#));
+    let huge = format!(r#"["{}", "alice\u0040example.com"]"#, " ".repeat(5_000_000));
+    let mut talk = Talk::new();
+    talk.client(&query("select x"));
+    talk.target(
+        &[
+            columns(&[("x", 0, 0, 114, Format::Text)]),
+            row(&[Some(huge.as_bytes())]),
+        ]
+        .concat(),
+    );
+    assert!(talk.close.is_some() && !contains(&talk.to_client, "alice"));
+    let plain = format!(
+        r#"["{}", "alice@example.com", 4111111111111111]"#,
+        " ".repeat(5_000_000)
+    );
+    let (_, after) = cell(114, Format::Text, plain.as_bytes());
+    assert!(contains(&after, r#", "[EMAIL]**********", 1111111111111111]"#));
+}
+
+#[test]
+fn unknown_binary_values_are_cut_at_control_bytes() {
+    for value in [
+        &b"\x01\x02\x03alice@example.com\x00\x01"[..],
+        b"\x00\x00\x00\x31alice@example.com\x00",
+        b"\x00\x00\x00\x344111111111111111\x00",
+        b"\xff\xfealice@example.com",
+    ] {
+        let (before, after) = cell(99_999, Format::Binary, value);
+        assert_eq!(before.len(), after.len());
+        assert!(!contains(&after, "alice") && !contains(&after, "4111111111111111"));
+    }
+}
+
+#[test]
+fn ranges_of_numbers_stay_ranges() {
+    let (_, after) = cell(3926, Format::Text, b"[4111111111111111,4111111111111112)");
+    assert_eq!(after, row(&[Some(b"[0000000000000000,0000000000000000)")]));
+    let mut range = vec![0x02];
+    for bound in [4_111_111_111_111_111i64, 4_111_111_111_111_112] {
+        range.extend_from_slice(&8i32.to_be_bytes());
+        range.extend_from_slice(&bound.to_be_bytes());
+    }
+    let (_, after) = cell(3926, Format::Binary, &range);
+    let mut masked = range.clone();
+    masked[5..13].fill(0);
+    assert_eq!(after, row(&[Some(&masked)]));
+}
+
+#[test]
+fn numbers_in_binary_copy() {
+    let mut data = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
+    data.extend_from_slice(&[0, 3, 0, 0, 0, 8]);
+    data.extend_from_slice(&4_111_111_111_111_111i64.to_be_bytes());
+    data.extend_from_slice(&[0, 0, 0, 16]);
+    for word in [4u16, 3, 0, 0, 4111, 1111, 1111, 1111] {
+        data.extend_from_slice(&word.to_be_bytes());
+    }
+    // A float whose bits are a card number of 19 digits is left alone.
+    data.extend_from_slice(&[0, 0, 0, 8]);
+    data.extend_from_slice(&1.5f64.to_be_bytes());
+    data.extend_from_slice(&[0xff, 0xff]);
+    let got = copied("copy t (a, b, c) to stdout (format binary)", 1, 3, &[&data]);
+    let mut masked = data.clone();
+    masked[25..33].fill(0);
+    masked[45..53].fill(0);
+    assert_eq!(got, masked);
+}
+
+#[test]
+fn copied_values_are_unfolded() {
+    let hex: String = EMAIL.bytes().map(|b| format!("{b:02x}")).collect();
+    for (statement, line) in [
+        ("copy t (a) to stdout", format!("\\\\x{hex}\n")),
+        ("copy t (a) to stdout csv", format!("\"\\x{hex}\"\n")),
+        (
+            "copy t (a) to stdout",
+            "{\"a\": \"alice\\\\u0040example.com\"}\n".to_owned(),
+        ),
+        (
+            "copy t (a) to stdout csv",
+            "\"{\"\"a\"\": \"\"alice\\u0040example.com\"\"}\"\n".to_owned(),
+        ),
+    ] {
+        let got = copied(statement, 0, 1, &[line.as_bytes()]);
+        assert_eq!(got.len(), line.len());
+        assert!(!contains(&got, &hex) && !contains(&got, "alice"), "{line}");
+    }
+}
+
+#[test]
+fn details_of_violated_constraints_hide_what_column_rules_name() {
+    let run = |sqlstate: &[u8], table: &[u8], detail: &[u8]| {
+        let fields: &[(u8, &[u8])] = &[
+            (b'S', b"ERROR"),
+            (b'V', b"ERROR"),
+            (b'C', sqlstate),
+            (b'M', b"violates"),
+            (b'D', detail),
+            (b's', b"public"),
+            (b't', table),
+        ];
+        let answer = bytes(|out| encode::error_response(out, fields).unwrap());
+        through(&mut Talk::new(), "insert into customers values (1)", &answer)
+    };
+    let hidden = run(b"23502", b"customers_p1", b"Failing row contains (1, Alice Adams).");
+    assert!(!contains(&hidden, "Alice") && contains(&hidden, "[NAME]*"));
+    let hidden = run(b"23505", b"customers_p1", b"Key (name)=(Alice Adams) already exists.");
+    assert!(!contains(&hidden, "Alice"));
+    let kept = run(b"23505", b"orders", b"Key (id)=(7) already exists.");
+    assert!(contains(&kept, "Key (id)=(7)"));
+}
