@@ -367,6 +367,25 @@ fn copy_that_column_rules_cannot_follow_is_refused() {
 }
 
 #[test]
+fn copy_from_unknown_relations_is_refused_where_text_without_origin_is_masked() {
+    let mut strict = snapshot();
+    strict.redactions[0].unattributed = wire::Unattributed::Mask as i32;
+    for (text, refused) in [
+        ("copy customers_p1 (id, name) to stdout", true),
+        ("copy customers_p1 to stdout", true),
+        ("copy (select label from a_view) to stdout", true),
+        ("copy orders (id) to stdout", false),
+        ("copy public.customers (id, name) to stdout", false),
+    ] {
+        for (snapshot, refused) in [(&strict, refused), (&snapshot(), false)] {
+            let mut talk = Talk::with(snapshot);
+            talk.client(&query(text));
+            assert_eq!(talk.seen_by_target().contains("copy"), !refused, "{text}");
+        }
+    }
+}
+
+#[test]
 fn values_in_large_rows_and_across_every_border() {
     let filler = 300 * 1024;
     for (type_oid, format) in [
