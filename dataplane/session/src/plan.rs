@@ -9,6 +9,7 @@ use codecs::postgres::rewriter::Kind;
 use scan::Context;
 
 use crate::policy::{ColumnName, RuleSet};
+use crate::session::ResolvedColumn;
 
 /// What happens to the values of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,20 @@ pub(crate) struct Origins {
 }
 
 impl Origins {
+    /// What the lookup found.
+    pub(crate) fn of(columns: &[ResolvedColumn], relation_oid_max: u32) -> Origins {
+        let origin = |column: &ResolvedColumn| Origin {
+            table: column.table_oid,
+            attribute: column.attribute,
+        };
+        let mut known: Vec<(Origin, usize)> = columns.iter().map(|column| (origin(column), column.index)).collect();
+        known.sort_by_key(|(origin, _)| (origin.table, origin.attribute));
+        Origins {
+            known: known.into(),
+            relation_oid_max,
+        }
+    }
+
     fn find(&self, origin: Origin, name: &[u8], columns: &[ColumnName]) -> Option<usize> {
         let key = |o: &Origin| (o.table, o.attribute);
         if let Ok(at) = self.known.binary_search_by_key(&key(&origin), |(known, _)| key(known)) {

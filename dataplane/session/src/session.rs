@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codecs::codec::Direction;
-use codecs::fact::Origin;
 use codecs::malformed::Malformed;
 use codecs::postgres::inspector::Inspector;
 use codecs::postgres::refusal::Refusal as PostgresRefusal;
@@ -289,20 +288,6 @@ pub struct Session {
 impl Session {
     /// Opens a session that was admitted, and notes it.
     pub fn open(policy: Arc<Policy>, opening: Opening, scratch: &mut Scratch, now: Now) -> Session {
-        let mut known: Vec<(Origin, usize)> = opening
-            .columns
-            .iter()
-            .map(|column| {
-                (
-                    Origin {
-                        table: column.table_oid,
-                        attribute: column.attribute,
-                    },
-                    column.index,
-                )
-            })
-            .collect();
-        known.sort_by_key(|(origin, _)| (origin.table, origin.attribute));
         let mut session = Session {
             id: opening.session_id,
             user: opening.user,
@@ -310,10 +295,7 @@ impl Session {
             connection: opening.connection,
             policy,
             rules: None,
-            origins: Origins {
-                known: known.into(),
-                relation_oid_max: opening.relation_oid_max,
-            },
+            origins: Origins::of(&opening.columns, opening.relation_oid_max),
             inspector: Inspector::new(),
             settings: Settings {
                 standard_strings: true,

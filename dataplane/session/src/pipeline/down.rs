@@ -150,35 +150,23 @@ fn frame(
             aside_text(session, input, range, aside, scratch)?;
         }
         Answer::Parameter(status) => {
-            let (name, value) = (status.name.to_vec(), status.value.to_vec());
-            session.setting(&name, &value);
-            let start = body_at.start + name.len() + 1;
-            session.text(
-                input,
-                start..start + value.len(),
-                Place::Aside(Aside::Parameter),
-                scratch,
-            )?;
+            session.setting(status.name, status.value);
+            let start = body_at.start + status.name.len() + 1;
+            let value = start..start + status.value.len();
+            session.text(input, value, Place::Aside(Aside::Parameter), scratch)?;
             session.flush(input, scratch);
         }
-        Answer::FunctionResult => {
-            session.running.bytes += range.len() as u64;
-            function_result(session, input, range, scratch)?;
-        }
+        Answer::FunctionResult => function_result(session, input, range, scratch)?,
         Answer::CopyInBegins => {
             session.copied_in = 0;
             session.running.bytes += range.len() as u64;
         }
         Answer::CopyOutBegins(response) => {
-            let columns = response.columns.len();
             let binary = response.format == Format::Binary;
-            session.copy = CopyOut::begin(session, columns, binary).map(Box::new);
+            session.copy = CopyOut::begin(session, response.columns.len(), binary).map(Box::new);
             session.running.bytes += range.len() as u64;
         }
-        Answer::CopyData => {
-            session.running.bytes += range.len() as u64;
-            copy_data(session, input, range, scratch)?;
-        }
+        Answer::CopyData => copy_data(session, input, range, scratch)?,
     }
     Ok(())
 }
@@ -210,6 +198,7 @@ fn copy_data(
     range: Range<usize>,
     scratch: &mut Scratch,
 ) -> Result<(), Trouble> {
+    session.running.bytes += range.len() as u64;
     let Some(mut copy) = session.copy.take() else {
         return Ok(());
     };
@@ -453,6 +442,7 @@ fn function_result(
     range: Range<usize>,
     scratch: &mut Scratch,
 ) -> Result<(), Trouble> {
+    session.running.bytes += range.len() as u64;
     let base = range.start + HEADER_BYTES;
     let body = input.get(base..range.end).unwrap_or_default();
     let Some(value) = FunctionCallResponse::parse(body)?.value else {

@@ -170,21 +170,7 @@ impl LongRow {
         }
         let there = target.input.len() - at;
         let Some(columns) = self.columns else {
-            let Some(count) = target.input.get(at..at + 2) else {
-                return Ok(Some(Step::Need(2)));
-            };
-            let count = u16::from_be_bytes([count[0], count[1]]);
-            if let Some(columns) = plan.and_then(|plan| plan.columns.as_ref())
-                && columns.len() != usize::from(count)
-            {
-                return Err(Malformed::Value {
-                    place: PLACE,
-                    value: count.into(),
-                }
-                .into());
-            }
-            self.columns = Some(count);
-            return Ok(Some(Step::Took(2)));
+            return self.begin(plan, target.input.get(at..at + 2)).map(Some);
         };
         if columns == 0 {
             return if self.left == 0 {
@@ -236,6 +222,26 @@ impl LongRow {
             place: Place::Column(index),
         });
         Ok(Some(Step::Took(4)))
+    }
+}
+
+impl LongRow {
+    /// Takes the number of columns.
+    fn begin(&mut self, plan: Option<&Plan>, count: Option<&[u8]>) -> Result<Step, Trouble> {
+        let Some(count) = count.and_then(|count| count.first_chunk()) else {
+            return Ok(Step::Need(2));
+        };
+        let count = u16::from_be_bytes(*count);
+        let known = plan.and_then(|plan| plan.columns.as_ref());
+        if known.is_some_and(|columns| columns.len() != usize::from(count)) {
+            return Err(Malformed::Value {
+                place: "DataRow",
+                value: count.into(),
+            }
+            .into());
+        }
+        self.columns = Some(count);
+        Ok(Step::Took(2))
     }
 }
 
