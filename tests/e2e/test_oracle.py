@@ -1,11 +1,17 @@
 """The target's own log is the witness: what PostgreSQL executed is in the record exactly once, and nothing else is."""
 
+import asyncio
 import collections
+import os
 import re
+import subprocess
 import time
 
+import asyncpg
 import psycopg
 import pytest
+
+from harness.sluice import target_dir
 
 MARK = "oracle"
 
@@ -83,3 +89,64 @@ def test_the_record_is_what_the_target_executed(sluice, target, connect, lab):
     assert not missing, f"executed and not recorded: {missing}"
     invented = seen - (expected | failed | (expected + failed))
     assert not invented, f"recorded and not executed: {invented}"
+
+
+def drive(sluice, lab):
+    """pgbench in its three modes, tokio-postgres, asyncpg, pg_dump and psql, one after the other."""
+    environment = {**os.environ, "PGHOST": "127.0.0.1", "PGPORT": str(sluice.port), "PGUSER": "alice", "PGPASSWORD": sluice.token("alice"), "PGDATABASE": lab}
+    client = os.path.join(target_dir(), "tokio-postgres-client")
+    commands = [["pgbench", "-n", "-M", mode, "-c", "4", "-t", "20"] for mode in ("simple", "extended", "prepared")]
+    commands += [[client, sluice.url(lab)], ["pg_dump", "-s"], ["psql", "-X", "-c", "SELECT 1; SELECT 2", "-c", "\\d"]]
+    for command in commands:
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+
+    async def with_asyncpg():
+        link = await asyncpg.connect(host="127.0.0.1", port=sluice.port, user="alice", database=lab, password=sluice.token("alice"))
+        for n in range(20):
+            assert await link.fetchval("SELECT $1::int + 1", n) == n + 1
+        await link.close()
+
+    asyncio.run(with_asyncpg())
+
+
+def spaced(text):
+    return normal(re.sub(r";\s*", "; ", text))
+
+
+def recorded_messages(sluice, sessions):
+    """Texts of the messages that the target executed, and of those that it refused or skipped, counted."""
+    done, refused = collections.Counter(), collections.Counter()
+    for session in sessions:
+        messages = collections.defaultdict(list)
+        for statement in sluice.session(session["id"])["statements"]:
+            if statement["form"] != "prepare":
+                messages[statement["batch"]].append(statement)
+        for parts in messages.values():
+            text = spaced("; ".join(normal(part["text"]) for part in parts))
+            (done if parts[0]["outcome"] == "ok" else refused)[text] += 1
+    return done, refused
+
+
+def test_what_drivers_made_the_target_execute_is_in_the_record_exactly_once(sluice, target, lab):
+    known = {session["id"] for session in sluice.sessions(connection=lab, limit=1000)}
+    sluice.token("alice")
+    before = len(target.log())
+    drive(sluice, lab)
+    expected = collections.Counter()
+    for match in re.finditer(r"LOG:  (?:statement|execute [^:]*): (.*?)(?=\n\d{4}-\d\d-\d\d |\Z)", target.log()[before:], re.S):
+        # The gateway's own look-up of named columns is marked; everything else is the clients'.
+        if "sluice catalog lookup" not in match.group(1):
+            expected[spaced(match.group(1))] += 1
+    assert sum(expected.values()) > 1000
+    deadline = time.monotonic() + 15
+    while True:
+        fresh = [session for session in sluice.sessions(connection=lab, limit=1000) if session["id"] not in known]
+        done, refused = recorded_messages(sluice, fresh)
+        # What fails while it runs was logged as executed, what fails before that was not.
+        missing = expected - done - refused
+        if not missing or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    assert not missing, f"executed and not recorded: {missing}"
+    invented = done - expected
+    assert not invented, f"recorded as executed and not executed: {invented}"
