@@ -1,7 +1,9 @@
 """What happens when a program dies: sessions of others go on, nothing that was answered is missing from the record."""
 
+import collections
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -133,3 +135,31 @@ def test_a_killed_data_plane_loses_no_statement_that_was_answered(gateway):
         time.sleep(0.5)
     unclean = [session for session in gateway.sessions(limit=100) if session.get("unclean")]
     assert unclean, "a session that a kill ended is shown as such"
+
+
+def test_a_data_plane_killed_under_pgbench_loses_no_answered_transaction(gateway, tmp_path):
+    script = tmp_path / "numbered.sql"
+    script.write_text("SELECT :client_id AS answered;\n", encoding="utf-8")
+    environment = {**os.environ, "PGHOST": "127.0.0.1", "PGPORT": str(gateway.port), "PGUSER": "alice", "PGPASSWORD": gateway.token("alice"), "PGDATABASE": "lab-direct"}
+    command = ["pgbench", "-n", "-M", "simple", "-c", "8", "-T", "30", "-f", str(script), "--log", f"--log-prefix={tmp_path}/log"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as load:
+        # Short enough that no session has more statements than one answer of the API shows (10,000).
+        time.sleep(1.5)
+        os.kill(gateway.pids()["dataplane"], signal.SIGKILL)
+        load.wait(60)
+    answered = collections.Counter()
+    for log in tmp_path.glob("log.*"):
+        answered.update(line.split()[0] for line in log.read_text(encoding="utf-8").splitlines())
+    assert len(answered) == 8 and sum(answered.values()) > 1000, "the load ran"
+    deadline = time.monotonic() + 30
+    while True:
+        recorded = collections.Counter()
+        for session in gateway.sessions(limit=100):
+            for statement in gateway.json("sessions", "show", session["id"])["statements"]:
+                if statement["text"].startswith("SELECT ") and "answered" in statement["text"]:
+                    recorded[statement["text"].split()[1]] += 1
+        missing = answered - recorded
+        if not missing or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    assert not missing, f"answered and not recorded, by client: {missing}"
