@@ -30,6 +30,8 @@ pub(crate) const LATE: Class = 1 << 11;
 pub(crate) const SPACE: Class = 1 << 12;
 /// Base64url parts joined by dots.
 pub(crate) const DOTTED: Class = 1 << 13;
+/// Letters and what may stand between the letters in front of a number: blank, dot, dash, slash.
+pub(crate) const LEAD: Class = 1 << 14;
 
 static TABLE: [Class; 256] = table();
 
@@ -74,6 +76,9 @@ const fn classes(byte: u8) -> Class {
         b'!' | b'$' | b'&' | b'(' | b')' | b'*' | b',' | b';' | b':' => USERINFO,
         _ => 0,
     };
+    if byte.is_ascii_alphabetic() || matches!(byte, b' ' | b'.' | b'-' | b'/') {
+        set |= LEAD;
+    }
     let ends_value = matches!(
         byte,
         0..=b' ' | 0x7f | b'"' | b'\'' | b'`' | b',' | b';' | b'&' | b'<' | b'>' | b')' | b']' | b'}' | b'|'

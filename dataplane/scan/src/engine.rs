@@ -2,12 +2,15 @@
 
 use crate::context::Context;
 use crate::detect::{self, Channel};
-use crate::hit::{Hit, Raw, Tail};
-use crate::limits::LATE_TRIGGER_BYTES;
+use crate::hit::{Hit, Raw, Strength, Tail};
+use crate::limits::{LATE_TRIGGER_BYTES, LEAD_BYTES};
 use crate::order::{self, Resolved};
 use crate::scanner::Scanner;
 use crate::text::Text;
 use crate::{Detector, DetectorId, Finding, Scratch, class, custom};
+
+/// Least confidence of a match that a hot word confirms.
+const HOT_CONFIDENCE: u8 = 75;
 
 /// A scan in progress over one haystack.
 pub(crate) struct Engine<'s, 't> {
@@ -94,7 +97,22 @@ impl<'s, 't> Engine<'s, 't> {
     pub fn consider(&mut self, detector: Detector, earliest: usize, verify: impl FnOnce(&Text<'t>) -> Option<Hit>) {
         self.text.forget_edge();
         let hit = verify(&self.text);
+        let hit = hit.and_then(|hit| self.weighed(detector, hit));
         self.judged(detector.into(), self.scanner.rank(detector), earliest, hit);
+    }
+
+    /// Whether a match counts: by itself, or through what stands near it.
+    #[inline(always)]
+    fn weighed(&mut self, detector: Detector, hit: Hit) -> Option<Hit> {
+        match hit.strength {
+            Strength::Strong => Some(hit),
+            Strength::Checked if self.scanner.checksum_suffices => Some(hit),
+            _ if self.hot(Context::of(detector), hit.start) => Some(Hit {
+                confidence: hit.confidence.max(HOT_CONFIDENCE),
+                ..hit
+            }),
+            _ => None,
+        }
     }
 
     /// Like [`Engine::consider`] for a weak shape: it counts only with a hot word.
@@ -105,9 +123,9 @@ impl<'s, 't> Engine<'s, 't> {
         earliest: usize,
         verify: impl FnOnce(&Text<'t>) -> Option<Hit>,
     ) {
-        self.text.forget_edge();
-        let hit = verify(&self.text).filter(|hit| self.hot(Context::of(detector), hit.start));
-        self.judged(detector.into(), self.scanner.rank(detector), earliest, hit);
+        self.consider(detector, earliest, |text| {
+            verify(text).map(|hit| hit.of(hit.strength.min(Strength::Weak)))
+        });
     }
 
     /// Whether the field's name or the text to the left of `start` has a hot word.
@@ -155,6 +173,7 @@ impl<'s, 't> Engine<'s, 't> {
             end,
             confidence,
             tail,
+            ..
         } = hit;
         self.raws.push(Raw {
             start,
@@ -199,12 +218,9 @@ impl<'s, 't> Engine<'s, 't> {
             return len;
         }
         let late_max = LATE_TRIGGER_BYTES.min(len - self.base);
-        let mut late = self.text.run_back(len, class::LATE, late_max);
-        // Two letters and a blank may be the beginning of a number that is only noticed at its digits.
-        if late == len && late_max >= 3 && self.text.before(len, 1) == b' ' {
-            let letters = self.text.run_back(len - 1, class::LETTER, 3);
-            late = if len - 1 - letters == 2 { letters } else { len };
-        }
+        let late = self.text.run_back(len, class::LATE, late_max);
+        // Short words may be the beginning of a number that is only noticed at its digits: `AB 12 34 56 C`.
+        let late = self.text.run_back(late, class::LEAD, LEAD_BYTES.min(late - self.base));
         self.waiting_from.min(late).max(self.base)
     }
 }

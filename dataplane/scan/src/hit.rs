@@ -12,7 +12,19 @@ pub(crate) struct Hit {
     pub start: usize,
     pub end: usize,
     pub confidence: u8,
+    pub strength: Strength,
     pub tail: Tail,
+}
+
+/// What a match needs besides its own bytes to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Strength {
+    /// A weak shape: a hot word near it or in the field's name.
+    Weak,
+    /// A right check digit in an ordinary number: a hot word, or a policy for which the checksum suffices.
+    Checked,
+    /// Nothing: the structure says enough.
+    Strong,
 }
 
 /// How a match goes on beyond the bytes that decided it.
@@ -32,8 +44,14 @@ impl Hit {
             start,
             end,
             confidence,
+            strength: Strength::Strong,
             tail: Tail::Closed,
         }
+    }
+
+    /// The same match with another strength.
+    pub fn of(self, strength: Strength) -> Hit {
+        Hit { strength, ..self }
     }
 
     /// A match that runs as long as bytes of the class follow; `end` is where measuring it stopped.
@@ -47,6 +65,7 @@ impl Hit {
             start,
             end,
             confidence,
+            strength: Strength::Strong,
             tail,
         }
     }

@@ -26,6 +26,9 @@ pub const STREAM_TAIL_BYTES: usize = CONTEXT_BYTES_MAX + TRIGGER_BACK_BYTES + 30
 /// Distance between the start of a match and the byte that gives it away, when that byte stands to the right.
 pub const LATE_TRIGGER_BYTES: usize = 72;
 
+/// Letters and separators in front of the first digit of a number, back from where its word begins.
+pub const LEAD_BYTES: usize = 18;
+
 /// Bytes that a verifier may read beyond `LONG_MATCH_BYTES` to see a terminator (the last line of a PEM block).
 pub const TERMINATOR_BYTES_MAX: usize = 128;
 

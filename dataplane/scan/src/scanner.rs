@@ -8,7 +8,7 @@ use crate::detect::digits::{SCHEMES, Scheme};
 use crate::detect::phone::Plans;
 use crate::engine::Engine;
 use crate::limits::{
-    CLUSTER_BYTES_MAX, HAYSTACK_BYTES_MAX, LATE_TRIGGER_BYTES, LONG_MATCH_BYTES, TERMINATOR_BYTES_MAX,
+    CLUSTER_BYTES_MAX, HAYSTACK_BYTES_MAX, LATE_TRIGGER_BYTES, LEAD_BYTES, LONG_MATCH_BYTES, TERMINATOR_BYTES_MAX,
     TRIGGER_BACK_BYTES,
 };
 use crate::spec::{Spec, SpecError};
@@ -25,6 +25,8 @@ pub struct Scanner {
     pub(crate) phone_regions: u64,
     pub(crate) phone_plans: Plans,
     pub(crate) schemes: Vec<&'static Scheme>,
+    /// A right check digit counts without a hot word.
+    pub(crate) checksum_suffices: bool,
     ranks: Vec<u16>,
     report: Report,
 }
@@ -78,6 +80,7 @@ impl Scanner {
             phone_regions,
             phone_plans: Plans::build(phone_regions),
             schemes: SCHEMES.iter().filter(|scheme| enabled.has(scheme.detector)).collect(),
+            checksum_suffices: spec.checksum_suffices,
             ranks,
             report,
         })
@@ -197,7 +200,7 @@ fn report(enabled: Enabled, triggers: &Triggers, hot_words: &HotWords, custom: &
     } else {
         detect::BOUNDED_MATCH_BYTES_MAX
     };
-    let look = built_in_look.max(custom.match_bytes_max()) + LATE_TRIGGER_BYTES;
+    let look = built_in_look.max(custom.match_bytes_max()) + LATE_TRIGGER_BYTES + LEAD_BYTES;
     let memory_bytes = size_of::<Scanner>() + hot_words.memory_bytes() + custom.memory_bytes();
     Report {
         hold_back_bytes_max: look + CLUSTER_BYTES_MAX,

@@ -19,6 +19,9 @@ pub struct Spec {
     /// Precedence between overlapping findings: the lower rank wins before position and length are looked at.
     /// A detector that is not listed has rank 0.
     pub ranks: Vec<(Detector, u16)>,
+    /// Whether a number with a right check digit counts where no word near it says what it is. One in ten to one in a hundred
+    /// arbitrary numbers has one, so this is for fields that are known to hold such numbers.
+    pub checksum_suffices: bool,
 }
 
 impl Default for Spec {
@@ -28,6 +31,7 @@ impl Default for Spec {
             custom: Vec::new(),
             phone_regions: Vec::new(),
             ranks: Vec::new(),
+            checksum_suffices: false,
         }
     }
 }

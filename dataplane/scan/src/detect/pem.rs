@@ -7,7 +7,7 @@
 //! ```
 
 use crate::class::{ALNUM, BASE64, SPACE, is};
-use crate::hit::{Hit, Tail};
+use crate::hit::{Hit, Strength, Tail};
 use crate::limits::LONG_MATCH_BYTES;
 use crate::text::Text;
 
@@ -44,6 +44,7 @@ pub(crate) fn verify(text: &Text<'_>, place: usize) -> Option<Hit> {
             start,
             end,
             confidence: 95,
+            strength: Strength::Strong,
             tail: Tail::Pem,
         }),
     }
