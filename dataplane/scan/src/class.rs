@@ -32,6 +32,8 @@ pub(crate) const SPACE: Class = 1 << 12;
 pub(crate) const DOTTED: Class = 1 << 13;
 /// Letters and what may stand between the letters in front of a number: blank, dot, dash, slash.
 pub(crate) const LEAD: Class = 1 << 14;
+/// What a URL consists of: RFC 3986 section 2, without the quote and brackets that stand around one.
+pub(crate) const URL: Class = 1 << 15;
 
 static TABLE: [Class; 256] = table();
 
@@ -78,6 +80,32 @@ const fn classes(byte: u8) -> Class {
     };
     if byte.is_ascii_alphabetic() || matches!(byte, b' ' | b'.' | b'-' | b'/') {
         set |= LEAD;
+    }
+    if byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b':'
+                | b'/'
+                | b'?'
+                | b'#'
+                | b'@'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b'%'
+        )
+    {
+        set |= URL;
     }
     let ends_value = matches!(
         byte,

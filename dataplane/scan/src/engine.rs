@@ -206,6 +206,7 @@ impl<'s, 't> Engine<'s, 't> {
                 Channel::Equals => detect::equals(self, next.place),
                 Channel::Dash => detect::dash(self, next.place),
                 Channel::Quote => detect::quote(self, next.place),
+                Channel::Dot => detect::dot(self, next.place),
             };
         }
         detect::runs(self);

@@ -4,8 +4,8 @@ use crate::cells::Cells;
 use crate::context::{Context, HotWords};
 use crate::custom::CustomSet;
 use crate::detect;
-use crate::detect::digits::{SCHEMES, Scheme};
 use crate::detect::phone::Plans;
+use crate::detect::tokens::Index;
 use crate::engine::Engine;
 use crate::limits::{
     CLUSTER_BYTES_MAX, HAYSTACK_BYTES_MAX, LATE_TRIGGER_BYTES, LEAD_BYTES, LONG_MATCH_BYTES, TERMINATOR_BYTES_MAX,
@@ -24,7 +24,7 @@ pub struct Scanner {
     /// Bits of [`crate::Region`].
     pub(crate) phone_regions: u64,
     pub(crate) phone_plans: Plans,
-    pub(crate) schemes: Vec<&'static Scheme>,
+    pub(crate) forms: Index,
     /// A right check digit counts without a hot word.
     pub(crate) checksum_suffices: bool,
     ranks: Vec<u16>,
@@ -69,7 +69,8 @@ impl Scanner {
             true => u64::MAX,
             false => spec.phone_regions.iter().fold(0, |bits, region| bits | region.bit()),
         };
-        let triggers = Triggers::build(enabled);
+        let forms = Index::build(enabled);
+        let triggers = Triggers::build(enabled, &forms);
         let report = report(enabled, &triggers, &hot_words, &custom);
         let ranks = Detector::all().map(|detector| spec.rank(detector)).collect();
         Ok(Scanner {
@@ -79,7 +80,7 @@ impl Scanner {
             custom,
             phone_regions,
             phone_plans: Plans::build(phone_regions),
-            schemes: SCHEMES.iter().filter(|scheme| enabled.has(scheme.detector)).collect(),
+            forms,
             checksum_suffices: spec.checksum_suffices,
             ranks,
             report,

@@ -2,6 +2,7 @@
 
 use crate::Detector::*;
 use crate::class::{LETTER, WORD, is};
+use crate::detect::tokens::Index;
 use crate::detect::{self, Channel};
 use crate::scanner::Enabled;
 
@@ -17,9 +18,9 @@ pub(crate) struct Next {
 }
 
 impl Triggers {
-    pub fn build(enabled: Enabled) -> Triggers {
+    pub fn build(enabled: Enabled, forms: &Index) -> Triggers {
         let mut triggers = Triggers { table: [None; 256] };
-        if enabled.has_any(detect::DIGIT_BORNE) {
+        if forms.digits_first || enabled.has_any(detect::DIGIT_BORNE) {
             triggers.set(b"0123456789", Channel::Digits);
         }
         if enabled.has(EmailAddress) {
@@ -40,6 +41,13 @@ impl Triggers {
         }
         if enabled.has_any(&[EncryptionKey, MacAddress]) {
             triggers.set(b"-", Channel::Dash);
+        }
+        if enabled.has_any(&[DomainName, Url]) {
+            triggers.set(b".", Channel::Dot);
+        }
+        if forms.letters_first {
+            let letters: Vec<u8> = (b'A'..=b'Z').chain(b'a'..=b'z').collect();
+            triggers.set(&letters, Channel::Word);
         }
         for (detector, first_bytes) in detect::WORD_FIRST_BYTES {
             if enabled.has(*detector) {

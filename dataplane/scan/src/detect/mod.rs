@@ -2,21 +2,27 @@
 
 use crate::class::{DIGIT, LETTER, WORD, is};
 use crate::engine::Engine;
-use crate::{Detector, Detector::*};
+use crate::{Detector, Detector::*, Standing};
 
 pub(crate) mod assignment;
 pub(crate) mod auth;
 pub(crate) mod aws;
 pub(crate) mod card;
-pub(crate) mod digits;
+pub(crate) mod crypto;
+pub(crate) mod date;
+pub(crate) mod domain;
 pub(crate) mod email;
 pub(crate) mod iban;
 pub(crate) mod jwt;
+pub(crate) mod national;
 pub(crate) mod network;
+pub(crate) mod pattern;
 pub(crate) mod pem;
 pub(crate) mod phone;
 pub(crate) mod ssn;
+pub(crate) mod sums;
 pub(crate) mod token;
+pub(crate) mod tokens;
 pub(crate) mod uk;
 pub(crate) mod url;
 
@@ -32,6 +38,7 @@ pub(crate) enum Channel {
     Equals,
     Dash,
     Quote,
+    Dot,
 }
 
 /// Shortest match of any built-in detector, in bytes; shorter cells are not looked at.
@@ -52,6 +59,7 @@ pub(crate) const LONG: &[Detector] = &[
     BasicAuthHeader,
     AuthToken,
     Password,
+    Url,
 ];
 
 /// Detectors whose candidates begin with a digit (or, for the IBAN, with two letters before a digit).
@@ -62,28 +70,10 @@ pub(crate) const DIGIT_BORNE: &[Detector] = &[
     PhoneNumber,
     IpAddress,
     MacAddress,
-    UkNationalInsuranceNumber,
-    UkNationalHealthServiceNumber,
-    UsBankRoutingMicr,
-    UsHealthcareNpi,
-    UsIndividualTaxpayerIdentificationNumber,
-    CanadaSocialInsuranceNumber,
-    AustraliaTaxFileNumber,
-    AustraliaBusinessNumber,
-    AustraliaCompanyNumber,
-    IndiaAadhaarIndividual,
-    GermanyTaxpayerIdentificationNumber,
-    PolandPeselNumber,
-    NetherlandsBsnNumber,
-    BrazilCpfNumber,
-    ThailandNationalIdNumber,
-    TurkeyIdNumber,
-    SouthAfricaIdNumber,
-    ImeiHardwareId,
 ];
 
 /// Detectors whose candidates are given away by a colon.
-pub(crate) const COLON_BORNE: &[Detector] = &[UrlWithCredentials, Password, AuthToken, IpAddress, MacAddress];
+pub(crate) const COLON_BORNE: &[Detector] = &[UrlWithCredentials, Url, Password, AuthToken, IpAddress, MacAddress];
 
 /// Detectors whose candidates begin with a literal, and the first bytes of those.
 pub(crate) const WORD_FIRST_BYTES: &[(Detector, &[u8])] = &[
@@ -101,9 +91,7 @@ pub(crate) const WORD_FIRST_BYTES: &[(Detector, &[u8])] = &[
 
 /// Whether content can be searched for the detector.
 pub(crate) fn built(detector: Detector) -> bool {
-    detector.default_on()
-        || matches!(detector, IpAddress | MacAddress | UkNationalInsuranceNumber)
-        || digits::SCHEMES.iter().any(|scheme| scheme.detector == detector)
+    detector.standing() != Standing::ColumnOnly
 }
 
 /// Hot words of the detector's weak shapes.
@@ -112,7 +100,11 @@ pub(crate) fn hot_words(detector: Detector) -> &'static [&'static str] {
         UsSocialSecurityNumber => ssn::HOT_WORDS,
         PhoneNumber => phone::HOT_WORDS,
         AwsCredentials => aws::HOT_WORDS,
-        other => digits::hot_words(other),
+        UkNationalInsuranceNumber => uk::HOT_WORDS,
+        CryptoAddress => crypto::HOT_WORDS,
+        DomainName => domain::DOMAIN_HOT_WORDS,
+        Url => domain::URL_HOT_WORDS,
+        other => national::hot_words(other),
     }
 }
 
@@ -125,10 +117,8 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
         letters_before_digits(engine, place, end);
         return end;
     }
-    if engine.on(UkNationalInsuranceNumber) && engine.text().before(place, 1) == b' ' && place >= 3 {
-        engine.consider(UkNationalInsuranceNumber, place - 3, |text| {
-            uk::national_insurance(text, place - 3)
-        });
+    if engine.scanner().forms.digits_first {
+        tokens::at(engine, place);
     }
     if is(next, WORD) {
         return end;
@@ -155,9 +145,6 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     }
     if engine.on(IpAddress) && next == b'.' && len <= 3 {
         engine.consider(IpAddress, place, |text| network::ipv4(text, place));
-    }
-    if !engine.scanner().schemes.is_empty() {
-        digits::schemes(engine, place, len);
     }
     end
 }
@@ -193,15 +180,13 @@ fn letters_before_digits(engine: &mut Engine<'_, '_>, place: usize, end: usize) 
     if engine.on(IbanCode) && end - place >= 2 && iban::country_known(engine.text(), start) {
         engine.consider(IbanCode, start, |text| iban::verify(text, start));
     }
-    if engine.on(UkNationalInsuranceNumber) {
-        engine.consider(UkNationalInsuranceNumber, start, |text| {
-            uk::national_insurance(text, start)
-        });
-    }
 }
 
 /// A letter at the start of a word, with which a known literal may begin. The second letter rules most words out.
 pub(crate) fn word(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    if engine.scanner().forms.letters_first {
+        tokens::at(engine, place);
+    }
     let bytes = engine.text().bytes();
     let Some(second) = bytes.get(place + 1) else {
         return place + 1;
@@ -247,6 +232,12 @@ pub(crate) fn colon(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     if engine.on(UrlWithCredentials) && (next == b'/' || next == 0) && url::scheme_ends(text, place) {
         engine.consider(UrlWithCredentials, place + 1, |text| url::verify(text, place));
     }
+    if engine.on(Url)
+        && (next == b'/' || next == 0)
+        && let Some(start) = domain::scheme_start(engine.text(), place)
+    {
+        engine.consider(Url, start, |text| domain::url(text, start, place));
+    }
     if next == b'/' && after == b'/' {
         return place + 3;
     }
@@ -265,6 +256,11 @@ pub(crate) fn dash(engine: &mut Engine<'_, '_>, place: usize) -> usize {
         engine.consider(EncryptionKey, place, |text| pem::verify(text, place));
     }
     network::dash(engine, place);
+    place + 1
+}
+
+pub(crate) fn dot(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    domain::dot(engine, place);
     place + 1
 }
 

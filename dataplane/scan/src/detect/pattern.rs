@@ -186,7 +186,9 @@ pub(crate) fn all_alike(characters: &[u8]) -> bool {
 
 /// Digits that count up or down by one: what people type when they need a number.
 pub(crate) fn counts_up(digits: &[u8]) -> bool {
-    digits.windows(2).all(|pair| (value(pair[0]) + 1) % 10 == value(pair[1]))
+    digits
+        .windows(2)
+        .all(|pair| (value(pair[0]) + 1) % 10 == value(pair[1]))
 }
 
 /// A day that exists, for a year of four digits.

@@ -6,6 +6,8 @@ use crate::text::Text;
 /// Pairs of letters that are never issued.
 const VOID_PREFIXES: [&[u8; 2]; 7] = [b"BG", b"GB", b"KN", b"NK", b"NT", b"TN", b"ZZ"];
 
+pub(crate) const HOT_WORDS: &[&str] = &["nino", "national insurance", "ni number", "ni no", "insurance number"];
+
 /// Judges the number whose two letters are at `start`; between its groups one blank each may stand.
 pub(crate) fn national_insurance(text: &Text<'_>, start: usize) -> Option<Hit> {
     if !text.boundary_before(start) {
