@@ -62,6 +62,15 @@ pub enum Command {
     /// Pools of agents, and the keys that let agents join.
     #[command(subcommand, visible_alias = "pool")]
     Pools(Pools),
+    /// Agents: enrolled, linked, revoked.
+    #[command(subcommand, visible_alias = "agent")]
+    Agents(Agents),
+    /// Data planes: which generation each enforces, and what it refused.
+    #[command(subcommand, visible_alias = "dataplane")]
+    Dataplanes(Dataplanes),
+    /// The published policy.
+    #[command(subcommand)]
+    Policy(Policy),
     /// Make the control plane's policy what a file says.
     Apply {
         #[command(flatten)]
@@ -72,6 +81,9 @@ pub enum Command {
         /// Take over objects of the same name that were made by other means.
         #[arg(long)]
         adopt: bool,
+        /// Delete pools that have agents too, and revoke those agents.
+        #[arg(long)]
+        force: bool,
     },
     /// Show what `apply` would change.
     Diff {
@@ -267,6 +279,51 @@ pub enum Sessions {
         /// 1 is as it happened, 10 is ten times as fast, 0 is all at once.
         #[arg(long, default_value_t = 0.0)]
         speed: f64,
+    },
+    /// End a session now.
+    Kill {
+        id: String,
+        /// Why; the user and the record are told.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Agents {
+    List,
+    Show {
+        id: String,
+    },
+    /// End its links and sessions now, and let it in no more; to come back it must enrol anew.
+    #[command(visible_alias = "delete")]
+    Revoke {
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Dataplanes {
+    List,
+    Show {
+        id: String,
+    },
+    /// Serve it no more.
+    #[command(visible_alias = "delete")]
+    Remove {
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Policy {
+    /// Which generation is published, until when it holds, and the installation's keys.
+    Show,
+    /// Publish the policy anew as a higher generation.
+    Republish {
+        /// Above this generation too, which a data plane has from before the control plane was restored from a backup.
+        #[arg(long, value_name = "GENERATION", default_value_t = 0)]
+        above: u64,
     },
 }
 

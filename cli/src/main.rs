@@ -16,6 +16,7 @@ use api::Api;
 use args::{Arguments, Command};
 use clap::Parser;
 use failure::Outcome;
+use serde_json::json;
 use settings::Settings;
 
 fn main() -> ExitCode {
@@ -59,7 +60,18 @@ fn run(arguments: Arguments) -> Outcome<ExitCode> {
         Command::Users(command) => commands::users::run(&api, command, json)?,
         Command::Groups(command) => commands::groups::run(&api, command, json)?,
         Command::Pools(command) => commands::pools::run(&api, command, json)?,
-        Command::Apply { file, dry_run, adopt } => commands::policy::apply(&api, &file.file, dry_run, adopt, json)?,
+        Command::Agents(command) => commands::agents::run(&api, command, json)?,
+        Command::Dataplanes(command) => commands::dataplanes::run(&api, command, json)?,
+        Command::Policy(command) => commands::policy::run(&api, command, json)?,
+        Command::Apply {
+            file,
+            dry_run,
+            adopt,
+            force,
+        } => {
+            let wish = json!({"dry_run": dry_run, "adopt": adopt, "force": force});
+            commands::policy::apply(&api, &file.file, wish, json)?;
+        }
         Command::Diff { file } => commands::policy::diff(&api, &file.file, json)?,
         Command::Export => commands::policy::export(&api)?,
         Command::Redact(command) => commands::redact::run(&api, command, json)?,

@@ -32,6 +32,7 @@ use crate::http::policy::apply;
 use crate::http::problem::Problem;
 use crate::limits::DRAIN_SECONDS_MAX;
 use crate::pki::{Pki, PkiError};
+use crate::publish::orders::Orders;
 use crate::publish::progress::Progress;
 use crate::publish::{PublishError, Publisher};
 use crate::store::{Store, StoreError};
@@ -70,6 +71,7 @@ pub struct App {
     pub pki: Arc<Pki>,
     pub publisher: Arc<Publisher>,
     pub progress: Progress,
+    pub orders: Orders,
     pub intake: Intake,
     /// Ids of agents and data planes at the moment of their removal.
     pub removed: broadcast::Sender<String>,
@@ -113,6 +115,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         pki: pki.clone(),
         publisher: publisher.clone(),
         progress: Progress::default(),
+        orders: Orders::default(),
         intake,
         removed: broadcast::Sender::new(REMOVALS_WAITING_MAX),
         config,

@@ -46,3 +46,9 @@ pub const ENROL_KEY_SECONDS_MAX: u64 = 365 * 24 * 3600;
 pub const DRAIN_SECONDS_MAX: u64 = 5;
 /// A snapshot is signed anew when this share of its life is over.
 pub const SNAPSHOT_RENEW_DIVISOR: u64 = 4;
+/// Orders that wait for one data plane to read them.
+pub const ORDERS_WAITING_MAX: usize = 64;
+/// Longest wait for the record that says that a killed session is over, in seconds.
+pub const KILL_SECONDS_MAX: u64 = 5;
+/// Longest reason for a kill, in characters.
+pub const KILL_REASON_CHARS_MAX: usize = 200;

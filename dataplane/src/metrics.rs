@@ -18,6 +18,18 @@ pub struct CoreMetrics {
     pub bytes_downstream: AtomicU64,
     pub links_open: AtomicU64,
     pub links_refused: AtomicU64,
+    pub buffer_bytes: AtomicU64,
+    pub buffer_bytes_allocated: AtomicU64,
+}
+
+impl CoreMetrics {
+    /// Takes over what the core's reactor counts; called on that core.
+    pub fn note_buffers(&self) {
+        let stats = reactor::stats();
+        self.buffer_bytes.store(stats.buffer_bytes_now, Ordering::Relaxed);
+        self.buffer_bytes_allocated
+            .store(stats.buffer_bytes_allocated_now, Ordering::Relaxed);
+    }
 }
 
 type Column = (&'static str, &'static str, &'static str, fn(&CoreMetrics) -> &AtomicU64);
@@ -70,6 +82,18 @@ const COLUMNS: &[Column] = &[
         "counter",
         "Links refused or not ready in time",
         |m| &m.links_refused,
+    ),
+    (
+        "sluice_buffers_held_bytes",
+        "gauge",
+        "Receive buffers that sessions and links hold",
+        |m| &m.buffer_bytes,
+    ),
+    (
+        "sluice_buffers_allocated_bytes",
+        "gauge",
+        "Receive buffers of the core's pool, held or free",
+        |m| &m.buffer_bytes_allocated,
     ),
 ];
 

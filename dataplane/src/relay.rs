@@ -7,12 +7,12 @@
 mod inbox;
 
 use crate::core::Core;
-use crate::core::sessions::{SessionEntry, admin_close};
+use crate::core::sessions::{Killed, SessionEntry, admin_close};
 use crate::limits::{HALF_OPEN_TIME_MAX, REFUSAL_WRITE_TIME_MAX};
 use crate::link::driver::Incoming;
 use crate::listener::postgres::fatal;
 use crate::transport::{self, NextRecv, Transport};
-use crate::upstream::{Upstream, linked};
+use crate::upstream::{Upstream, cancel_running, linked};
 use codecs::postgres::refusal::sqlstate;
 use inbox::Inbox;
 use proto::tunnel::{EndCause as AgentEnd, session_frame::Kind};
@@ -31,8 +31,10 @@ enum Ending {
     TargetClosed,
     /// The target, the agent or the link was lost.
     TargetLost(String),
-    /// The session decided, or somebody decided for it.
+    /// The session decided.
     Closed(Close),
+    /// Somebody outside decided.
+    Killed(Killed),
     /// The client's socket failed.
     Downstream(String),
     /// The audit spool takes nothing.
@@ -99,8 +101,8 @@ impl Relay {
                 }
                 return ending;
             }
-            if let Some(close) = self.entry.killed() {
-                return Ending::Closed(close);
+            if let Some(killed) = self.entry.killed() {
+                return Ending::Killed(killed);
             }
             either(self.ended.notified(), self.entry.to_end.notified()).await;
         }
@@ -108,6 +110,7 @@ impl Relay {
 
     /// Tells the client why, notes the end, closes both sides.
     async fn conclude(&self, ending: Ending) {
+        let killed = matches!(ending, Ending::Killed(_));
         let (cause, last_words) = match ending {
             Ending::Client => (EndCause::Client, None),
             Ending::TargetClosed => (EndCause::Target("the target closed the session".into()), None),
@@ -121,6 +124,7 @@ impl Relay {
                 (EndCause::Target(why), Some(reply))
             }
             Ending::Closed(close) => (EndCause::Closed(close.cause), Some(close.to_downstream)),
+            Ending::Killed(killed) => (killed.cause, Some(killed.to_downstream)),
             Ending::Downstream(why) => (EndCause::Error(format!("the client's socket failed: {why}")), None),
             Ending::Spool(why) => (EndCause::Error(why.into()), Some(admin_close(why).to_downstream)),
         };
@@ -138,6 +142,10 @@ impl Relay {
             let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, self.downstream.send(Gather::from(reply))).await;
         }
         let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, self.downstream.shutdown()).await;
+        if killed {
+            // A statement that waits for nothing from us would run on at the target until its end.
+            let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, cancel_running(&self.entry)).await;
+        }
         self.upstream.shutdown().await;
     }
 

@@ -8,6 +8,7 @@ use crate::core::shared::{Shared, TlsConfigs};
 use crate::core::{Core, handle, wall_micros};
 use crate::identity::Identity;
 use crate::limits::{MAILBOX_MESSAGES_MAX, SEAL_INTERVAL, SYNC_INTERVAL};
+use crate::link::revoked::RevokedAgents;
 use crate::record::recover::{Recovered, recover};
 use crate::record::spool::{Sealer, Spool};
 use crate::record::{SpoolState, spool_dir};
@@ -65,8 +66,9 @@ pub fn run(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
         .map(|_| reactor::mailbox::<Message>(MAILBOX_MESSAGES_MAX))
         .unzip();
     let spool = SpoolState::new(config.spool_bytes_max, recovered.bytes);
-    let tls = tls_configs(&config, &identity)?;
-    let shared = Shared::new(config, identity, tls, senders, control_sender.clone(), spool);
+    let revoked = Arc::<RevokedAgents>::default();
+    let tls = tls_configs(&config, &identity, revoked.clone())?;
+    let shared = Shared::new(config, identity, tls, senders, control_sender.clone(), spool, revoked);
     let threads = start_cores(&shared, mailboxes, per_core, &recovered, &sealer)?;
     watch_for_the_end(control_sender, parent_stdin)?;
     control_core(&shared.config)?.run(control::run(shared.clone(), listeners, metrics, control_messages));
@@ -79,9 +81,9 @@ pub fn run(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tls_configs(config: &Config, identity: &Identity) -> anyhow::Result<TlsConfigs> {
+fn tls_configs(config: &Config, identity: &Identity, revoked: Arc<RevokedAgents>) -> anyhow::Result<TlsConfigs> {
     Ok(TlsConfigs {
-        links: tls::link_server(identity)?,
+        links: tls::link_server(identity, revoked)?,
         clients: tls::client_server(&config.client_tls, identity).context("client_tls")?,
     })
 }
@@ -188,6 +190,7 @@ async fn keep_spool(core: Rc<Core>) {
     let mut since_seal = std::time::Duration::ZERO;
     loop {
         reactor::sleep(SYNC_INTERVAL).await;
+        core.metrics().note_buffers();
         since_seal += SYNC_INTERVAL;
         let mut written = Ok(());
         if core.spool_is_dirty() {

@@ -114,8 +114,12 @@ pub mod sync_reply {
 pub struct KillSession {
     #[prost(bytes = "vec", tag = "1")]
     pub session_id: Vec<u8>,
+    /// Why, for the client and the record; may be empty.
     #[prost(string, tag = "2")]
     pub reason: String,
+    /// Who wants it, for the client and the record.
+    #[prost(string, tag = "3")]
+    pub by: String,
 }
 
 /// Data plane to control plane on `DataPlane/Audit`: consecutive records of one segment.

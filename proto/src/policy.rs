@@ -36,6 +36,20 @@ pub struct Snapshot {
     /// 32 random bytes, constant for an installation: salts shown to unknown users derive from it, and so do hash masks.
     #[prost(bytes = "vec", tag = "8")]
     pub installation_key: Vec<u8>,
+    /// Agents whose certificates are refused although they have not run out.
+    #[prost(message, repeated, tag = "9")]
+    pub revoked_agents: Vec<RevokedAgent>,
+}
+
+/// An agent that was removed. Every certificate of an agent names its id, so one entry covers renewed ones too.
+#[derive(Clone, PartialEq, Message)]
+pub struct RevokedAgent {
+    /// Identity from the certificate.
+    #[prost(string, tag = "1")]
+    pub agent_id: String,
+    /// End of its last certificate (milliseconds since the Unix epoch): no entry is needed afterwards.
+    #[prost(int64, tag = "2")]
+    pub until_ms: i64,
 }
 
 /// A person or program that may log in.

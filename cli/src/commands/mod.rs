@@ -1,7 +1,9 @@
 //! One file per noun of the command line; each is thin over the REST API.
 
+pub mod agents;
 pub mod connect;
 pub mod connections;
+pub mod dataplanes;
 pub mod doctor;
 pub mod groups;
 pub mod login;

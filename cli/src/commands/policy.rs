@@ -1,4 +1,4 @@
-//! `sluice apply`, `diff` and `export`: the policy as a file.
+//! `sluice apply`, `diff` and `export`: the policy as a file; `sluice policy`: what is published of it.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,17 +8,34 @@ use serde_json::{Value, json};
 
 use super::settle;
 use crate::api::Api;
+use crate::args::Policy;
 use crate::failure::Outcome;
 use crate::output;
 
-/// Makes the policy what the file says.
-pub fn apply(api: &Api, file: &Path, dry_run: bool, adopt: bool, as_json: bool) -> Outcome {
-    let policy = read(file)?;
-    let answer = api.post(
-        "/api/apply",
-        &json!({"policy": policy, "dry_run": dry_run, "adopt": adopt}),
-    )?;
-    if !dry_run {
+/// Runs one verb of `sluice policy`.
+pub fn run(api: &Api, command: Policy, as_json: bool) -> Outcome {
+    match command {
+        Policy::Show => output::object(as_json, &api.get("/api/policy")?),
+        Policy::Republish { above } => {
+            let answer = api.post("/api/policy/republish", &json!({"above": above}))?;
+            settle(api, &answer);
+            if as_json {
+                return output::json(&answer);
+            }
+            output::line(&format!(
+                "published as generation {}",
+                output::cell(&answer, "generation")
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// Makes the policy what the file says. `wish`: the flags of the request.
+pub fn apply(api: &Api, file: &Path, mut wish: Value, as_json: bool) -> Outcome {
+    wish["policy"] = json!(read(file)?);
+    let answer = api.post("/api/apply", &wish)?;
+    if wish["dry_run"] != true {
         settle(api, &answer);
     }
     show(&answer, as_json)

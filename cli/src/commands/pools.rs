@@ -20,7 +20,7 @@ const POOL_COLUMNS: &[(&str, &str)] = &[
     ("CONNECTED", "agents_connected"),
     ("DESCRIPTION", "description"),
 ];
-const AGENT_COLUMNS: &[(&str, &str)] = &[
+pub const AGENT_COLUMNS: &[(&str, &str)] = &[
     ("ID", "id"),
     ("NAME", "name"),
     ("STATUS", "status"),

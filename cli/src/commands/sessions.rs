@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::LIST_ITEMS_MAX;
 use crate::api::{Api, path, with_query};
@@ -63,7 +63,26 @@ pub fn run(api: &Api, command: Sessions, json: bool) -> Outcome {
             if json { output::json(&session) } else { show(session) }
         }
         Sessions::Replay { id, speed } => replay(api, &id, speed),
+        Sessions::Kill { id, reason } => kill(api, &id, &reason, json),
     }
+}
+
+fn kill(api: &Api, id: &str, reason: &str, as_json: bool) -> Outcome {
+    let session = api.post(&path(&["sessions", id, "kill"]), &json!({"reason": reason}))?;
+    if session.get("status").and_then(Value::as_str) != Some("closed") {
+        return Err(Failure::Failed(
+            "the data plane was told, but the end of the session is not recorded yet; look with `sluice sessions show`"
+                .to_owned(),
+        ));
+    }
+    if as_json {
+        return output::json(&session);
+    }
+    output::line(&format!(
+        "session {id} is over: {}",
+        output::cell(&session, "end_message")
+    ));
+    Ok(())
 }
 
 /// `[{"detector": "EMAIL_ADDRESS", "count": 4}]` as `EMAIL_ADDRESS:4`.
@@ -195,7 +214,6 @@ mod tests {
     //! Tests of the printed forms.
 
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn findings_are_short() {

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::token::{self, Prefix};
 use crate::App;
+use crate::domain::model::Kind;
 use crate::pki::identity::Peer;
 use crate::pki::{Issued, PkiError};
 use crate::store::enrolment::{EnrolKey, Identity, Role};
@@ -122,6 +123,9 @@ pub async fn enrol(app: &App, request: EnrolRequest) -> Result<EnrolReply, Enrol
         .find_enrol_key(&token::sha256(&request.token))
         .await?
         .ok_or(EnrolError::Token)?;
+    if key.role == Role::Agent && !app.publisher.state().catalog.has(Kind::Pool, &key.pool) {
+        return Err(EnrolError::Request(format!("pool \"{}\" was deleted", key.pool)));
+    }
     let name = text("name", &request.name)?;
     let version = text("version", &request.version)?;
     if key.role == Role::Dataplane && request.audit_public_key.len() != AUDIT_KEY_BYTES {

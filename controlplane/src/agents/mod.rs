@@ -2,4 +2,5 @@
 
 pub mod bootstrap;
 pub mod enrol;
+pub mod revoke;
 pub mod token;

@@ -29,7 +29,6 @@ use crate::App;
 use crate::domain::check;
 use crate::domain::model::Kind;
 use crate::limits::REQUEST_BYTES_MAX;
-use crate::store::enrolment::Role;
 
 type Shared = State<Arc<App>>;
 
@@ -199,7 +198,7 @@ async fn agent_show(_: Admin, State(app): Shared, Path(id): Path<String>) -> Res
 }
 
 async fn agent_delete(_: Admin, State(app): Shared, Path(id): Path<String>) -> Result<axum::http::StatusCode, Problem> {
-    agents::delete::handle(&app, Role::Agent, &id).await
+    agents::delete::agent(&app, &id).await
 }
 
 async fn dataplane_list(
@@ -223,7 +222,7 @@ async fn dataplane_delete(
     State(app): Shared,
     Path(id): Path<String>,
 ) -> Result<axum::http::StatusCode, Problem> {
-    agents::delete::handle(&app, Role::Dataplane, &id).await
+    agents::delete::dataplane(&app, &id).await
 }
 
 fn token_routes() -> Router<Arc<App>> {
@@ -276,13 +275,19 @@ fn policy_routes() -> Router<Arc<App>> {
             get(|_: Admin, State(app): Shared| async move { policy::show::handle(&app) }),
         )
         .route(
+            "/api/policy/republish",
+            post(|_: Admin, State(app): Shared, body: Object| async move {
+                policy::republish::handle(&app, body).await.map(Json)
+            }),
+        )
+        .route(
             "/api/users/groups",
             get(|_: Admin, State(app): Shared| async move { Json(check::group_names(&app.publisher.state().catalog)) }),
         )
 }
 
 fn session_routes() -> Router<Arc<App>> {
-    use sessions::{events, list, plugin, recording, show};
+    use sessions::{events, kill, list, plugin, recording, show};
     let shown = |caller: Caller,
                  State(app): Shared,
                  Path(id): Path<String>,
@@ -307,6 +312,12 @@ fn session_routes() -> Router<Arc<App>> {
             "/api/sessions/{id}/recording",
             get(|caller: Caller, State(app): Shared, Path(id): Path<String>, Params(page): Params<PageParams>| async move {
                 recording::handle(&app, caller, &id, page).await
+            }),
+        )
+        .route(
+            "/api/sessions/{id}/kill",
+            post(|caller: Caller, State(app): Shared, Path(id): Path<String>, body: Object| async move {
+                kill::handle(&app, caller, &id, body).await
             }),
         )
         .route(

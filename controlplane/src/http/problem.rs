@@ -149,6 +149,7 @@ impl From<PublishError> for Problem {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::Refused(mistakes) => Problem::Policy(mistakes),
+            PublishError::TooHigh(_) => Problem::Request(error.to_string()),
             PublishError::TooLarge(_) => Problem::Policy(vec![Mistake {
                 place: String::new(),
                 message: error.to_string(),

@@ -2,7 +2,7 @@
 
 use proto::policy::{
     AuditMode, Connection, CustomDetector, Guardrail, GuardrailRule, Mask, MaskKind, OnError, Record, Redaction,
-    RedactionMode, SignedGrant, Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
+    RedactionMode, RevokedAgent, SignedGrant, Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
 };
 use proto::sign::SigningKey;
 
@@ -37,7 +37,19 @@ pub fn snapshot(state: &PolicyState, installation_key: &[u8], life: Life, key: &
         redactions: catalog.redactions().map(redaction_of).collect(),
         guardrails: catalog.guardrails().map(guardrail_of).collect(),
         installation_key: installation_key.to_vec(),
+        revoked_agents: revoked_agents(state, life.issued_at_ms),
     }
+}
+
+/// Entries whose last certificate has run out are left out: TLS refuses those certificates by itself.
+fn revoked_agents(state: &PolicyState, now_ms: i64) -> Vec<RevokedAgent> {
+    let of = |(id, until_micros): (&String, &i64)| RevokedAgent {
+        agent_id: id.clone(),
+        // Up, so that the entry never ends before the certificate does.
+        until_ms: until_micros / 1000 + 1,
+    };
+    let all = state.revoked_agents.iter().map(of);
+    all.filter(|agent| agent.until_ms > now_ms).collect()
 }
 
 fn user_of(state: &PolicyState, id: &str, user: &model::User, now_ms: i64) -> User {

@@ -1,6 +1,7 @@
 //! From a change to data planes that enforce it: check, compile, save, sign, publish, and follow the progress.
 
 pub mod build;
+pub mod orders;
 pub mod progress;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use crate::store::{Store, StoreError, now_micros};
 
 /// How far ahead of us a data plane's generation may be for us to jump over it, as after restoring a backup.
 const GENERATION_JUMP_MAX: u64 = 1_000_000;
+/// The highest generation that an administrator may ask for: every reader of our JSON holds it exactly.
+const GENERATION_MAX: u64 = 1 << 53;
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,8 @@ pub enum PublishError {
     Refused(Vec<Mistake>),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("generation {0} is above the bound of {GENERATION_MAX}")]
+    TooHigh(u64),
     #[error("a snapshot of {0} bytes is above the bound of {max}", max = proto::limits::SNAPSHOT_BYTES_MAX)]
     TooLarge(usize),
 }
@@ -132,23 +137,29 @@ impl Publisher {
             tracing::error!(
                 seen,
                 current,
-                "a data plane claims a generation far above ours; it is left alone"
+                "a data plane claims a generation far above ours and will refuse our snapshots; \
+                 if the claim is right, say: sluice policy republish --above {seen}"
             );
             return Ok(());
         }
         tracing::warn!(
             seen,
             current,
-            "a data plane has a newer generation than ours: publishing above it"
+            "a data plane has a newer generation than ours, as after a restore from a backup: publishing above it; \
+             what was changed or revoked since the backup is as it was before"
         );
-        self.republish_above(seen).await
+        self.republish_above(seen).await.map(drop)
     }
 
-    async fn republish_above(&self, seen: u64) -> Result<(), PublishError> {
+    /// Publishes the present policy as a generation above `seen` and above the present one. Returns the new one.
+    pub async fn republish_above(&self, seen: u64) -> Result<u64, PublishError> {
         let mut state = self.state.lock().await;
-        let generation = state.generation.max(seen) + 1;
+        let generation = state.generation.max(seen).saturating_add(1);
+        if generation > GENERATION_MAX {
+            return Err(PublishError::TooHigh(generation));
+        }
         *state = self.advance(&state, Change::default(), generation).await?;
-        Ok(())
+        Ok(generation)
     }
 
     async fn advance(
@@ -230,6 +241,7 @@ fn apply(state: &mut PolicyState, change: &Change) {
     let tokens: BTreeMap<_, _> = change.tokens_new.iter().map(|t| (t.id.clone(), t.clone())).collect();
     state.tokens.extend(tokens);
     state.salts.extend(change.salts_new.clone());
+    state.revoked_agents.extend(change.agents_revoked.clone());
 }
 
 /// Checks, builds, compiles and signs. The compiler is the one that data planes use, so what passes here passes there.

@@ -1,7 +1,9 @@
 //! Stores enrol keys and the identities of agents and data planes.
 
-use sqlx::Row;
+use std::collections::BTreeMap;
+
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
 
 use super::{Store, StoreError, now_micros, unreadable};
 
@@ -229,6 +231,18 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
+    /// Removed agents whose last certificate has not run out, by id, with its end.
+    pub(super) async fn revoked_agents(&self) -> Result<BTreeMap<String, i64>, StoreError> {
+        sqlx::query("SELECT id, expires_micros FROM identity WHERE role = ? AND removed_micros IS NOT NULL AND expires_micros > ?")
+            .bind(Role::Agent.name())
+            .bind(now_micros())
+            .fetch_all(self.writer())
+            .await?
+            .iter()
+            .map(|row| Ok((row.try_get("id")?, row.try_get("expires_micros")?)))
+            .collect()
+    }
+
     /// Notes that an identity was there just now, and which version it runs.
     pub async fn seen(&self, id: &str, version: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE identity SET seen_micros = ?, version = ? WHERE id = ?")
@@ -239,6 +253,17 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// Marks an agent removed, as part of a change of the policy.
+pub(super) async fn remove_agent(tx: &mut Transaction<'static, Sqlite>, id: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE identity SET removed_micros = ? WHERE role = ? AND id = ? AND removed_micros IS NULL")
+        .bind(now_micros())
+        .bind(Role::Agent.name())
+        .bind(id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 fn key_of(row: &SqliteRow) -> Result<EnrolKey, StoreError> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::enrolment::remove_agent;
 use super::{Store, StoreError, unreadable};
 use crate::domain::model::{Body, Catalog, Entry, Key, Kind, Owner};
 
@@ -32,6 +33,8 @@ pub struct PolicyState {
     pub tokens: BTreeMap<String, Token>,
     /// SCRAM salts by user id.
     pub salts: BTreeMap<String, Vec<u8>>,
+    /// Removed agents by id, with the end of their last certificate (microseconds since 1970).
+    pub revoked_agents: BTreeMap<String, i64>,
     pub generation: u64,
 }
 
@@ -43,12 +46,18 @@ pub struct Change {
     pub tokens_new: Vec<Token>,
     pub tokens_revoked: Vec<String>,
     pub salts_new: BTreeMap<String, Vec<u8>>,
+    /// Ids of agents to remove, with the latest end that a certificate of theirs can have (microseconds since 1970).
+    pub agents_revoked: BTreeMap<String, i64>,
 }
 
 impl Change {
     /// True when nothing would change.
     pub fn is_empty(&self) -> bool {
-        self.puts.is_empty() && self.deletes.is_empty() && self.tokens_new.is_empty() && self.tokens_revoked.is_empty()
+        self.puts.is_empty()
+            && self.deletes.is_empty()
+            && self.tokens_new.is_empty()
+            && self.tokens_revoked.is_empty()
+            && self.agents_revoked.is_empty()
     }
 }
 
@@ -75,6 +84,7 @@ impl Store {
         {
             state.salts.insert(row.try_get("user_id")?, row.try_get("salt")?);
         }
+        state.revoked_agents = self.revoked_agents().await?;
         if let Some(generation) = self.setting(GENERATION).await? {
             state.generation = u64_of(&generation)?;
         }
@@ -109,6 +119,9 @@ impl Store {
         }
         for token in &change.tokens_new {
             put_token(&mut tx, token).await?;
+        }
+        for id in change.agents_revoked.keys() {
+            remove_agent(&mut tx, id).await?;
         }
         put_setting(&mut tx, GENERATION, &generation.to_be_bytes()).await?;
         tx.commit().await?;

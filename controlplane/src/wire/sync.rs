@@ -6,8 +6,8 @@ use std::time::Duration;
 use hyper::Response;
 use hyper::body::Incoming;
 use proto::control::sync_request::Kind;
-use proto::control::{Hello, SyncReply, SyncRequest, sync_reply};
-use tokio::sync::watch;
+use proto::control::{Hello, KillSession, SyncReply, SyncRequest, sync_reply};
+use tokio::sync::{mpsc, watch};
 
 use super::grpc::{Code, Replies, ReplyBody, Requests, Status, streamed, unary};
 use crate::App;
@@ -71,10 +71,12 @@ async fn run(
         "data plane connected"
     );
     let stream = app.progress.hello(&peer.id, &hello);
+    let orders = app.orders.subscribe(&peer.id);
     let mut removed = app.removed.subscribe();
     let result = tokio::select! {
         result = follow(app, peer, stream, &mut requests) => result,
         () = feed(app.publisher.subscribe(), hello.generation, replies) => Ok(()),
+        () = pass_on(orders, replies) => Ok(()),
         () = super::stopped(&mut stop) => Err(Status::new(Code::Unavailable, "the control plane is stopping")),
         () = until_removed(&mut removed, &peer.id) => Err(Status::new(Code::PermissionDenied, "the data plane was removed")),
     };
@@ -139,6 +141,16 @@ async fn feed(mut published: watch::Receiver<Arc<Published>>, has: u64, replies:
             return;
         }
         newest = published.borrow_and_update().clone();
+    }
+}
+
+/// Sends orders as they are given; ends when the stream does, or when a newer stream of the data plane gets them.
+async fn pass_on(mut orders: mpsc::Receiver<KillSession>, replies: &Replies) {
+    while let Some(kill) = orders.recv().await {
+        let kind = Some(sync_reply::Kind::Kill(kill));
+        if !replies.send(&SyncReply { kind }).await {
+            return;
+        }
     }
 }
 

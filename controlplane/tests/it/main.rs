@@ -5,5 +5,6 @@ mod audit;
 mod enrolment;
 mod plane;
 mod policy;
+mod revoke;
 mod sync;
 mod wire_client;

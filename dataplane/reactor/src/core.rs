@@ -379,6 +379,7 @@ impl CoreState {
         let executor = self.executor.borrow();
         let counters = &driver.counters;
         let (held, allocated, exhausted) = self.pool.counts();
+        let (buffer_bytes_now, buffer_bytes_allocated_now) = self.pool.bytes_now();
         let (waits, overflows) = driver.port.counts();
         Stats {
             turns: self.turns.get(),
@@ -401,6 +402,8 @@ impl CoreState {
             ops_now: driver.live() as u64,
             buffers_now: held,
             buffers_allocated_now: allocated,
+            buffer_bytes_now,
+            buffer_bytes_allocated_now,
             tasks_now: executor.tasks() as u64,
         }
     }

@@ -43,6 +43,10 @@ pub struct Stats {
     pub buffers_now: u64,
     /// Receive buffers allocated, held or free.
     pub buffers_allocated_now: u64,
+    /// Bytes of the receive buffers that are held.
+    pub buffer_bytes_now: u64,
+    /// Bytes of the receive buffers that are allocated, held or free.
+    pub buffer_bytes_allocated_now: u64,
     /// Tasks alive, without the main future.
     pub tasks_now: u64,
 }

@@ -118,6 +118,7 @@ fn stand_in(snapshot: &wire::Snapshot, rules: &[String]) -> wire::Snapshot {
         connections: vec![connection],
         redactions,
         guardrails: Vec::new(),
+        revoked_agents: Vec::new(),
         installation_key: if snapshot.installation_key.is_empty() {
             vec![0; 32]
         } else {

@@ -61,7 +61,7 @@ pub async fn renew_if_due(
     identity::store_certificate(data_dir, &identity.control, &reply)?;
     let renewed = identity::load(data_dir)?.context("the renewed identity cannot be read")?;
     let tls = crate::core::shared::TlsConfigs {
-        links: tls::link_server(&renewed)?,
+        links: tls::link_server(&renewed, control.shared.revoked.clone())?,
         clients: tls::client_server(&control.shared.config.client_tls, &renewed)?,
     };
     *control

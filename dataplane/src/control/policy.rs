@@ -4,7 +4,7 @@ use crate::core::message::Message;
 use crate::core::shared::Shared;
 use crate::identity::write_private;
 use proto::Message as _;
-use proto::policy::SignedSnapshot;
+use proto::policy::{SignedSnapshot, Snapshot};
 use session::policy::{self, Policy};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,15 +53,15 @@ impl PolicyKeeper {
             Err(error) => return Err(error.into()),
         };
         let signed = SignedSnapshot::decode(&bytes[..])?;
-        let policy = self.compile(&signed)?;
+        let (policy, snapshot) = self.compile(&signed)?;
         tracing::info!(generation = policy.generation(), "serving from the spooled snapshot");
-        self.publish(policy)?;
+        self.publish(policy, &snapshot)?;
         Ok(())
     }
 
     /// Verifies, compiles, spools and hands out a snapshot. Returns its generation.
     pub fn offer(&mut self, signed: &SignedSnapshot) -> Result<u64, (u64, Refused)> {
-        let offered = proto::policy::Snapshot::decode(&signed.snapshot[..]).map_or(0, |snapshot| snapshot.generation);
+        let offered = Snapshot::decode(&signed.snapshot[..]).map_or(0, |snapshot| snapshot.generation);
         self.accept(signed).map_err(|refused| (offered, refused))
     }
 
@@ -74,14 +74,14 @@ impl PolicyKeeper {
     }
 
     fn accept(&mut self, signed: &SignedSnapshot) -> Result<u64, Refused> {
-        let policy = self.compile(signed)?;
+        let (policy, snapshot) = self.compile(signed)?;
         let generation = policy.generation();
         write_private(&self.path(), &signed.encode_to_vec()).map_err(Refused::Spool)?;
-        self.publish(policy)?;
+        self.publish(policy, &snapshot)?;
         Ok(generation)
     }
 
-    fn compile(&self, signed: &SignedSnapshot) -> Result<Arc<Policy>, Refused> {
+    fn compile(&self, signed: &SignedSnapshot) -> Result<(Arc<Policy>, Snapshot), Refused> {
         let snapshot = proto::sign::open_snapshot(&self.shared.identity().policy_key, signed)?;
         let in_force = self.generation();
         if snapshot.generation < in_force {
@@ -91,11 +91,13 @@ impl PolicyKeeper {
             });
         }
         policy::compile(&snapshot)
-            .map(Arc::new)
+            .map(|policy| (Arc::new(policy), snapshot))
             .map_err(|errors| Refused::Compile(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
     }
 
-    fn publish(&mut self, policy: Arc<Policy>) -> Result<(), Refused> {
+    fn publish(&mut self, policy: Arc<Policy>, snapshot: &Snapshot) -> Result<(), Refused> {
+        // Before the cores hear of it: whoever is linked meanwhile is found by them or by this list.
+        self.shared.revoked.replace(snapshot);
         for (index, core) in self.shared.cores.iter().enumerate() {
             core.try_send(Message::Policy(policy.clone()))
                 .map_err(|_| Refused::Core(index))?;

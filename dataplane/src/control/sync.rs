@@ -51,6 +51,7 @@ async fn receive(control: &Rc<Control>, stream: &Rc<Stream>) -> anyhow::Result<(
                 for core in &control.shared.cores {
                     drop(core.try_send(Message::Kill {
                         session_id,
+                        by: kill.by.clone(),
                         reason: kill.reason.clone(),
                     }));
                 }

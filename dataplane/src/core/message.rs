@@ -26,6 +26,7 @@ pub enum Message {
     Cancel(CancelKey),
     Kill {
         session_id: [u8; 16],
+        by: String,
         reason: String,
     },
     /// No new work; sessions get their time to end.

@@ -104,6 +104,7 @@ impl Core {
             }
         }
         self.collect_events();
+        self.links.end_revoked(&self.shared.revoked);
         self.shared.generations[self.index].store(generation, Ordering::Release);
         self.shared.tell_control(message::ControlMessage::Enforced);
     }
@@ -135,7 +136,7 @@ pub fn handle(core: &Rc<Core>, message: Message) {
         Message::Link { fd, ticket } => crate::link::accept::take(core, fd, ticket),
         Message::Client(handoff) => crate::listener::postgres::resume(core, *handoff),
         Message::Cancel(key) => crate::upstream::cancel(core, &key),
-        Message::Kill { session_id, reason } => core.sessions.borrow().kill(&session_id, &reason),
+        Message::Kill { session_id, by, reason } => core.sessions.borrow().kill(&session_id, &by, &reason),
         Message::Drain => crate::drain::begin(core),
         Message::Stop => crate::listener::stop_all(),
     }

@@ -3,7 +3,7 @@
 use crate::upstream::CancelTarget;
 use codecs::postgres::login::CancelKey;
 use reactor::sync::Notify;
-use session::{Close, CloseCause, Session};
+use session::{Close, CloseCause, EndCause, Session};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -16,20 +16,36 @@ pub struct SessionEntry {
     pub session: Rc<RefCell<Session>>,
     pub cancel: CancelTarget,
     key: CancelKey,
-    killed: RefCell<Option<Close>>,
+    killed: RefCell<Option<Killed>>,
     /// Notified when `killed` is set.
     pub to_end: Notify,
 }
 
+/// An end that came from outside: what the client is told and what the record says.
+#[derive(Clone)]
+pub struct Killed {
+    pub to_downstream: Vec<u8>,
+    pub cause: EndCause,
+}
+
+impl From<Close> for Killed {
+    fn from(close: Close) -> Self {
+        Self {
+            to_downstream: close.to_downstream,
+            cause: EndCause::Closed(close.cause),
+        }
+    }
+}
+
 impl SessionEntry {
     /// Ends the session from outside.
-    pub fn kill(&self, close: Close) {
-        self.killed.borrow_mut().get_or_insert(close);
+    pub fn kill(&self, killed: impl Into<Killed>) {
+        self.killed.borrow_mut().get_or_insert(killed.into());
         self.to_end.notify_one();
     }
 
     /// Why the session was ended from outside, if it was.
-    pub fn killed(&self) -> Option<Close> {
+    pub fn killed(&self) -> Option<Killed> {
         self.killed.borrow().clone()
     }
 }
@@ -108,11 +124,24 @@ impl SessionTable {
         self.slots.iter().flatten().cloned().collect()
     }
 
-    /// Ends one session by an administrator's word.
-    pub fn kill(&self, id: &[u8; 16], reason: &str) {
-        if let Some(entry) = self.slots.iter().flatten().find(|entry| entry.id == *id) {
-            entry.kill(admin_close(reason));
+    /// Ends one session by somebody's word (PostgreSQL, appendix A: 57P01).
+    pub fn kill(&self, id: &[u8; 16], by: &str, reason: &str) {
+        let Some(entry) = self.slots.iter().flatten().find(|entry| entry.id == *id) else {
+            return;
+        };
+        let mut why = if by.is_empty() {
+            "killed".to_owned()
+        } else {
+            format!("killed by {by}")
+        };
+        if !reason.is_empty() {
+            why.push_str(": ");
+            why.push_str(reason);
         }
+        entry.kill(Killed {
+            to_downstream: admin_close(&format!("terminating the session: {why}")).to_downstream,
+            cause: EndCause::Killed(why),
+        });
     }
 
     pub fn len(&self) -> usize {

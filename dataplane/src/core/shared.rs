@@ -3,6 +3,7 @@
 use super::message::{ControlMessage, Message};
 use crate::config::Config;
 use crate::identity::Identity;
+use crate::link::revoked::RevokedAgents;
 use crate::metrics::CoreMetrics;
 use crate::record::SpoolState;
 use reactor::Sender;
@@ -52,6 +53,8 @@ pub struct Shared {
     /// Generation in force per core; 0: none.
     pub generations: Vec<AtomicU64>,
     pub spool: Arc<SpoolState>,
+    /// Agents that are let in no more.
+    pub revoked: Arc<RevokedAgents>,
     pub draining: AtomicBool,
     /// The reactor back end of the data cores, once they run.
     pub backend: OnceLock<reactor::Backend>,
@@ -68,6 +71,7 @@ impl Shared {
         cores: Vec<Sender<Message>>,
         control: Sender<ControlMessage>,
         spool: Arc<SpoolState>,
+        revoked: Arc<RevokedAgents>,
     ) -> Arc<Self> {
         let count = cores.len();
         Arc::new(Self {
@@ -79,6 +83,7 @@ impl Shared {
             metrics: (0..count).map(|_| CoreMetrics::default()).collect(),
             generations: (0..count).map(|_| AtomicU64::new(0)).collect(),
             spool,
+            revoked,
             draining: AtomicBool::new(false),
             backend: OnceLock::new(),
             links: Mutex::default(),

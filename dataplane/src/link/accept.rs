@@ -1,7 +1,7 @@
 //! An agent's socket from accept to the last session: TLS with both certificates, hello, then sessions until it is lost.
 
-use super::AgentLink;
 use super::driver::{Driver, Incoming};
+use super::{AgentLink, REVOKED};
 use crate::core::Core;
 use crate::core::shared::{LinkEntry, LinkTicket};
 use crate::limits::LINK_OPEN_TIME_MAX;
@@ -48,6 +48,8 @@ async fn greet(core: &Rc<Core>, fd: OwnedFd) -> anyhow::Result<(Rc<Driver>, Agen
         .context("TLS")?;
     let certificate = stream.peer_certificate().context("the agent showed no certificate")?;
     let identity = tls::agent_identity(&certificate).context("the certificate names no agent")?;
+    // The handshake refuses revoked agents; one that resumes an earlier TLS session shows no certificate again.
+    ensure!(!core.shared.revoked.contains(&identity.id), REVOKED);
     let limits = tunnel::Limits {
         streams_max: STREAMS_MAX,
         ..tunnel::Limits::default()
@@ -86,6 +88,10 @@ async fn hello(core: &Core, driver: &Rc<Driver>) -> anyhow::Result<HelloReply> {
 }
 
 async fn serve(core: &Rc<Core>, driver: Rc<Driver>, identity: AgentIdentity, hello: HelloReply) {
+    // The policy may have changed during the hello; from here on it finds the link in the table.
+    if core.shared.revoked.contains(&identity.id) {
+        return driver.abort(REVOKED);
+    }
     let link = Rc::new(AgentLink {
         driver: driver.clone(),
         agent_id: identity.id.clone(),

@@ -2,11 +2,16 @@
 
 pub mod accept;
 pub mod driver;
+pub mod revoked;
 
 use driver::Driver;
+use revoked::RevokedAgents;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+
+/// Why a revoked agent's links and sessions end.
+pub const REVOKED: &str = "the agent was revoked";
 
 /// One link that serves sessions.
 pub struct AgentLink {
@@ -40,6 +45,15 @@ impl LinkTable {
             if links.is_empty() {
                 pools.remove(pool);
             }
+        }
+    }
+
+    /// Ends the links of revoked agents and the sessions on them.
+    pub fn end_revoked(&self, revoked: &RevokedAgents) {
+        let links: Vec<_> = self.pools.borrow().values().flatten().cloned().collect();
+        for link in links.iter().filter(|link| revoked.contains(&link.agent_id)) {
+            tracing::warn!(agent = link.name, agent_id = link.agent_id, "the agent was revoked");
+            link.driver.abort(REVOKED);
         }
     }
 

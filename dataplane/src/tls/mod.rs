@@ -6,6 +6,7 @@ pub mod target;
 
 use crate::config::ClientTls;
 use crate::identity::Identity;
+use crate::link::revoked::{RevokedAgents, Verifier};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -22,13 +23,13 @@ pub struct AgentIdentity {
     pub id: String,
 }
 
-/// Server side of agents' links: our certificate, and theirs demanded.
-pub fn link_server(identity: &Identity) -> anyhow::Result<Arc<ServerConfig>> {
+/// Server side of agents' links: our certificate, and theirs demanded and not revoked.
+pub fn link_server(identity: &Identity, revoked: Arc<RevokedAgents>) -> anyhow::Result<Arc<ServerConfig>> {
     let provider = Arc::new(default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(identity)?), provider.clone()).build()?;
+    let inner = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(identity)?), provider.clone()).build()?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(Verifier { inner, revoked }))
         .with_single_cert(chain(identity), identity.key.clone_key())?;
     config.alpn_protocols = vec![ALPN_H2.to_vec()];
     Ok(Arc::new(config))

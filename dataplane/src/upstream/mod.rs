@@ -6,6 +6,7 @@ pub mod resolve;
 pub mod secret;
 
 use crate::core::Core;
+use crate::core::sessions::SessionEntry;
 use crate::limits::UPSTREAM_OPEN_TIME_MAX;
 use crate::link::AgentLink;
 use crate::link::driver::Stream;
@@ -111,14 +112,17 @@ pub fn cancel(core: &Rc<Core>, key: &CancelKey) {
     let Some(entry) = core.sessions.borrow().by_key(key) else {
         return tracing::debug!(pid = key.pid, "a cancel request with an unknown key");
     };
-    reactor::spawn(async move {
-        let cancelled = match &entry.cancel {
-            CancelTarget::None => Ok(()),
-            CancelTarget::Direct { address, key } => direct::cancel(*address, key).await,
-            CancelTarget::Linked { link, session_id } => linked::cancel(link, session_id).await,
-        };
-        if let Err(error) = cancelled {
-            tracing::warn!(%error, "a cancel request could not be passed on");
-        }
-    });
+    reactor::spawn(async move { cancel_running(&entry).await });
+}
+
+/// Asks the target to stop what it does for a session.
+pub async fn cancel_running(entry: &SessionEntry) {
+    let cancelled = match &entry.cancel {
+        CancelTarget::None => Ok(()),
+        CancelTarget::Direct { address, key } => direct::cancel(*address, key).await,
+        CancelTarget::Linked { link, session_id } => linked::cancel(link, session_id).await,
+    };
+    if let Err(error) = cancelled {
+        tracing::warn!(%error, "a cancel request could not be passed on");
+    }
 }

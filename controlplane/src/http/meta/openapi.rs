@@ -296,7 +296,7 @@ pub const ROUTES: &[Route] = &[
         "NewKey",
     ),
     route(("get", "/api/agents/{id}", "admin"), "Show an agent", 200, "", "Agent"),
-    route(("delete", "/api/agents/{id}", "admin"), "Remove an agent", 204, "", ""),
+    route(("delete", "/api/agents/{id}", "admin"), "Revoke an agent", 204, "", ""),
     route(
         ("get", "/api/dataplanes", "admin"),
         "List data planes",
@@ -362,6 +362,13 @@ pub const ROUTES: &[Route] = &[
         "Policy",
     ),
     route(
+        ("post", "/api/policy/republish", "admin"),
+        "Publish the policy anew, above a generation",
+        200,
+        "Republish",
+        "Any",
+    ),
+    route(
         ("get", "/api/sessions", "member"),
         "List sessions",
         200,
@@ -388,6 +395,13 @@ pub const ROUTES: &[Route] = &[
         200,
         "",
         "page:Any",
+    ),
+    route(
+        ("post", "/api/sessions/{id}/kill", "member"),
+        "End a session now",
+        200,
+        "Kill",
+        "Session",
     ),
     route(
         ("get", "/api/plugins/audit/sessions", "member"),
@@ -620,7 +634,9 @@ fn schemas() -> Value {
             certificate_expires_at!"),
         "RedactionTest": object("text! rules:texts connection"),
         "RedactionTested": object("text! findings!:objects"),
-        "PolicyFile": object("policy! dry_run:flag adopt:flag"),
+        "PolicyFile": object("policy! dry_run:flag adopt:flag force:flag"),
+        "Republish": object("above:number"),
+        "Kill": object("reason"),
         "Applied": object("applied!:flag generation!:number changes!:objects unchanged!:number warnings!:texts"),
         "Policy": object("generation!:number issued_at! expires_at! snapshot_bytes!:number policy_key! ca_sha256! ca_pem!"),
         "Session": object("id! user! user_id! token_id! connection! type! database! client_addr! application_name! dataplane! \

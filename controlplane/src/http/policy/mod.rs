@@ -2,4 +2,5 @@
 
 pub mod apply;
 pub mod export;
+pub mod republish;
 pub mod show;

@@ -1,6 +1,7 @@
 //! `/api/sessions` and `/api/plugins/audit/sessions`: what was recorded. Members see their own sessions.
 
 pub mod events;
+pub mod kill;
 pub mod list;
 pub mod plugin;
 pub mod recording;

@@ -155,6 +155,17 @@ impl Pool {
         }
         counts
     }
+
+    /// Bytes of the buffers held by views, and of all that are allocated.
+    pub(crate) fn bytes_now(&self) -> (u64, u64) {
+        let of = |group: &RefCell<Group>| {
+            let group = group.borrow();
+            let allocated = group.blocks.len() - group.vacant.len();
+            ((group.held * group.bytes) as u64, (allocated * group.bytes) as u64)
+        };
+        let [(small, small_all), (large, large_all)] = [of(&self.groups[0]), of(&self.groups[1])];
+        (small + large, small_all + large_all)
+    }
 }
 
 impl Group {

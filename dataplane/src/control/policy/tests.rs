@@ -8,7 +8,7 @@ use crate::identity::{self, NewKeys};
 use crate::record::SpoolState;
 use crate::tls;
 use proto::control::EnrolReply;
-use proto::policy::{Snapshot, User};
+use proto::policy::{RevokedAgent, Snapshot, User};
 use proto::sign::{SignError, SigningKey};
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn process(dir: &Path, policy_key: &SigningKey) -> Process {
     };
     let identity = identity::store(dir, keys, "127.0.0.1:1", reply).unwrap();
     let tls = TlsConfigs {
-        links: tls::link_server(&identity).unwrap(),
+        links: tls::link_server(&identity, Arc::default()).unwrap(),
         clients: None,
     };
     let (sender, core) = reactor::mailbox(16);
@@ -53,6 +53,7 @@ fn process(dir: &Path, policy_key: &SigningKey) -> Process {
         vec![sender],
         control,
         SpoolState::new(1 << 30, 0),
+        Arc::default(),
     );
     Process {
         shared,
@@ -170,4 +171,25 @@ fn a_spooled_snapshot_that_was_changed_on_disk_is_not_used() {
     let mut restarted = PolicyKeeper::new(process.shared.clone());
     assert!(restarted.load_spooled().is_err());
     assert_eq!(restarted.generation(), 0);
+}
+
+#[test]
+fn revoked_agents_are_known_with_the_snapshot_and_again_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, _) = SigningKey::generate().unwrap();
+    let process = process(dir.path(), &key);
+    let with = Snapshot {
+        revoked_agents: vec![RevokedAgent {
+            agent_id: "gone".into(),
+            until_ms: i64::MAX,
+        }],
+        ..snapshot(2)
+    };
+    PolicyKeeper::new(process.shared.clone())
+        .offer(&key.sign_snapshot(&with))
+        .unwrap();
+    assert!(process.shared.revoked.contains("gone") && !process.shared.revoked.contains("stays"));
+    process.shared.revoked.replace(&snapshot(0));
+    PolicyKeeper::new(process.shared.clone()).load_spooled().unwrap();
+    assert!(process.shared.revoked.contains("gone"));
 }
