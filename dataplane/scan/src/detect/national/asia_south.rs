@@ -42,8 +42,7 @@ pub(super) const HOT_WORDS: &[HotWords] = &[
     (IndiaVehicleRegistration, &["vehicle", "registration", "rto", "number plate", "plate", "vehicle number", "registration number", "car"]),
     (SingaporeNationalRegistrationIdNumber, &["nric", "fin", "singapore id", "identity card", "ic no", "nric no", "fin number"]),
     (SingaporeUen, &["uen", "unique entity", "acra", "business registration", "entity number"]),
-    (ThailandNationalIdNumber, &["tnin", "thai id", "citizen id", "national id", "thai national", "บัตรประชาชน", "เลขประจำตัว",
-        "เลขประจำตัวประชาชน", "thai citizen"]),
+    (ThailandNationalIdNumber, &["tnin", "thai id", "citizen id", "national id", "thai national", "ประชาชน", "thai citizen"]),
     (PhilippinesTin, &["tin", "bir", "taxpayer", "tax identification", "tax id", "tin number"]),
 ];
 

@@ -10,7 +10,7 @@ pub(super) const ROWS: &[Row] = &[
         strong("999999999999999"), strong("999999A99999999"), strong("9~99~99~99~999~999~99"), strong("9~99~99~9A~999~999~99"),
         strong("9999999999999~99"), strong("999999A999999~99"), strong("9 99 99 99 999 999/99"), strong("9~99~99~99~999999~99") ] },
     Row { detector: FranceNir, separators: b" ", check: nir_without_key, forms: &[
-        weak("9999999999999"), weak("999999A999999"), weak("9~99~99~99~999~999"), weak("9~99~99~9A~999~999") ] },
+        weak("9999999999999"), weak("999999A999999") ] },
     Row { detector: FranceCni, separators: b"", check: cni, forms: &[weak("999999999999"), weak("99XX99999999")] },
     Row { detector: FranceCni, separators: b"", check: cni_2021, forms: &[weak("XXXXXXXXX")] },
     Row { detector: NetherlandsBsnNumber, separators: b". -", check: bsn,
@@ -21,7 +21,7 @@ pub(super) const ROWS: &[Row] = &[
 pub(super) const HOT_WORDS: &[HotWords] = &[
     (FranceNir, &["nir", "insee", "sécurité sociale", "securite sociale", "numéro de sécurité sociale", "sécu", "secu", "n° ss", "nss",
         "numero ss", "social security"]),
-    (FranceCni, &["cni", "carte d'identité", "carte nationale", "carte d'identite", "carte identite", "carte identité", "identity card",
+    (FranceCni, &["cni", "carte d'identité", "carte d identité", "carte d identite", "carte nationale", "carte d'identite", "carte identite", "carte identité", "identity card",
         "pièce d'identité", "id card"]),
     (NetherlandsBsnNumber, &["bsn", "burgerservicenummer", "sofi", "sofinummer", "burger service nummer", "citizen service number"]),
 ];

@@ -32,7 +32,7 @@ pub(super) const HOT_WORDS: &[HotWords] = &[
     (ItalyFiscalCode, &["codice fiscale", "cod fisc", "cf", "fiscal code", "tax code"]),
     (ItalyVatNumber, &["partita iva", "p iva", "piva", "iva", "vat", "vat number"]),
     (ItalyPassport, &["passaporto", "passport", "passaporto n", "numero passaporto"]),
-    (ItalyIdentityCard, &["carta d'identità", "carta d'identita", "carta identità", "carta identita", "carta di identità", "cie",
+    (ItalyIdentityCard, &["carta d'identità", "carta d identità", "carta d identita", "carta d'identita", "carta identità", "carta identita", "carta di identità", "cie",
         "documento", "identity card", "id card", "elettronica"]),
     (ItalyDriversLicense, &["patente", "patente di guida", "driver license", "driving licence", "licenza", "drivers license"]),
 ];

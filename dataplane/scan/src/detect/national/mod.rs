@@ -63,3 +63,39 @@ pub(crate) fn hot_words(detector: Detector) -> &'static [&'static str] {
     let found = tables.iter().copied().flatten().find(|(named, _)| *named == detector);
     found.map_or(&[], |(_, words)| words)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::class::{ALNUM, is};
+    use crate::detect::pattern::VALUE_BYTES_MAX;
+    use crate::limits::HOT_WORD_BYTES_MAX;
+
+    #[test]
+    fn hot_words_are_short_and_end_in_a_letter_or_digit() {
+        for detector in Detector::all() {
+            for word in crate::detect::hot_words(detector) {
+                assert!(word.len() <= HOT_WORD_BYTES_MAX, "{word}");
+                let last = word.bytes().last().unwrap_or(0);
+                assert!(is(last, ALNUM) || last >= 0x80, "{word}");
+                assert_eq!(*word, word.to_lowercase(), "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn forms_fit_and_weak_ones_have_hot_words() {
+        for row in rows() {
+            for form in row.forms {
+                let characters = form
+                    .pattern
+                    .bytes()
+                    .filter(|sign| matches!(sign, b'9' | b'A' | b'X'))
+                    .count();
+                assert!(characters <= VALUE_BYTES_MAX, "{}", form.pattern);
+                let called = form.strength == crate::hit::Strength::Strong || !hot_words(row.detector).is_empty();
+                assert!(called, "{} of {:?}", form.pattern, row.detector);
+            }
+        }
+    }
+}

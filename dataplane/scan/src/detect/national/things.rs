@@ -1,4 +1,4 @@
-//! Devices and vehicles.
+//! Devices, vehicles and banks.
 
 use super::HotWords;
 use super::birth_number::luhn_holds;
@@ -10,6 +10,7 @@ pub(super) const ROWS: &[Row] = &[
     Row { detector: ImeiHardwareId, separators: b"- ", check: imei,
         forms: &[checked("999999999999999"), strong("99~999999~999999~9"), strong("999999~99~999999~9")] },
     Row { detector: ImeiHardwareId, separators: b"- ", check: software_version, forms: &[weak("9999999999999999"), weak("99~999999~999999~99")] },
+    Row { detector: SwiftCode, separators: b"", check: business_identifier, forms: &[weak("AAAAAAXX"), weak("AAAAAAXXXXX")] },
     Row { detector: VehicleIdentificationNumber, separators: b"", check: vin, forms: &[strong("XXXXXXXXXXXXXXXXX")] },
     Row { detector: VehicleIdentificationNumber, separators: b"", check: vin_form, forms: &[weak("XXXXXXXXXXXXXXXXX")] },
 ];
@@ -17,6 +18,7 @@ pub(super) const ROWS: &[Row] = &[
 #[rustfmt::skip]
 pub(super) const HOT_WORDS: &[HotWords] = &[
     (ImeiHardwareId, &["imei", "imeisv", "device id", "handset", "imei number"]),
+    (SwiftCode, &["swift", "bic", "swift code", "bic code", "business identifier code", "swift bic", "bank identifier"]),
     (VehicleIdentificationNumber, &["vin", "chassis", "vehicle identification", "fahrgestellnummer", "fin", "vin number", "chassis number", "fgst"]),
 ];
 
@@ -60,4 +62,15 @@ fn vin_value(character: u8) -> u32 {
         b'A'..=b'Z' => LETTERS[usize::from(character - b'A')],
         digit => value(digit),
     }
+}
+
+/// ISO 3166-1 alpha-2 codes, and XK, which banks of Kosovo use.
+const COUNTRIES: &str = "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCDCFCGCHCICKCLCMCNCOCRCUCVCWCXCYCZ\
+DEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGSGTGUGWGYHKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKNKPKRKWKYKZ\
+LALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNANCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARERORSRURW\
+SASBSCSDSESGSHSISJSKSLSMSNSOSRSSSTSVSXSYSZTCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUMUSUYUZVAVCVEVGVIVNVUWFWSXKYEYTZAZMZW";
+
+/// ISO 9362: institution, country, location, perhaps branch.
+fn business_identifier(characters: &[u8]) -> bool {
+    COUNTRIES.as_bytes().chunks(2).any(|known| known == &characters[4..6])
 }
