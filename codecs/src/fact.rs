@@ -40,7 +40,7 @@ pub struct Origin {
 }
 
 /// Where text that is not a result can hold values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Aside {
     Error,
     Notice,

@@ -2,7 +2,10 @@
 
 use prost::{Enumeration, Message, Oneof};
 
-/// One event of a session. `sequence` starts at 0 and has no gaps within a session.
+/// One event of a session, or an entry of the spool's journal (`promise`, `recording`).
+///
+/// Start, statements and end are numbered by `sequence`, from 0 and without gaps. What depends on how bytes arrived takes no
+/// number of its own: a promise and a piece of a recording carry the `sequence` of the event that follows them.
 #[derive(Clone, PartialEq, Message)]
 pub struct Event {
     /// 16 bytes.
@@ -13,7 +16,7 @@ pub struct Event {
     /// Microseconds since the Unix epoch.
     #[prost(uint64, tag = "3")]
     pub at_micros: u64,
-    #[prost(oneof = "event::Kind", tags = "4, 5, 6, 7")]
+    #[prost(oneof = "event::Kind", tags = "4, 5, 6, 7, 8")]
     pub kind: Option<event::Kind>,
 }
 
@@ -31,6 +34,11 @@ pub mod event {
         Recording(Recording),
         #[prost(message, tag = "7")]
         End(SessionEnd),
+        /// Not an event but a journal entry: "this statement is being answered". It is written before the first bytes of
+        /// an answer that leaves in parts, says what was asked and nothing of the answer, and is superseded by the
+        /// statement event of the same number. Where none comes, the process was killed: the statement is unfinished.
+        #[prost(message, tag = "8")]
+        Promise(Statement),
     }
 }
 
@@ -96,13 +104,10 @@ pub struct Statement {
     /// How it came: "simple", "extended", "prepare", "function".
     #[prost(string, tag = "13")]
     pub form: String,
-    /// Counts the session's statements from 0. An interim event and the one that completes it share the number.
+    /// Counts the session's statements from 0, in the order in which their answers began; a refused one is counted when it
+    /// is refused. A promise and the event that supersedes it share the number.
     #[prost(uint64, tag = "14")]
     pub number: u64,
-    /// The answer began to leave before it was complete: a later event with this number replaces this one. If none comes,
-    /// the session ended without one.
-    #[prost(bool, tag = "15")]
-    pub interim: bool,
 }
 
 /// A bound parameter, masked.
@@ -153,10 +158,11 @@ pub struct Recording {
     /// Batch of the statement that it belongs to.
     #[prost(uint64, tag = "1")]
     pub batch: u64,
-    /// Position in the session's recording, in bytes.
+    /// Position in the session's recording, in bytes. Pieces follow each other without gap or overlap; how many there are
+    /// depends on what left at once, what stands at each position, and in which batch, does not.
     #[prost(uint64, tag = "2")]
     pub offset: u64,
-    /// Wire bytes towards the client, frames whole, in the session's protocol.
+    /// Wire bytes towards the client, in the session's protocol; a frame may go on in the next piece.
     #[prost(bytes = "vec", tag = "3")]
     pub data: Vec<u8>,
 }

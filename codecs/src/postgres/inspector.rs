@@ -130,6 +130,11 @@ impl<T: Clone> Inspector<T> {
         self.current.as_ref()
     }
 
+    /// Whether the answer that is due is one to a refused statement: what comes is about the form in which it was sent.
+    pub fn is_refused(&self) -> bool {
+        self.expected.front().is_some_and(|head| head.refused.is_some())
+    }
+
     /// Requests that wait for an answer.
     pub fn backlog(&self) -> usize {
         self.expected.len()
@@ -168,7 +173,8 @@ impl<T: Clone> Inspector<T> {
     /// Statements whose answer never came, in order, as if everything before them had succeeded. Empties the queue.
     pub fn drain_unfinished(&mut self) -> Vec<Missed<T>> {
         let mut missed = Vec::new();
-        if let Some(current) = self.current.take() {
+        let refused = self.is_refused();
+        if let Some(current) = self.current.take().filter(|_| !refused) {
             let Current {
                 form,
                 statement,

@@ -2,8 +2,11 @@
 //!
 //! Exactly once: a batch is only taken from the stored sequence on. What was stored before is skipped, what would leave
 //! a gap is not taken, and the stored position moves in the transaction that stores the events.
+//!
+//! This is also the one place where the journal is folded: a promise and the statement event of its number never come to the
+//! store together, so that lists, counts and replay see each statement once. See `proto::audit::event::Kind::Promise`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proto::Message;
 use proto::audit::{Event, Outcome, SessionEnd, SessionStart, Statement, event};
@@ -66,6 +69,10 @@ pub struct SessionDelta {
     pub findings: BTreeMap<String, u64>,
     /// Length-delimited events other than recordings, their number and first sequence.
     pub facts: Chunk,
+    /// Promises that the batch leaves open, by number of the statement: whole events as they came.
+    pub promises: BTreeMap<u64, Vec<u8>>,
+    /// Numbers of the batch's statement events: promises of earlier batches that they supersede are to be removed.
+    pub settled: BTreeSet<u64>,
     /// Length-delimited recordings.
     pub recordings: Chunk,
 }
@@ -177,14 +184,22 @@ fn note(record: &Record<'_>, sessions: &mut BTreeMap<[u8; SESSION_ID_BYTES], Ses
     let event = Event::decode(record.payload).map_err(|_| wrong())?;
     let id: [u8; SESSION_ID_BYTES] = event.session_id.as_slice().try_into().map_err(|_| wrong())?;
     let delta = sessions.entry(id).or_default();
-    if delta.events == 0 {
+    if delta.first_micros == 0 {
         delta.first_micros = event.at_micros;
     }
-    delta.events += 1;
-    delta.sequence_max = delta.sequence_max.max(event.sequence);
     let chunk = match &event.kind {
+        // Neither is counted in the sequence: both are cut by how bytes arrived.
+        Some(event::Kind::Promise(statement)) => {
+            delta.statements = delta.statements.max(statement.number.saturating_add(1));
+            delta.promises.insert(statement.number, record.payload.to_vec());
+            return Ok(());
+        }
         Some(event::Kind::Recording(_)) => &mut delta.recordings,
-        _ => &mut delta.facts,
+        _ => {
+            delta.events += 1;
+            delta.sequence_max = delta.sequence_max.max(event.sequence);
+            &mut delta.facts
+        }
     };
     if chunk.events == 0 {
         chunk.first_sequence = event.sequence;
@@ -197,17 +212,15 @@ fn note(record: &Record<'_>, sessions: &mut BTreeMap<[u8; SESSION_ID_BYTES], Ses
         Some(event::Kind::Start(start)) => delta.start = Some((event.at_micros, start)),
         Some(event::Kind::End(end)) => delta.end = Some((event.at_micros, end)),
         Some(event::Kind::Statement(statement)) => count(&statement, delta),
-        Some(event::Kind::Recording(_)) | None => {}
+        Some(event::Kind::Recording(_) | event::Kind::Promise(_)) | None => {}
     }
     Ok(())
 }
 
 fn count(statement: &Statement, delta: &mut SessionDelta) {
     delta.statements = delta.statements.max(statement.number.saturating_add(1));
-    if statement.interim {
-        // The event that completes it will be counted.
-        return;
-    }
+    delta.promises.remove(&statement.number);
+    delta.settled.insert(statement.number);
     delta.rows = delta.rows.saturating_add(statement.rows);
     delta.bytes = delta.bytes.saturating_add(statement.bytes);
     match statement.outcome() {

@@ -118,8 +118,20 @@ pub struct StatementView {
 }
 
 impl StatementView {
-    /// The statement as people see it: numbers start at 1, and one that was not completed says whether it still may be.
-    pub fn new(statement: Statement, session_open: bool) -> StatementView {
+    /// A statement that was only promised: it is running, or was when its process was killed.
+    pub fn promised(statement: Statement, session_open: bool) -> StatementView {
+        StatementView {
+            outcome: if session_open {
+                "running"
+            } else {
+                outcome_name(Outcome::Unfinished)
+            },
+            ..StatementView::new(statement)
+        }
+    }
+
+    /// The statement as people see it: numbers start at 1.
+    pub fn new(statement: Statement) -> StatementView {
         let outcome = statement.outcome();
         let detail = statement.outcome_detail;
         StatementView {
@@ -127,11 +139,7 @@ impl StatementView {
             verb: verb(&statement.text),
             text_cut: statement.text_cut,
             params: statement.parameters.into_iter().map(parameter).collect(),
-            outcome: match (statement.interim, session_open) {
-                (false, _) => outcome_name(outcome),
-                (true, true) => "running",
-                (true, false) => outcome_name(Outcome::Unfinished),
-            },
+            outcome: outcome_name(outcome),
             sqlstate: (outcome == Outcome::Error).then(|| detail.clone()),
             guardrail: (outcome == Outcome::Denied).then(|| detail.clone()),
             outcome_detail: detail,
@@ -178,8 +186,8 @@ impl RecordingView {
     }
 }
 
-/// An event with all that it says.
-pub fn event_view(event: Event) -> Value {
+/// An event with all that it says; `session_open` tells what a promise means.
+pub fn event_view(event: Event, session_open: bool) -> Value {
     let at = i64::try_from(event.at_micros).ok().and_then(time_text);
     let (kind, content) = match event.kind {
         Some(event::Kind::Start(s)) => (
@@ -190,7 +198,8 @@ pub fn event_view(event: Event) -> Value {
                 "client_addr": s.client_address, "application_name": s.application, "generation": s.generation,
             }),
         ),
-        Some(event::Kind::Statement(s)) => ("statement", json!(StatementView::new(s, true))),
+        Some(event::Kind::Statement(s)) => ("statement", json!(StatementView::new(s))),
+        Some(event::Kind::Promise(s)) => ("statement", json!(StatementView::promised(s, session_open))),
         Some(event::Kind::Recording(r)) => (
             "recording",
             json!({"batch": r.batch, "offset_bytes": r.offset, "bytes": r.data.len()}),
@@ -267,7 +276,7 @@ mod tests {
                 }],
                 ..Statement::default()
             };
-            StatementView::new(raw, false)
+            StatementView::new(raw)
         };
         let denied = statement(Outcome::Denied, "no-accidents");
         assert_eq!(
@@ -278,11 +287,10 @@ mod tests {
         assert_eq!(denied.params, [None]);
         assert_eq!(denied.number, 1);
         assert_eq!(statement(Outcome::Error, "42P01").sqlstate.as_deref(), Some("42P01"));
-        let interim = || Statement {
-            interim: true,
-            ..Statement::default()
-        };
-        assert_eq!(StatementView::new(interim(), true).outcome, "running");
-        assert_eq!(StatementView::new(interim(), false).outcome, "unfinished");
+        assert_eq!(StatementView::promised(Statement::default(), true).outcome, "running");
+        assert_eq!(
+            StatementView::promised(Statement::default(), false).outcome,
+            "unfinished"
+        );
     }
 }

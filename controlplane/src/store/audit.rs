@@ -43,6 +43,7 @@ pub async fn save(tx: &mut Tx, taken: &Taken) -> Result<(), StoreError> {
     save_position(tx, taken, previous).await?;
     for (id, delta) in &taken.sessions {
         save_session(tx, &taken.header, id, delta).await?;
+        save_promises(tx, id, delta).await?;
         for (recording, chunk) in [(0, &delta.facts), (1, &delta.recordings)] {
             if chunk.events > 0 {
                 save_chunk(tx, id, recording, chunk).await?;
@@ -200,6 +201,36 @@ async fn save_chunk(tx: &mut Tx, id: &[u8; 16], recording: i64, chunk: &Chunk) -
     .bind(&chunk.content)
     .execute(&mut **tx)
     .await?;
+    Ok(())
+}
+
+/// Removes promises that statements of the batch supersede, and stores those that it leaves open: one at most per session,
+/// since a session answers one statement at a time.
+async fn save_promises(tx: &mut Tx, id: &[u8; 16], delta: &SessionDelta) -> Result<(), StoreError> {
+    if !delta.settled.is_empty() {
+        let open = sqlx::query("SELECT number FROM session_promise WHERE session_id = ?")
+            .bind(id.as_slice())
+            .fetch_all(&mut **tx)
+            .await?;
+        for row in open {
+            let number: i64 = row.try_get(0)?;
+            if delta.settled.contains(&unsigned(number)) {
+                sqlx::query("DELETE FROM session_promise WHERE session_id = ? AND number = ?")
+                    .bind(id.as_slice())
+                    .bind(number)
+                    .execute(&mut **tx)
+                    .await?;
+            }
+        }
+    }
+    for (number, content) in &delta.promises {
+        sqlx::query("INSERT OR REPLACE INTO session_promise (session_id, number, content) VALUES (?, ?, ?)")
+            .bind(id.as_slice())
+            .bind(signed(*number))
+            .bind(content)
+            .execute(&mut **tx)
+            .await?;
+    }
     Ok(())
 }
 

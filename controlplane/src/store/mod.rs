@@ -20,7 +20,10 @@ const READERS: u32 = 4;
 /// Longest wait for a connection.
 const ACQUIRE_SECONDS_MAX: u64 = 30;
 /// Migrations in order; the database's `user_version` says how many are done. Never edit one that was released.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_promise.sql"),
+];
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]

@@ -124,6 +124,17 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Statements of a session whose answer began and of which no event has come, in order: encoded events.
+    pub async fn session_promises(&self, id: &[u8]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let rows = sqlx::query("SELECT content FROM session_promise WHERE session_id = ? ORDER BY number")
+            .bind(id)
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+}
+
 fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &SessionFilter) {
     let texts = [
         ("user", &filter.user),

@@ -132,26 +132,36 @@ async fn a_session_is_shown_as_it_happened() {
         offset: 0,
         data: row,
     };
-    let interim = |sequence, number| {
-        let mut event = statement(1, sequence, number, "select 2", Outcome::Ok, "");
-        if let Some(event::Kind::Statement(s)) = &mut event.kind {
-            s.interim = true;
+    // As a statement event, but of another kind: the journal's.
+    let promise = |sequence, number, text| {
+        let mut event = statement(1, sequence, number, text, Outcome::Unfinished, "");
+        if let Some(event::Kind::Statement(s)) = event.kind.take() {
+            event.kind = Some(event::Kind::Promise(s));
         }
         event
     };
     let batch = segment.batch(&[
         started(1, alice["id"].as_str().unwrap()),
+        promise(1, 0, "select 1"),
         statement(1, 1, 0, "select 1", Outcome::Ok, "SELECT 2"),
-        interim(2, 1),
-        event(1, 3, event::Kind::Recording(recording)),
+        promise(2, 1, "select 2"),
+        event(1, 2, event::Kind::Recording(recording)),
     ]);
-    assert_eq!(sent(&mut call, &batch).await, 4);
+    assert_eq!(sent(&mut call, &batch).await, 5);
     let path = format!("/api/sessions/{}", uuid(1));
     let open = plane.admin("GET", &path, None).await.expect(200);
     assert_eq!(
         (&open["status"], &open["statements"][1]["outcome"]),
         (&json!("open"), &json!("running"))
     );
+    assert_eq!(
+        (&open["statement_count"], open["statements"].as_array().unwrap().len()),
+        (&json!(2), 2)
+    );
+    assert_eq!(open["events_missing"], 0);
+    let events = plane.admin("GET", &format!("{path}/events"), None).await.expect(200);
+    assert_eq!(events["items"].as_array().unwrap().len(), 3);
+    assert_eq!(events["items"][2]["content"]["outcome"], "running");
     let end = SessionEnd {
         cause: "client".to_owned(),
         bytes_to_downstream: 99,
@@ -159,12 +169,12 @@ async fn a_session_is_shown_as_it_happened() {
         ..SessionEnd::default()
     };
     let batch = segment.batch(&[
-        statement(1, 4, 1, "select 2", Outcome::Ok, "SELECT 2"),
-        statement(1, 5, 2, "delete from t", Outcome::Denied, "careful"),
-        event(1, 6, event::Kind::End(end)),
+        statement(1, 2, 1, "select 2", Outcome::Ok, "SELECT 2"),
+        statement(1, 3, 2, "delete from t", Outcome::Denied, "careful"),
+        event(1, 4, event::Kind::End(end)),
     ]);
-    assert_eq!(sent(&mut call, &batch).await, 7);
-    assert_eq!(sent(&mut call, &segment.seal(&peer)).await, 8);
+    assert_eq!(sent(&mut call, &batch).await, 8);
+    assert_eq!(sent(&mut call, &segment.seal(&peer)).await, 9);
     let shown = plane.admin("GET", &path, None).await.expect(200);
     assert_eq!(
         (&shown["user"], &shown["status"], &shown["end_cause"]),
@@ -190,7 +200,7 @@ async fn a_session_is_shown_as_it_happened() {
     let played = plane.admin("GET", &format!("{path}/recording"), None).await.expect(200);
     assert_eq!(played["items"][0]["lines"], json!(["x"]));
     let events = plane.admin("GET", &format!("{path}/events"), None).await.expect(200);
-    assert_eq!(events["items"].as_array().unwrap().len(), 6);
+    assert_eq!(events["items"].as_array().unwrap().len(), 5);
     let listed = plane
         .admin("GET", "/api/sessions?user=alice&status=closed", None)
         .await
@@ -294,7 +304,11 @@ async fn sessions_of_a_process_that_died_end_unclean() {
     let peer = dataplane(&plane).await;
     let mut call = stream(&plane, &peer).await;
     let mut before = Segment::new(&peer, 0);
-    assert_eq!(sent(&mut call, &before.batch(&[started(1, "")])).await, 1);
+    let mut answering = statement(1, 1, 0, "select big", Outcome::Unfinished, "");
+    if let Some(event::Kind::Statement(promise)) = answering.kind.take() {
+        answering.kind = Some(event::Kind::Promise(promise));
+    }
+    assert_eq!(sent(&mut call, &before.batch(&[started(1, ""), answering])).await, 2);
     let mut after = Segment::new(&peer, 1);
     assert_eq!(sent(&mut call, &after.batch(&[started(2, "")])).await, 1);
     let first = plane
@@ -302,6 +316,11 @@ async fn sessions_of_a_process_that_died_end_unclean() {
         .await
         .expect(200);
     assert_eq!((&first["status"], &first["unclean"]), (&json!("closed"), &json!(true)));
+    assert_eq!((&first["statement_count"], &first["events_missing"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&first["statements"][0]["text"], &first["statements"][0]["outcome"]),
+        (&json!("select big"), &json!("unfinished"))
+    );
     let second = plane
         .admin("GET", &format!("/api/sessions/{}", uuid(2)), None)
         .await

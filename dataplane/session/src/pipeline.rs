@@ -16,6 +16,8 @@ mod up;
 
 pub(crate) use note::missed as note_missed;
 
+use proto::policy::Record;
+
 use crate::outgoing::Outgoing;
 use crate::session::{Close, Fed, Now, Scratch, Session};
 use crate::tap::Due;
@@ -68,8 +70,14 @@ pub(crate) fn to_upstream(session: &mut Session, input: &mut [u8], scratch: &mut
 pub(crate) fn to_downstream(session: &mut Session, input: &mut [u8], scratch: &mut Scratch, now: Now) -> Fed {
     let due = Due::begin();
     let (mut at, mut need, mut close) = (0, 0, None);
+    let (first_batch, mut batches) = (session.batch, note::Batches::new());
     while at < input.len() {
-        match down::step(session, input, at, scratch, now) {
+        let batch = session.batch;
+        let step = down::step(session, input, at, scratch, now);
+        if session.batch != batch && session.connection.record == Record::Full {
+            batches.push((at, session.batch));
+        }
+        match step {
             Step::Took(bytes) => at += bytes,
             Step::Need(bytes) => {
                 need = bytes;
@@ -83,10 +91,10 @@ pub(crate) fn to_downstream(session: &mut Session, input: &mut [u8], scratch: &m
         }
     }
     session.flush(input, scratch);
-    note::interim(session, scratch, now);
+    note::promise(session, scratch, now);
     let noted = scratch.tap.settled(due);
     let out = Outgoing::assemble(&mut scratch.splice, at, noted);
-    note::record(session, input, &out, scratch, now);
+    note::record(session, input, &out, (first_batch, &batches), scratch, now);
     Fed {
         consumed: at,
         need,

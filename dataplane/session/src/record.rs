@@ -10,7 +10,7 @@ use crate::judge::redact::Redactor;
 use crate::judge::tally::{Finder, Place, Tally};
 use crate::limits::{EVENT_PARAMETER_BYTES_MAX, EVENT_PARAMETERS_BYTES_MAX, EVENT_TEXT_BYTES_MAX, RECORDING_BYTES_MAX};
 use crate::policy::RuleSet;
-use crate::tap::{EVENT_RECORDING, EVENT_STATEMENT, Head, Noted, Tap, wire};
+use crate::tap::{EVENT_PROMISE, EVENT_RECORDING, EVENT_STATEMENT, Head, Noted, Tap, wire};
 use crate::text::{Text, cut};
 
 // Field numbers of `proto::audit::Statement`.
@@ -28,7 +28,6 @@ const BATCH: u32 = 11;
 const PREPARED: u32 = 12;
 const FORM: u32 = 13;
 const NUMBER: u32 = 14;
-const INTERIM: u32 = 15;
 
 // Field numbers of `proto::audit::Parameter`.
 const PARAMETER_NULL: u32 = 1;
@@ -63,13 +62,15 @@ pub(crate) struct Statement<'a> {
     pub rules: Option<&'a RuleSet>,
     pub batch: u64,
     pub number: u64,
-    pub interim: bool,
+    /// It is being answered, and no more than that can be said.
+    pub promise: bool,
 }
 
 impl Statement<'_> {
     /// Notes the event. `column` names the columns of the result.
     pub(crate) fn note(&self, tap: &mut Tap, head: &Head, column: impl Fn(u16) -> String) -> Noted {
-        tap.note(head, EVENT_STATEMENT, |out| {
+        let field = if self.promise { EVENT_PROMISE } else { EVENT_STATEMENT };
+        tap.note(head, field, |out| {
             let judged = self.text.map(|text| text.judged.borrow());
             let whole = match (self.text, &judged, self.form) {
                 (Some(text), Some(judged), form) => {
@@ -105,7 +106,6 @@ impl Statement<'_> {
             string(out, PREPARED, self.prepared);
             wire::bytes(out, FORM, self.form.name().as_bytes());
             wire::uint(out, NUMBER, self.number);
-            wire::uint(out, INTERIM, u64::from(self.interim));
         })
     }
 }
@@ -217,15 +217,9 @@ pub(crate) fn mask(
 }
 
 /// Notes a piece of the recording, in events of bounded size. Returns the offset after it.
-pub(crate) fn recording(
-    tap: &mut Tap,
-    mut head: impl FnMut() -> Head,
-    batch: u64,
-    mut offset: u64,
-    data: &[u8],
-) -> u64 {
+pub(crate) fn recording(tap: &mut Tap, head: &Head, batch: u64, mut offset: u64, data: &[u8]) -> u64 {
     for piece in data.chunks(RECORDING_BYTES_MAX) {
-        let noted = tap.note(&head(), EVENT_RECORDING, |out| {
+        let noted = tap.note(head, EVENT_RECORDING, |out| {
             wire::uint(out, RECORDING_BATCH, batch);
             wire::uint(out, RECORDING_OFFSET, offset);
             wire::bytes(out, RECORDING_DATA, piece);

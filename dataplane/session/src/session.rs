@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codecs::codec::Direction;
+use codecs::fact::Form;
 use codecs::malformed::Malformed;
 use codecs::postgres::inspector::Inspector;
 use codecs::postgres::refusal::Refusal as PostgresRefusal;
@@ -235,8 +236,17 @@ pub(crate) struct Running {
     pub tally: Tally,
     /// The rules that it began under, if the policy changed since.
     pub rules: Option<Arc<RuleSet>>,
-    /// An interim event was noted under this number.
-    pub interim: Option<u64>,
+    /// Its place in the record, from the first message of its answer on.
+    pub place: Option<Place>,
+    /// The journal has it: a part of its answer may have left.
+    pub promised: bool,
+}
+
+/// Where a statement stands in the record. Given by the order of messages alone, however their bytes arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub number: u64,
+    pub batch: u64,
 }
 
 /// What the session needs to know about the server's settings.
@@ -278,6 +288,9 @@ pub struct Session {
     pub(crate) execute_refusal: Option<Arc<Refusal>>,
     pub(crate) sequence: u64,
     pub(crate) number: u64,
+    /// Messages with statements so far.
+    pub(crate) batches: u64,
+    /// The one whose answer is under way, or was the last.
     pub(crate) batch: u64,
     pub(crate) recorded: u64,
     bytes_up: u64,
@@ -315,6 +328,7 @@ impl Session {
             execute_refusal: None,
             sequence: 0,
             number: 0,
+            batches: 0,
             batch: 0,
             recorded: 0,
             bytes_up: 0,
@@ -449,20 +463,32 @@ impl Session {
 
     /// Head of the session's next event.
     pub(crate) fn head(&mut self, now: Now) -> Head {
-        let sequence = self.sequence;
+        let head = self.journal_head(now);
         self.sequence += 1;
+        head
+    }
+
+    /// Head of what is no event of its own: it carries the sequence of the event that follows.
+    pub(crate) fn journal_head(&self, now: Now) -> Head {
         Head {
             session_id: self.id,
-            sequence,
+            sequence: self.sequence,
             at_micros: now.wall_micros,
         }
     }
 
-    /// Number of the session's next statement.
-    pub(crate) fn next_number(&mut self) -> u64 {
+    /// The next place in the record, for a statement that is the `index`th of its message.
+    pub(crate) fn next_place(&mut self, form: Form, index: usize) -> Place {
+        if index == 0 || form != Form::Simple {
+            self.batches += 1;
+            self.batch = self.batches;
+        }
         let number = self.number;
         self.number += 1;
-        number
+        Place {
+            number,
+            batch: self.batch,
+        }
     }
 
     /// Whether events of statements are kept.

@@ -32,6 +32,7 @@ const EVENT_SEQUENCE: u32 = 2;
 const EVENT_AT_MICROS: u32 = 3;
 pub(crate) const EVENT_STATEMENT: u32 = 5;
 pub(crate) const EVENT_RECORDING: u32 = 6;
+pub(crate) const EVENT_PROMISE: u32 = 8;
 
 impl Tap {
     pub fn new() -> Tap {

@@ -1,7 +1,12 @@
-//! `GET /api/sessions/{id}/events`: the events as they were taken in, without the content of recordings.
+//! `GET /api/sessions/{id}/events`: the events as they were taken in, without the content of recordings; what is still
+//! being answered stands at the end.
 
+use std::collections::BTreeSet;
+
+use proto::audit::{Event, event};
 use serde_json::Value;
 
+use super::show::promised;
 use super::{decoded, find};
 use crate::App;
 use crate::audit::view::event_view;
@@ -14,21 +19,39 @@ pub async fn handle(app: &App, caller: Caller, id: &str, page: PageParams) -> Re
     let row = find(app, &caller, id).await?;
     let limit = page.limit()?;
     let mut after = chunk_cursor(&page)?;
-    let mut items = Vec::new();
+    let open = row.ended_micros.is_none();
+    // Read before the events: what supersedes one meanwhile is in chunks that are read below.
+    let promises = app.store.session_promises(&row.id).await?;
+    let (mut items, mut told) = (Vec::new(), BTreeSet::new());
     while items.len() < limit {
         let Some(chunk) = app.store.session_chunks(&row.id, false, after, 1).await?.pop() else {
+            for promise in promises {
+                let promise = promised(&promise)?;
+                if !number_of(&promise).is_some_and(|number| told.contains(&number)) {
+                    items.push(event_view(promise, open));
+                }
+            }
             return Ok(Page {
                 items,
                 next_cursor: None,
             });
         };
         after = chunk.id;
-        items.extend(decoded(&chunk)?.into_iter().map(event_view));
+        let events = decoded(&chunk)?;
+        told.extend(events.iter().filter_map(number_of));
+        items.extend(events.into_iter().map(|event| event_view(event, open)));
     }
     Ok(Page {
         items,
         next_cursor: Some(after.to_string()),
     })
+}
+
+fn number_of(event: &Event) -> Option<u64> {
+    match &event.kind {
+        Some(event::Kind::Statement(statement) | event::Kind::Promise(statement)) => Some(statement.number),
+        _ => None,
+    }
 }
 
 /// The chunk after which the page starts.

@@ -1,7 +1,8 @@
 //! `GET /api/sessions/{id}`: a session with its statements.
 
 use axum::Json;
-use proto::audit::{Statement, event};
+use proto::Message;
+use proto::audit::{Event, Statement, event};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,7 +39,10 @@ pub async fn handle(app: &App, caller: Caller, id: &str, params: ShowParams) -> 
     let open = row.ended_micros.is_none();
     let statements = statements
         .into_values()
-        .map(|statement| StatementView::new(statement, open))
+        .map(|told| match told {
+            Told::Whole(statement) => StatementView::new(statement),
+            Told::Promised(statement) => StatementView::promised(statement, open),
+        })
         .collect();
     Ok(Json(Shown {
         session: row.into(),
@@ -47,8 +51,36 @@ pub async fn handle(app: &App, caller: Caller, id: &str, params: ShowParams) -> 
     }))
 }
 
-/// The first statements by number; an event that completes a statement replaces the interim one.
-async fn statements(app: &App, id: &[u8], most: usize) -> Result<(BTreeMap<u64, Statement>, bool), Problem> {
+/// What is known of a statement.
+enum Told {
+    Whole(Statement),
+    Promised(Statement),
+}
+
+/// A stored promise as the event that it came as.
+pub(super) fn promised(content: &[u8]) -> Result<Event, Problem> {
+    Event::decode(content).map_err(|e| Problem::Internal(format!("a stored promise cannot be read: {e}")))
+}
+
+/// The first statements by number, with what is still being answered.
+async fn statements(app: &App, id: &[u8], most: usize) -> Result<(BTreeMap<u64, Told>, bool), Problem> {
+    // Before the events: a promise that is superseded meanwhile is replaced, not lost.
+    let promises = app.store.session_promises(id).await?;
+    let (mut shown, mut truncated) = told(app, id, most).await?;
+    for promise in promises {
+        let Some(event::Kind::Promise(statement)) = promised(&promise)?.kind else {
+            continue;
+        };
+        if shown.len() < most {
+            shown.entry(statement.number).or_insert(Told::Promised(statement));
+        } else {
+            truncated |= !shown.contains_key(&statement.number);
+        }
+    }
+    Ok((shown, truncated))
+}
+
+async fn told(app: &App, id: &[u8], most: usize) -> Result<(BTreeMap<u64, Told>, bool), Problem> {
     let mut shown = BTreeMap::new();
     let mut truncated = false;
     let mut after = 0;
@@ -64,7 +96,7 @@ async fn statements(app: &App, id: &[u8], most: usize) -> Result<(BTreeMap<u64, 
                     continue;
                 };
                 if shown.len() < most || shown.contains_key(&statement.number) {
-                    shown.insert(statement.number, statement);
+                    shown.insert(statement.number, Told::Whole(statement));
                 } else {
                     truncated = true;
                 }

@@ -9,7 +9,7 @@ use crate::policy::RuleSet;
 use crate::tap::wire;
 
 /// What found it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Finder {
     Detector(DetectorId),
     /// A column rule.
@@ -20,7 +20,7 @@ pub(crate) enum Finder {
 }
 
 /// Where it was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
     /// Column of the result, from 0.
     Column(u16),
@@ -79,9 +79,12 @@ impl Tally {
         self.0.clear();
     }
 
-    /// Appends each count as embedded message `field`. `column` names the columns of the result.
+    /// Appends each count as embedded message `field`, by place and finder: in which order they were found is a matter of
+    /// how the values were read. `column` names the columns of the result.
     pub(crate) fn write(&self, rules: Option<&RuleSet>, column: impl Fn(u16) -> String, field: u32, out: &mut Vec<u8>) {
-        for count in &self.0 {
+        let mut counts: SmallVec<[&Count; 4]> = self.0.iter().collect();
+        counts.sort_unstable_by_key(|count| (count.place, count.finder, count.masked));
+        for count in counts {
             let detector = match count.finder {
                 Finder::Detector(id) => rules.map_or("", |rules| &*rules.action(id).name),
                 Finder::Column => "COLUMN",

@@ -67,10 +67,11 @@ fn begin_long(session: &mut Session, input: &mut [u8], header: Header, scratch: 
     // What is packed refers to this buffer, and must be masked before any of it leaves.
     match session.inspector.answer(header.tag, b"") {
         Ok(Answer::Row) => {
+            session.begin_statement();
             session.running.rows += 1;
             session.make_plan();
         }
-        Ok(Answer::CopyData) => {}
+        Ok(Answer::CopyData) => session.begin_statement(),
         Ok(_) => {
             return Step::Close(Close::upstream(Malformed::Tag {
                 place: "server message",
@@ -122,6 +123,7 @@ fn frame(
         }
         Answer::Swallow => scratch.splice.remove(range),
         Answer::ResultBegins(_) => {
+            session.begin_statement();
             session.running.bytes += range.len() as u64;
             session.make_plan();
         }
@@ -146,7 +148,10 @@ fn frame(
             failed(session, input, range, failure, scratch, now)?;
         }
         Answer::Aside(aside) => {
-            session.running.bytes += session.answering(range.len());
+            if session.is_answering() {
+                session.begin_statement();
+                session.running.bytes += range.len() as u64;
+            }
             aside_text(session, input, range, aside, scratch)?;
         }
         Answer::Parameter(status) => {
@@ -158,10 +163,12 @@ fn frame(
         }
         Answer::FunctionResult => function_result(session, input, range, scratch)?,
         Answer::CopyInBegins => {
+            session.begin_statement();
             session.copied_in = 0;
             session.running.bytes += range.len() as u64;
         }
         Answer::CopyOutBegins(response) => {
+            session.begin_statement();
             let binary = response.format == Format::Binary;
             session.copy = CopyOut::begin(session, response.columns.len(), binary).map(Box::new);
             session.running.bytes += range.len() as u64;
@@ -173,6 +180,7 @@ fn frame(
 
 #[inline]
 fn row(session: &mut Session, input: &mut [u8], range: Range<usize>, scratch: &mut Scratch) -> Result<(), Trouble> {
+    session.begin_statement();
     session.running.rows += 1;
     session.running.bytes += range.len() as u64;
     if session.plan.is_none() {
@@ -222,8 +230,9 @@ fn completed(session: &mut Session, current: Current<Rc<Text>>, tag: &[u8], scra
         session.running.rows = CommandComplete { command_tag: tag }.rows().unwrap_or(0);
     }
     let text = current.statement.clone();
-    // An empty query has nothing to note.
-    if !tag.is_empty() || text.as_ref().is_some_and(|text| !text.parts.is_empty()) {
+    // An empty query has nothing to note, unless the server said something of it before.
+    let is_empty = tag.is_empty() && text.as_ref().is_none_or(|text| text.parts.is_empty());
+    if !is_empty || session.running.place.is_some() {
         note::finished(session, &current, Outcome::Ok, tag, scratch, now);
     } else {
         session.running = Default::default();
@@ -266,7 +275,7 @@ fn ready(session: &mut Session, current: Current<Rc<Text>>, scratch: &mut Scratc
                 note::finished(session, &rest, Outcome::Skipped, b"", scratch, now);
             }
         }
-        (Form::Simple, _) => {
+        (Form::Simple, _) if session.running.place.is_none() => {
             session.running = Default::default();
             session.plan = None;
         }
@@ -326,9 +335,12 @@ fn failed(
         };
         note::finished(session, &commit, Outcome::Error, &sqlstate, scratch, now);
     }
+    let answered = session.batch;
     for skipped in failure.skipped.iter().filter(|skipped| skipped.statement.is_some()) {
         note::missed(session, skipped, Outcome::Skipped, b"", scratch, now);
     }
+    // What else leaves before the next answer belongs to the one that failed, not to those that it took along.
+    session.batch = answered;
     session.running = Default::default();
     session.plan = None;
     session.copy = None;
@@ -442,6 +454,7 @@ fn function_result(
     range: Range<usize>,
     scratch: &mut Scratch,
 ) -> Result<(), Trouble> {
+    session.begin_statement();
     session.running.bytes += range.len() as u64;
     let base = range.start + HEADER_BYTES;
     let body = input.get(base..range.end).unwrap_or_default();
@@ -510,12 +523,23 @@ impl Session {
         scratch.redactor.scan_value(value, Context::default(), &mut target)
     }
 
-    /// Counts bytes only for a statement that is being answered.
-    fn answering(&self, bytes: usize) -> u64 {
-        if self.inspector.current().is_some() {
-            bytes as u64
-        } else {
-            0
+    /// Whether a statement is being answered. Between the last answer of a message and its end none is.
+    fn is_answering(&self) -> bool {
+        let exists = |current: &Current<Rc<Text>>| match (&current.statement, current.form) {
+            (Some(text), Form::Simple) => current.index == 0 || current.index < text.parts.len(),
+            _ => true,
+        };
+        !self.inspector.is_refused() && self.inspector.current().is_some_and(exists)
+    }
+
+    /// The first message of a statement's answer gives it its place in the record.
+    #[inline]
+    fn begin_statement(&mut self) {
+        if self.running.place.is_some() {
+            return;
+        }
+        if let Some((form, index)) = self.inspector.current().map(|current| (current.form, current.index)) {
+            self.running.place = Some(self.next_place(form, index));
         }
     }
 

@@ -47,8 +47,7 @@ enum How {
         stream: Stream,
         context: Context,
         fill: Fill,
-        /// The last bytes that left, in which an escape can begin.
-        before: [u8; ESCAPE_BYTES - 1],
+        escapes: Escapes,
     },
     /// Two hexadecimal digits stand for each byte; the first two bytes are `\x`.
     Hex {
@@ -61,6 +60,15 @@ enum How {
         total: usize,
         label: Box<str>,
     },
+}
+
+/// Where escapes were looked for in a value.
+#[derive(Debug, Default)]
+struct Escapes {
+    /// The last bytes that left, in which one can begin.
+    before: [u8; ESCAPE_BYTES - 1],
+    /// They were counted: once for the value, in however many parts it comes.
+    counted: bool,
 }
 
 /// What a stream writes over a finding.
@@ -101,7 +109,7 @@ impl LongRow {
             stream: Stream::new(),
             context: Context::default(),
             fill: Fill::Label,
-            before: [0; ESCAPE_BYTES - 1],
+            escapes: Escapes::default(),
         };
         let cell = Cell {
             left: len - 5,
@@ -338,7 +346,7 @@ fn how(column: Option<&ColumnPlan>, index: u16, total: usize, target: &mut Targe
                 Kind::Json | Kind::Jsonb => Fill::Json,
                 _ => Fill::Label,
             },
-            before: [0; ESCAPE_BYTES - 1],
+            escapes: Escapes::default(),
         },
     })
 }
@@ -365,9 +373,9 @@ impl Cell {
                 stream,
                 context,
                 fill,
-                before,
+                escapes,
             } => text(
-                (stream, *context, *fill, before),
+                (stream, *context, *fill, escapes),
                 window,
                 last,
                 self.place,
@@ -403,7 +411,7 @@ impl Cell {
 
 /// Masks what is found in the next bytes of a text. The result is how many of them are decided.
 fn text(
-    (stream, context, fill, before): (&mut Stream, Context, Fill, &mut [u8; ESCAPE_BYTES - 1]),
+    (stream, context, fill, escapes): (&mut Stream, Context, Fill, &mut Escapes),
     window: &mut [u8],
     last: bool,
     place: Place,
@@ -414,10 +422,11 @@ fn text(
         return Ok(window.len());
     };
     let mut border = [0; 2 * (ESCAPE_BYTES - 1)];
-    for (to, from) in border.iter_mut().zip(before.iter().chain(window.iter())) {
+    for (to, from) in border.iter_mut().zip(escapes.before.iter().chain(window.iter())) {
         *to = *from;
     }
-    if is_escaped(&border) || is_escaped(window) {
+    if !escapes.counted && (is_escaped(&border) || is_escaped(window)) {
+        escapes.counted = true;
         match rules.on_error {
             OnError::Pass => tally.add(Finder::Unreadable, place, false),
             // Parts of it may have left: it can no longer be blanked.
@@ -430,6 +439,7 @@ fn text(
     let findings = &mut redactor.findings;
     let decided = stream.advance(scanner, context, &mut redactor.scan, window, last, findings);
     let left = window.get(..decided).unwrap_or_default();
+    let before = &mut escapes.before;
     for byte in left.iter().skip(decided.saturating_sub(before.len())) {
         before.rotate_left(1);
         before[ESCAPE_BYTES - 2] = *byte;

@@ -6,10 +6,11 @@ use codecs::fact::Form;
 use codecs::postgres::inspector::{Current, Missed};
 use proto::audit::Outcome;
 use proto::policy::Record;
+use smallvec::SmallVec;
 
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Outgoing, Piece};
 use crate::record::{self, Statement};
-use crate::session::{Now, Running, Scratch, Session};
+use crate::session::{Now, Place, Running, Scratch, Session};
 use crate::text::Text;
 
 /// The statement that was being answered is over.
@@ -21,12 +22,12 @@ pub(super) fn finished(
     scratch: &mut Scratch,
     now: Now,
 ) {
-    if current.index == 0 || current.form != Form::Simple {
-        session.batch += 1;
-    }
     let running = std::mem::take(&mut session.running);
-    let number = running.interim.unwrap_or_else(|| session.next_number());
-    write(session, current, &running, outcome, detail, number, scratch, now);
+    let place = running
+        .place
+        .unwrap_or_else(|| session.next_place(current.form, current.index));
+    let told = Told::Whole { outcome, detail };
+    write(session, current, &running, place, told, scratch, now);
     session.plan = None;
     session.copy = None;
     // Keeps the list's memory.
@@ -35,54 +36,59 @@ pub(super) fn finished(
     session.running.tally = tally;
 }
 
-/// Rows are about to leave whose statement is not over: the record must have it before they do.
-pub(super) fn interim(session: &mut Session, scratch: &mut Scratch, now: Now) {
-    if session.running.bytes == 0 || session.running.interim.is_some() {
+/// A part of an answer is about to leave that is not over: the journal must name its statement before. The promise says
+/// nothing of the answer, whose part at hand is a matter of how it was read; the statement's event will.
+pub(super) fn promise(session: &mut Session, scratch: &mut Scratch, now: Now) {
+    let (Some(place), false) = (session.running.place, session.running.promised) else {
         return;
-    }
-    let mut running = std::mem::take(&mut session.running);
-    if let Some(current) = session.inspector.current() {
-        let current = Current {
-            form: current.form,
-            statement: current.statement.clone(),
-            portal: current.portal.clone(),
-            at: current.at,
-            index: current.index,
-            result: current.result.clone(),
-        };
-        let number = session.next_number();
-        running.interim = Some(number);
-        write(
-            session,
-            &current,
-            &running,
-            Outcome::Unfinished,
-            b"",
-            number,
-            scratch,
-            now,
-        );
-    }
-    session.running = running;
+    };
+    session.running.promised = true;
+    let Some(current) = session.inspector.current() else {
+        return;
+    };
+    let current = Current {
+        form: current.form,
+        statement: current.statement.clone(),
+        portal: current.portal.clone(),
+        at: current.at,
+        index: current.index,
+        result: Default::default(),
+    };
+    write(
+        session,
+        &current,
+        &Running::default(),
+        place,
+        Told::Promise,
+        scratch,
+        now,
+    );
 }
 
-#[allow(clippy::too_many_arguments)]
+/// What is said of a statement.
+#[derive(Clone, Copy)]
+enum Told<'a> {
+    Promise,
+    Whole { outcome: Outcome, detail: &'a [u8] },
+}
+
 fn write(
     session: &mut Session,
     current: &Current<Rc<Text>>,
     running: &Running,
-    outcome: Outcome,
-    detail: &[u8],
-    number: u64,
+    place: Place,
+    told: Told<'_>,
     scratch: &mut Scratch,
     now: Now,
 ) {
     if !session.notes_statements() {
         return;
     }
-    // An answer that is not over can only be an interim one: the end of a session leaves nothing running.
-    let interim = outcome == Outcome::Unfinished && session.inspector.current().is_some();
     let elapsed = now.mono_micros().saturating_sub(current.at);
+    let (promise, outcome, detail, duration_micros) = match told {
+        Told::Promise => (true, Outcome::Unfinished, &b""[..], 0),
+        Told::Whole { outcome, detail } => (false, outcome, detail, elapsed),
+    };
     let rules = running.rules.clone().or_else(|| session.rules.clone());
     let portal = current.portal.as_deref();
     let event = Statement {
@@ -92,18 +98,21 @@ fn write(
         parameters: portal.map_or(&[], |portal| portal.parameters.as_slice()),
         prepared: portal.map_or(&[], |portal| portal.statement_name()),
         started_at_micros: now.wall_micros.saturating_sub(elapsed),
-        duration_micros: elapsed,
+        duration_micros,
         rows: running.rows,
         bytes: running.bytes,
         outcome,
         detail,
         tally: &running.tally,
         rules: rules.as_deref(),
-        batch: session.batch + u64::from(interim && (current.index == 0 || current.form != Form::Simple)),
-        number,
-        interim,
+        batch: place.batch,
+        number: place.number,
+        promise,
     };
-    let head = session.head(now);
+    let head = match told {
+        Told::Promise => session.journal_head(now),
+        Told::Whole { .. } => session.head(now),
+    };
     let plan = session.plan.as_deref();
     let column = |index: u16| plan.map_or_else(|| format!("column {}", index + 1), |plan| plan.name(index));
     drop(event.note(&mut scratch.tap, &head, column));
@@ -139,8 +148,8 @@ pub(crate) fn missed(
 
 /// A statement that was refused; the target never sees it.
 pub(super) fn denied(session: &mut Session, form: Form, text: &Rc<Text>, rule: &str, scratch: &mut Scratch, now: Now) {
-    // The counts at hand belong to the statement that is being answered meanwhile.
-    let running = std::mem::take(&mut session.running);
+    // The counts and the place at hand belong to the statement that is being answered meanwhile.
+    let (running, batch) = (std::mem::take(&mut session.running), session.batch);
     let (plan, copy) = (session.plan.take(), session.copy.take());
     let missed_text = Missed {
         form,
@@ -150,26 +159,48 @@ pub(super) fn denied(session: &mut Session, form: Form, text: &Rc<Text>, rule: &
         index: 0,
     };
     missed(session, &missed_text, Outcome::Denied, rule.as_bytes(), scratch, now);
-    session.running = running;
+    (session.running, session.batch) = (running, batch);
     (session.plan, session.copy) = (plan, copy);
 }
 
-/// Keeps what the client sees, after masking.
-pub(super) fn record(session: &mut Session, input: &[u8], out: &Outgoing, scratch: &mut Scratch, now: Now) {
+/// Where in a buffer another batch begins, and which.
+pub(super) type Batches = SmallVec<[(usize, u64); 4]>;
+
+/// Keeps what the client sees, after masking. `batch` is the one under way at the start of the input, `later` those after.
+pub(super) fn record(
+    session: &mut Session,
+    input: &[u8],
+    out: &Outgoing,
+    (mut batch, later): (u64, &Batches),
+    scratch: &mut Scratch,
+    now: Now,
+) {
     if session.connection.record != Record::Full || out.is_empty() {
         return;
     }
-    let (batch, offset) = (session.batch, session.recorded);
-    let end = match out.kept_whole() {
-        Some(range) => {
-            let data = input.get(range).unwrap_or_default();
-            record::recording(&mut scratch.tap, || session.head(now), batch, offset, data)
+    let head = session.journal_head(now);
+    let mut later = later.iter().copied().peekable();
+    // What was written anew stands where the input before it ends.
+    let mut at = 0;
+    let mut data = Vec::with_capacity(out.len());
+    for piece in out.pieces() {
+        let (mut range, source) = match piece {
+            Piece::Kept(range) => (range.clone(), input),
+            Piece::New(range) => (range.clone(), out.arena()),
+        };
+        let kept = matches!(piece, Piece::Kept(_));
+        let (start, end) = if kept { (range.start, range.end) } else { (at, at + 1) };
+        while let Some((begins, next)) = later.next_if(|(begins, _)| *begins < end) {
+            if kept && begins > start {
+                data.extend_from_slice(source.get(range.start..begins).unwrap_or_default());
+                range.start = begins;
+            }
+            session.recorded = record::recording(&mut scratch.tap, &head, batch, session.recorded, &data);
+            data.clear();
+            batch = next;
         }
-        None => {
-            let mut data = Vec::with_capacity(out.len());
-            out.copy_to(input, &mut data);
-            record::recording(&mut scratch.tap, || session.head(now), batch, offset, &data)
-        }
-    };
-    session.recorded = end;
+        data.extend_from_slice(source.get(range).unwrap_or_default());
+        at = if kept { end } else { at };
+    }
+    session.recorded = record::recording(&mut scratch.tap, &head, batch, session.recorded, &data);
 }

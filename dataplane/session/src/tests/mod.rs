@@ -106,9 +106,13 @@ impl Talk {
     }
 
     pub fn with(snapshot: &wire::Snapshot) -> Talk {
-        let policy = compiled(snapshot);
+        Talk::on(&compiled(snapshot), Scratch::new())
+    }
+
+    /// A session on a core that has had others.
+    pub fn on(policy: &Arc<Policy>, mut scratch: Scratch) -> Talk {
+        let policy = Arc::clone(policy);
         let connection = Arc::clone(policy.connection("orders").unwrap());
-        let mut scratch = Scratch::new();
         let opening = Opening {
             session_id: [9; 16],
             user: "alice".into(),
@@ -193,12 +197,12 @@ impl Talk {
         events(&self.scratch.tap().take())
     }
 
-    /// Statements of the events so far, without interim ones.
+    /// Statements of the events so far.
     pub fn statements(&mut self) -> Vec<audit::Statement> {
         let kinds = self.events().into_iter().filter_map(|event| event.kind);
         kinds
             .filter_map(|kind| match kind {
-                Kind::Statement(statement) if !statement.interim => Some(statement),
+                Kind::Statement(statement) => Some(statement),
                 _ => None,
             })
             .collect()
@@ -248,6 +252,18 @@ pub(crate) fn error(sqlstate: &str, message: &str) -> Vec<u8> {
         (b'M', message.as_bytes()),
     ];
     bytes(|out| encode::error_response(out, fields).unwrap())
+}
+
+pub(crate) fn notice(text: &str) -> Vec<u8> {
+    frame(
+        backend::NOTICE_RESPONSE,
+        &[b"SNOTICE\0VNOTICE\0C00000\0M", text.as_bytes(), b"\0\0"].concat(),
+    )
+}
+
+pub(crate) fn notification(channel: &str, payload: &str) -> Vec<u8> {
+    let body = [&[0, 0, 0, 7], channel.as_bytes(), b"\0", payload.as_bytes(), b"\0"].concat();
+    frame(backend::NOTIFICATION_RESPONSE, &body)
 }
 
 /// A described column: name, table, attribute, type, format.

@@ -59,13 +59,81 @@ fn answer_that_leaves_in_parts_is_in_the_record_before_its_first_byte() {
     talk.target(&[text_column("c"), row(&[Some(b"1")])].concat());
     assert!(!talk.to_client.is_empty());
     let events = talk.events();
-    let Some(Kind::Statement(interim)) = &events[0].kind else {
+    let Some(Kind::Promise(promise)) = &events[0].kind else {
         panic!("{events:?}")
     };
-    assert!(interim.interim && interim.text == "select big");
+    assert_eq!(
+        (promise.text.as_str(), promise.number, promise.rows),
+        ("select big", 0, 0)
+    );
     talk.target(&[row(&[Some(b"2")]), complete("SELECT 2"), ready()].concat());
-    let whole = talk.statements().pop().unwrap();
-    assert_eq!((whole.number, whole.rows, whole.interim), (interim.number, 2, false));
+    let after = talk.events();
+    assert_eq!(after.len(), 1, "one promise is enough: {after:?}");
+    assert_eq!(after[0].sequence, events[0].sequence, "a promise takes no sequence");
+    let Some(Kind::Statement(whole)) = &after[0].kind else {
+        panic!("{after:?}")
+    };
+    assert_eq!((whole.number, whole.rows), (0, 2));
+}
+
+#[test]
+fn answer_that_leaves_at_once_is_one_record() {
+    let mut talk = Talk::new();
+    talk.client(&query("select 1"));
+    talk.events();
+    talk.target(&[text_column("c"), row(&[Some(b"1")]), complete("SELECT 1"), ready()].concat());
+    assert_eq!(talk.events().len(), 1);
+}
+
+#[test]
+fn what_comes_after_the_last_answer_of_a_message_is_no_statement() {
+    let mut talk = Talk::new();
+    talk.client(&query("select 1"));
+    talk.target(&complete("SELECT 1"));
+    talk.target(&notification("a", "b"));
+    talk.target(&ready()).end();
+    let events = talk.events();
+    assert!(!events.iter().any(|event| matches!(event.kind, Some(Kind::Promise(_)))));
+    assert!(matches!(&events.last().unwrap().kind, Some(Kind::End(end)) if end.statements == 1));
+}
+
+#[test]
+fn notice_before_a_refusal_is_no_statement() {
+    let mut talk = Talk::new();
+    talk.client(&query("drop table t"));
+    talk.target(&notice("DEBUG"));
+    talk.end();
+    let events = talk.events();
+    let outcomes: Vec<_> = events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            Some(Kind::Statement(statement) | Kind::Promise(statement)) => Some(statement.outcome()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(outcomes, [audit::Outcome::Denied]);
+}
+
+#[test]
+fn statements_of_a_message_share_their_batch_whatever_is_refused_meanwhile() {
+    let mut talk = Talk::new();
+    talk.client(&query("select 1; select 2"));
+    talk.target(&complete("SELECT 1"));
+    talk.client(&query("drop table t"));
+    talk.target(&[complete("SELECT 1"), ready()].concat());
+    let places: Vec<_> = talk
+        .statements()
+        .iter()
+        .map(|s| (s.number, s.batch, s.text.clone()))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            (0, 1, "select 1".to_owned()),
+            (1, 2, "drop table t".to_owned()),
+            (2, 1, "select 2".to_owned()),
+        ]
+    );
 }
 
 #[test]
