@@ -316,7 +316,10 @@ async fn sessions_of_a_process_that_died_end_unclean() {
         .await
         .expect(200);
     assert_eq!((&first["status"], &first["unclean"]), (&json!("closed"), &json!(true)));
-    assert_eq!((&first["statement_count"], &first["events_missing"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&first["statement_count"], &first["events_missing"]),
+        (&json!(1), &json!(0))
+    );
     assert_eq!(
         (&first["statements"][0]["text"], &first["statements"][0]["outcome"]),
         (&json!("select big"), &json!("unfinished"))

@@ -225,11 +225,11 @@ fn copied() -> Turns {
         client(&[query("copy t (a, b) to stdout (format binary)")]),
         target(&[out(1), data(&binary), bare(b'c'), complete("COPY 1"), ready()]),
         client(&[query("copy t (a, b) from stdin")]),
-        target(&[into.clone()]),
+        (Direction::ToDownstream, into.clone()),
         client(&[data(b"1\talice@example.com\n"), data(b"2\tb\n"), bare(b'c')]),
         target(&[complete("COPY 2"), ready()]),
         client(&[query("copy t (a, b) from stdin")]),
-        target(&[into.clone()]),
+        (Direction::ToDownstream, into.clone()),
         client(&[data(b"1\t"), frame(b'f', b"the client stops\0")]),
         target(&[error("57014", "COPY from stdin failed: the client stops"), ready()]),
         client(&[
@@ -265,7 +265,7 @@ fn asides() -> Turns {
             ready(),
         ]),
         target(&[notification("a", "when nobody asks")]),
-        client(&[bytes(|out| encode_function_call(out)), query("select 2")]),
+        client(&[bytes(encode_function_call), query("select 2")]),
         target(&[
             frame(b'V', &[&17u32.to_be_bytes()[..], EMAIL].concat()),
             ready(),
@@ -273,7 +273,7 @@ fn asides() -> Turns {
             complete("SELECT 1"),
             ready(),
         ]),
-        client(&[bytes(|out| encode_function_call(out))]),
+        client(&[bytes(encode_function_call)]),
         target(&[error("42883", "no such function"), ready()]),
     ]
 }
