@@ -1,218 +1,278 @@
-//! Prints the scan speed of the default-on detectors on generated text rows, prose and poison, in MB/s (10^6 bytes).
+//! Prints the speed of every level of this processor on one core: GB/s (10^9 bytes) on texts, nanoseconds of small calls.
 //!
-//! Run with `cargo run --release -p scan --example throughput`. Rows are distinct. Each figure is the mean of forty passes over
-//! 1 MiB (poison: 256 KiB) in time that the thread was running, so that it means something on a busy machine.
+//! `cargo run --release -p scan --example throughput -- [mib N] [passes N] [only WORD] [prose DIR] [code DIR] [detectors all] [write DIR]`.
+//! Figures are medians of short passes that alternate between the levels, in time that the thread ran. `write` writes the texts
+//! to files, for measuring others on them.
 
-use std::fmt::Write;
-use std::time::Instant;
+use std::path::Path;
 
-use scan::{Cells, Context, Scanner, Scratch, Spec, Stream};
+use scan::{Cells, Context, Detector, Level, Scanner, Scratch, Spec, Stream};
 
-const BYTES: usize = 1 << 20;
-const PASSES: usize = 40;
+#[path = "../corpora/adversary.rs"]
+mod adversary;
+#[path = "../corpora/speed.rs"]
+mod speed;
 
-/// A small generator of numbers (xorshift), so that runs can be compared.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
+struct Options {
+    bytes: usize,
+    passes: usize,
+    only: String,
 }
 
-const WORDS: &[&str] = &[
-    "order",
-    "shipped",
-    "to",
-    "the",
-    "warehouse",
-    "in",
-    "north",
-    "after",
-    "customer",
-    "asked",
-    "for",
-    "a",
-    "refund",
-    "because",
-    "box",
-    "was",
-    "open",
-    "Thanks",
-    "and",
-    "please",
-    "check",
-    "again",
-    "invoice",
-    "of",
-    "last",
-    "month",
-    "it",
-    "has",
-    "two",
-    "lines",
-];
-
-fn row(text: &mut String, numbers: &mut Numbers, personal: bool) {
-    let n = |numbers: &mut Numbers, max: u64| numbers.next() % max;
-    let (a, b) = (numbers.next(), numbers.next());
-    let _ = write!(
-        text,
-        "{}|{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}|",
-        a % 10_000_000,
-        a as u32,
-        b as u16,
-        a % 4096,
-        b % 4096,
-        b >> 16
-    );
-    let _ = write!(
-        text,
-        "2024-{:02}-{:02} {:02}:{:02}:{:02}.{:06}+00|",
-        a % 12 + 1,
-        b % 28 + 1,
-        a % 24,
-        b % 60,
-        a % 60,
-        b % 1_000_000
-    );
-    let _ = write!(
-        text,
-        "{}.{:02}|{}|",
-        n(numbers, 100_000),
-        n(numbers, 100),
-        if a % 2 == 0 { 't' } else { 'f' }
-    );
-    for _ in 0..12 {
-        let _ = write!(text, "{} ", WORDS[n(numbers, WORDS.len() as u64) as usize]);
-    }
-    if personal {
-        let _ = write!(
-            text,
-            "|user{}@example.com|({}) 555-{:04}|",
-            a % 100_000,
-            200 + b % 700,
-            a % 10_000
-        );
-        let _ = write!(
-            text,
-            "4111 1111 1111 1111|{:03}-{:02}-{:04}|DE89370400440532013000",
-            100 + a % 500,
-            10 + b % 80,
-            1000 + a % 9000
-        );
-    }
-    text.push('\n');
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
-fn rows(every: usize) -> String {
-    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
-    let mut text = String::new();
-    for count in 0.. {
-        if text.len() >= BYTES {
-            break;
+/// Time that this thread has run: unlike the clock, undisturbed by what else the machine does.
+fn ran_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Median seconds of one call per scanner; passes alternate between the scanners.
+fn measure(passes: usize, scanners: &[Scanner], mut pass: impl FnMut(&Scanner)) -> Vec<f64> {
+    let mut times = vec![Vec::new(); scanners.len()];
+    for _ in 0..passes {
+        for (scanner, times) in scanners.iter().zip(&mut times) {
+            let start = ran_seconds();
+            pass(scanner);
+            times.push(ran_seconds() - start);
         }
-        row(&mut text, &mut numbers, every > 0 && count % every == 0);
     }
-    text
+    times.into_iter().map(median).collect()
 }
 
-fn prose() -> String {
-    let mut numbers = Numbers(88_172_645_463_325_252);
-    let mut text = String::new();
-    while text.len() < BYTES {
-        text.push_str(WORDS[(numbers.next() % WORDS.len() as u64) as usize]);
-        text.push_str(if numbers.next().is_multiple_of(11) { ". " } else { " " });
+fn print(name: &str, unit: &str, values: impl Iterator<Item = f64>) {
+    let columns: Vec<String> = values.map(|value| format!("{value:>10.2}")).collect();
+    println!("{name:<30} {}  {unit}", columns.join(" "));
+}
+
+fn texts(options: &Options, value: impl Fn(&str) -> Option<String>) -> Vec<(String, Vec<u8>)> {
+    let bytes = options.bytes;
+    let real = |name: &str, endings: &[&str]| value(name).and_then(|at| speed::files(Path::new(&at), endings, bytes));
+    let mut texts = vec![
+        (
+            "prose".to_owned(),
+            real("prose", &["copyright", "README", ".txt", ".md", ".rst"]).unwrap_or_else(|| speed::prose(bytes, 1)),
+        ),
+        (
+            "code".to_owned(),
+            real("code", &[".py", ".rs", ".c", ".h"])
+                .unwrap_or_else(|| include_bytes!("throughput.rs").repeat(bytes / 8000 + 1)[..bytes].to_vec()),
+        ),
+        ("json".to_owned(), speed::json(bytes, 200, 2)),
+        ("rows-none".to_owned(), speed::rows(bytes, 0, 3)),
+        ("rows-sparse".to_owned(), speed::rows(bytes, 200, 4)),
+        ("rows-dense".to_owned(), speed::rows(bytes, 1, 5)),
+        ("notes".to_owned(), speed::notes(bytes, 6)),
+    ];
+    for (name, unit) in speed::POISON {
+        texts.push((format!("poison-{name}"), speed::poison(unit, bytes.min(1 << 20))));
     }
-    text
-}
-
-/// Time that this thread has run, in nanoseconds: unlike the clock, undisturbed by what else the machine does.
-fn ran_nanos(clock: &Instant) -> u64 {
-    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let ran = schedstat.and_then(|text| text.split(' ').next()?.parse().ok());
-    ran.unwrap_or_else(|| clock.elapsed().as_nanos() as u64)
-}
-
-/// Mean time of many passes, in seconds, and what the last pass found. The kernel counts running time by ticks, so single
-/// passes are too short to be measured.
-fn mean(mut pass: impl FnMut() -> usize) -> (f64, usize) {
-    let clock = Instant::now();
-    let start = ran_nanos(&clock);
-    let mut found = 0;
-    for _ in 0..PASSES {
-        found = pass();
-    }
-    ((ran_nanos(&clock) - start) as f64 / PASSES as f64 / 1e9, found)
-}
-
-fn print(name: &str, bytes: usize, (seconds, found): (f64, usize)) {
-    println!(
-        "{name:<34} {:>9.0} MB/s  {found:>8} findings",
-        bytes as f64 / seconds / 1e6
-    );
+    texts.retain(|(name, _)| name.contains(&options.only));
+    texts
 }
 
 fn main() {
-    let scanner = Scanner::build(&Spec::default()).expect("the default spec compiles");
-    let mut scratch = Scratch::new();
-    let mut out = Vec::new();
-    let mut texts = vec![
-        ("rows, none personal".to_owned(), rows(0)),
-        ("rows, 1 in 200 personal".to_owned(), rows(200)),
-        ("rows, all personal".to_owned(), rows(1)),
-        ("prose".to_owned(), prose()),
-    ];
-    let poison = [
-        "1-1-",
-        "a@a.aa ",
-        "4111-1111-1111-1112 ",
-        "eyJ.",
-        "password=x ",
-        "GB82 WEST 1234 5698 7654 33 ",
-        "+1 ",
-        "1",
-    ];
-    texts.extend(
-        poison
-            .iter()
-            .map(|unit| (format!("poison {unit:?}"), unit.repeat(BYTES / 4 / unit.len()))),
-    );
-    for (name, text) in &texts {
-        let measured = mean(|| {
-            out.clear();
-            scanner.scan(text.as_bytes(), Context::NONE, &mut scratch, &mut out);
-            out.len()
-        });
-        print(name, text.len(), measured);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1).cloned()
+    };
+    let number = |name: &str, or: usize| value(name).and_then(|text| text.parse().ok()).unwrap_or(or);
+    let options = Options {
+        bytes: number("mib", 8) << 20,
+        passes: number("passes", 7),
+        only: value("only").unwrap_or_default(),
+    };
+    let texts = texts(&options, value);
+    if let Some(directory) = value("write") {
+        for (name, text) in &texts {
+            std::fs::write(Path::new(&directory).join(name), text).expect("the directory can be written to");
+        }
+        return;
     }
-    let text = &texts[1].1;
-    let mut found = Vec::new();
-    let mut cells = Cells::new();
-    text.split(['|', '\n'])
-        .for_each(|cell| cells.push(cell.as_bytes(), 0, Context::NONE));
-    let measured = mean(|| {
-        found.clear();
-        scanner.scan_cells(&cells, &mut scratch, &mut found);
-        found.len()
-    });
-    print("cells of rows, 1 in 200 personal", text.len(), measured);
-    for bytes in [1448, 16 << 10, 64 << 10] {
-        let measured = mean(|| stream(&scanner, &mut scratch, text.as_bytes(), bytes));
-        print(&format!("stream by {bytes} bytes"), text.len(), measured);
+    let spec = match value("detectors").as_deref() {
+        Some("all") => Spec::of(&Detector::all().filter(|detector| detector.built()).collect::<Vec<_>>()),
+        _ => Spec::default(),
+    };
+    let wanted = value("level");
+    let levels = Level::ALL.into_iter().filter(|level| level.available());
+    let levels = levels.filter(|level| wanted.as_deref().is_none_or(|wanted| wanted == level.name()));
+    let scanners: Vec<Scanner> = levels
+        .map(|level| {
+            Scanner::build(&spec)
+                .and_then(|scanner| scanner.on_level(level))
+                .expect("it compiles")
+        })
+        .collect();
+    let names: Vec<String> = scanners
+        .iter()
+        .map(|scanner| format!("{:>10}", scanner.level().name()))
+        .collect();
+    println!("{:<30} {}", "", names.join(" "));
+    for (name, text) in &texts {
+        whole(name, text, &options, &scanners);
+    }
+    if "small calls".contains(&options.only) {
+        small(&options, &scanners);
+    }
+    if "datarow".contains(&options.only) {
+        data_rows(&options, &scanners);
+    }
+    if "stream".contains(&options.only) {
+        streams(&options, &scanners);
     }
 }
 
-fn stream(scanner: &Scanner, scratch: &mut Scratch, text: &[u8], bytes: usize) -> usize {
-    let (mut stream, mut window, mut out) = (Stream::new(), Vec::new(), Vec::new());
-    for piece in text.chunks(bytes) {
-        window.extend_from_slice(piece);
-        let decided = stream.advance(scanner, Context::NONE, scratch, &window, false, &mut out);
-        window.drain(..decided);
+/// One call over the text, calls of 16 KiB, and a slice that stays in the second-level cache.
+fn whole(name: &str, text: &[u8], options: &Options, scanners: &[Scanner]) {
+    let (mut scratch, mut out) = (Scratch::new(), Vec::new());
+    let mut hits = 0;
+    let gigabytes = text.len() as f64 / 1e9;
+    let seconds = measure(options.passes, scanners, |scanner| {
+        out.clear();
+        scanner.scan(text, Context::NONE, &mut scratch, &mut out);
+        hits = out.len();
+    });
+    let candidates = scratch.take_counters();
+    let share = candidates.candidates as f64 / candidates.scanned_bytes.max(1) as f64 * 1e6;
+    print(
+        name,
+        &format!("GB/s one call, {hits} hits, {share:.0} candidates/MB (all levels)"),
+        seconds.iter().map(|s| gigabytes / s),
+    );
+    if name.starts_with("poison") {
+        return;
     }
-    stream.advance(scanner, Context::NONE, scratch, &window, true, &mut out);
-    out.len()
+    let seconds = measure(options.passes, scanners, |scanner| {
+        for piece in text.chunks(16 << 10) {
+            out.clear();
+            scanner.scan(piece, Context::NONE, &mut scratch, &mut out);
+        }
+    });
+    print(name, "GB/s by 16 KiB", seconds.iter().map(|s| gigabytes / s));
+    let slice = &text[..text.len().min(256 << 10)];
+    let seconds = measure(options.passes * 8, scanners, |scanner| {
+        out.clear();
+        scanner.scan(slice, Context::NONE, &mut scratch, &mut out);
+    });
+    print(name, "GB/s in L2", seconds.iter().map(|s| slice.len() as f64 / 1e9 / s));
+}
+
+/// Calls on single cells, and on a KiB.
+fn small(options: &Options, scanners: &[Scanner]) {
+    let (mut scratch, mut out) = (Scratch::new(), Vec::new());
+    let rows = speed::rows(1 << 20, 200, 9);
+    let cells: Vec<&[u8]> = rows
+        .split(|byte| b"|\n".contains(byte))
+        .filter(|cell| (6..=60).contains(&cell.len()))
+        .take(4000)
+        .collect();
+    let seconds = measure(options.passes * 8, scanners, |scanner| {
+        out.clear();
+        cells
+            .iter()
+            .for_each(|cell| scanner.scan(cell, Context::NONE, &mut scratch, &mut out));
+    });
+    print(
+        "cell of 6 to 60 bytes",
+        "ns",
+        seconds.iter().map(|s| s * 1e9 / cells.len() as f64),
+    );
+    for bytes in [16, 64, 200, 512, 1024, 4096] {
+        let pieces: Vec<&[u8]> = rows.chunks_exact(bytes).take(256).collect();
+        let seconds = measure(options.passes * 8, scanners, |scanner| {
+            out.clear();
+            pieces
+                .iter()
+                .for_each(|piece| scanner.scan(piece, Context::NONE, &mut scratch, &mut out));
+        });
+        print(
+            &format!("call of {bytes} bytes"),
+            "ns",
+            seconds.iter().map(|s| s * 1e9 / pieces.len() as f64),
+        );
+    }
+}
+
+/// DataRow messages: frames are parsed, cells packed, scanned, findings mapped back; per buffer of 64 KiB.
+fn data_rows(options: &Options, scanners: &[Scanner]) {
+    for (name, every) in [("sparse", 200), ("dense", 1)] {
+        let (stream, typed) = speed::data_rows(512 << 10, every, 11);
+        for (what, skip) in [("typed", true), ("all text", false)] {
+            let (mut cells, mut scratch, mut out) = (Cells::new(), Scratch::new(), Vec::new());
+            let mut mapped = 0u64;
+            let seconds = measure(options.passes * 8, scanners, |scanner| {
+                let mut rest = stream.as_slice();
+                while !rest.is_empty() {
+                    let taken = pack(rest, &typed, skip, &mut cells);
+                    out.clear();
+                    scanner.scan_cells(&cells, &mut scratch, &mut out);
+                    mapped += out
+                        .iter()
+                        .map(|found| cells.origin(found.cell as usize) + u64::from(found.start))
+                        .sum::<u64>();
+                    rest = &rest[taken..];
+                }
+            });
+            std::hint::black_box(mapped);
+            print(
+                &format!("datarow {name} {what}"),
+                "GB/s of wire",
+                seconds.iter().map(|s| stream.len() as f64 / 1e9 / s),
+            );
+        }
+    }
+}
+
+/// Packs the cells of whole rows of at most 64 KiB.
+fn pack(stream: &[u8], typed: &[bool], skip: bool, cells: &mut Cells) -> usize {
+    cells.clear();
+    let mut at = 0;
+    while at < stream.len() && at < 64 << 10 {
+        let count = usize::from(u16::from_be_bytes([stream[at + 5], stream[at + 6]]));
+        at += 7;
+        for column in 0..count {
+            let len = i32::from_be_bytes([stream[at], stream[at + 1], stream[at + 2], stream[at + 3]]);
+            at += 4;
+            let Ok(len) = usize::try_from(len) else { continue };
+            if !(skip && typed[column]) {
+                cells.push(&stream[at..at + len], at as u64, Context::NONE);
+            }
+            at += len;
+        }
+    }
+    at
+}
+
+/// A stream by pieces: speed, and how much is kept back.
+fn streams(options: &Options, scanners: &[Scanner]) {
+    let text = speed::rows(options.bytes.min(4 << 20), 200, 12);
+    for bytes in [64, 1448, 16 << 10, 64 << 10] {
+        let mut held = (0u64, 0u64);
+        let seconds = measure(options.passes.min(5), scanners, |scanner| {
+            let (mut stream, mut scratch, mut out) = (Stream::new(), Scratch::new(), Vec::new());
+            let (mut from, mut to) = (0, 0);
+            while to < text.len() {
+                to = (to + bytes).min(text.len());
+                from += stream.advance(
+                    scanner,
+                    Context::NONE,
+                    &mut scratch,
+                    &text[from..to],
+                    to == text.len(),
+                    &mut out,
+                );
+                held = (held.0 + (to - from) as u64, held.1 + 1);
+            }
+        });
+        let mean = held.0 as f64 / held.1 as f64;
+        print(
+            &format!("stream by {bytes} bytes"),
+            &format!("GB/s, {mean:.1} bytes kept back"),
+            seconds.iter().map(|s| text.len() as f64 / 1e9 / s),
+        );
+    }
 }

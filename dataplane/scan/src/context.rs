@@ -56,6 +56,7 @@ pub(crate) struct HotWords {
     words: Option<AhoCorasick>,
     /// What each pattern of `words` enables.
     enables: Vec<Context>,
+    spellings: Vec<String>,
 }
 
 impl HotWords {
@@ -76,11 +77,17 @@ impl HotWords {
             .match_kind(MatchKind::Standard)
             .kind(Some(AhoCorasickKind::DFA))
             .build(spelled.iter().map(|(text, _)| text.as_bytes()))?;
-        let enables: Vec<Context> = spelled.into_iter().map(|(_, enables)| enables).collect();
+        let (spellings, enables): (Vec<String>, Vec<Context>) = spelled.into_iter().unzip();
         Ok(HotWords {
+            spellings,
             words: (!enables.is_empty()).then_some(words),
             enables,
         })
+    }
+
+    /// Every way to write each of the words, in lower case.
+    pub fn spellings(&self) -> impl Iterator<Item = &[u8]> {
+        self.spellings.iter().map(String::as_bytes)
     }
 
     /// What the words of a field name enable.

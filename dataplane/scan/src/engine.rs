@@ -1,9 +1,11 @@
 //! One scan: finds candidates by their trigger bytes, has them verified, and puts the matches in order.
 
+use crate::arch::Level;
+use crate::bulk::Bulk;
 use crate::context::Context;
 use crate::detect::{self, Channel};
 use crate::hit::{Hit, Raw, Strength, Tail};
-use crate::limits::{LATE_TRIGGER_BYTES, LEAD_BYTES};
+use crate::limits::{BULK_TAIL_BYTES, LATE_TRIGGER_BYTES, LEAD_BYTES};
 use crate::order::{self, Resolved};
 use crate::scanner::Scanner;
 use crate::text::Text;
@@ -24,6 +26,8 @@ pub(crate) struct Engine<'s, 't> {
     waiting_from: usize,
     /// Part of a long match in which nothing else can count: no need to look there.
     covered: (usize, usize),
+    /// A hot word may be near the place that is looked at: a back end has not ruled it out.
+    pub near_hot: bool,
     /// Hot words to the left of a place, for the candidates that share it.
     left: Option<(usize, Context)>,
     candidates: u64,
@@ -40,6 +44,7 @@ impl<'s, 't> Engine<'s, 't> {
             raws: Vec::new(),
             waiting_from: usize::MAX,
             covered: (0, 0),
+            near_hot: true,
             left: None,
             candidates: 0,
             waiting: 0,
@@ -133,6 +138,9 @@ impl<'s, 't> Engine<'s, 't> {
         if self.field.has(wanted) {
             return true;
         }
+        if !self.near_hot {
+            return false;
+        }
         let known = self
             .left
             .filter(|(place, _)| *place == start)
@@ -185,31 +193,79 @@ impl<'s, 't> Engine<'s, 't> {
         });
     }
 
-    /// Walks over the haystack from trigger to trigger.
+    /// Looks for candidates from `from` on.
     fn find(&mut self, from: usize) {
+        let len = self.text.len();
+        let bulk_end = match self.scanner.level {
+            Level::Reference => from,
+            // What bytes to come may complete is left to the reference.
+            _ if !self.text.last() => self.bulk_end(from),
+            _ => len,
+        };
+        if bulk_end > from {
+            Bulk::new(self, bulk_end).run(from);
+        }
+        if bulk_end < len {
+            self.walk(bulk_end);
+            detect::runs(self, bulk_end.saturating_sub(BULK_TAIL_BYTES).max(from));
+        }
+    }
+
+    /// Where bulk ends in a piece of a stream: not inside of dashes, which trigger where they begin.
+    fn bulk_end(&self, from: usize) -> usize {
+        let end = self.text.len().saturating_sub(BULK_TAIL_BYTES).max(from);
+        let dashes = self.text.bytes()[from..end]
+            .iter()
+            .rev()
+            .take_while(|byte| **byte == b'-');
+        end - dashes.take(BULK_TAIL_BYTES + 1).count()
+    }
+
+    /// Walks over the haystack from trigger to trigger.
+    fn walk(&mut self, from: usize) {
         let bytes = self.text.bytes();
         let triggers = &self.scanner.triggers;
         let mut place = from;
         while let Some(next) = triggers.next(bytes, place) {
-            let (long_start, long_end) = self.covered;
-            if next.place > long_start && next.place < long_end {
+            let (_, long_end) = self.covered;
+            if self.is_covered(next.place) {
                 place = long_end;
                 continue;
             }
-            place = match next.channel {
-                Channel::Digits => detect::digits(self, next.place),
-                Channel::Word => detect::word(self, next.place),
-                Channel::At => detect::at_sign(self, next.place),
-                Channel::Plus => detect::plus(self, next.place),
-                Channel::Parenthesis => detect::parenthesis(self, next.place),
-                Channel::Colon => detect::colon(self, next.place),
-                Channel::Equals => detect::equals(self, next.place),
-                Channel::Dash => detect::dash(self, next.place),
-                Channel::Quote => detect::quote(self, next.place),
-                Channel::Dot => detect::dot(self, next.place),
-            };
+            place = self.visit(next.place, next.channel);
         }
-        detect::runs(self);
+    }
+
+    /// Whether the place lies inside a long match, where nothing else can count.
+    #[inline(always)]
+    pub fn is_covered(&self, place: usize) -> bool {
+        place > self.covered.0 && place < self.covered.1
+    }
+
+    /// Looks closer at a place that triggers a channel; the result is where to go on.
+    #[inline(always)]
+    pub fn visit(&mut self, place: usize, channel: Channel) -> usize {
+        match channel {
+            Channel::Digits => detect::digits(self, place),
+            Channel::Word => detect::word(self, place),
+            Channel::At => detect::at_sign(self, place),
+            Channel::Plus => detect::plus(self, place),
+            Channel::Parenthesis => detect::parenthesis(self, place),
+            Channel::Colon => detect::colon(self, place),
+            Channel::Equals => detect::equals(self, place),
+            Channel::Dash => detect::dash(self, place),
+            Channel::Quote => detect::quote(self, place),
+            Channel::Dot => detect::dot(self, place),
+        }
+    }
+
+    /// Where weak shapes count without a hot word in the text.
+    pub fn unfiltered(&self) -> (usize, usize) {
+        if self.field == Context::NONE {
+            (0, 0)
+        } else {
+            (0, self.text.len())
+        }
     }
 
     /// Place before which all matches are known.

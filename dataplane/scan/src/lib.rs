@@ -10,6 +10,9 @@
 //!
 //! This is the scalar engine, written to be read; vector back ends find the same candidates faster and share the verifiers.
 
+mod algebra;
+mod arch;
+mod bulk;
 mod cells;
 mod class;
 mod context;
@@ -21,14 +24,17 @@ mod finding;
 mod hit;
 pub mod limits;
 mod order;
+mod plan;
 mod report;
 mod scanner;
 mod scratch;
+mod shape;
 mod spec;
 mod stream;
 mod text;
 mod trigger;
 
+pub use arch::Level;
 pub use cells::Cells;
 pub use context::Context;
 pub use detector::{Detector, Standing};

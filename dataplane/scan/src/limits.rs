@@ -69,3 +69,6 @@ pub const CUSTOM_NFA_BYTES_MAX: usize = 4 << 20;
 
 /// Longest haystack of one call: spans are `u32`. A stream may be of any length.
 pub const HAYSTACK_BYTES_MAX: usize = u32::MAX as usize;
+
+/// Bytes at the end of a piece of a stream that back ends leave to the reference: what follows may complete a shape.
+pub const BULK_TAIL_BYTES: usize = 64;

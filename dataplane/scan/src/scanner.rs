@@ -1,5 +1,6 @@
 //! A compiled policy and the scans over complete haystacks.
 
+use crate::arch::Level;
 use crate::cells::Cells;
 use crate::context::{Context, HotWords};
 use crate::custom::CustomSet;
@@ -11,6 +12,7 @@ use crate::limits::{
     CLUSTER_BYTES_MAX, HAYSTACK_BYTES_MAX, LATE_TRIGGER_BYTES, LEAD_BYTES, LONG_MATCH_BYTES, TERMINATOR_BYTES_MAX,
     TRIGGER_BACK_BYTES,
 };
+use crate::plan::Plan;
 use crate::spec::{Spec, SpecError};
 use crate::trigger::Triggers;
 use crate::{CellFinding, Detector, DetectorId, Finding, Report, Scratch, Standing};
@@ -19,6 +21,8 @@ use crate::{CellFinding, Detector, DetectorId, Finding, Report, Scratch, Standin
 pub struct Scanner {
     pub(crate) enabled: Enabled,
     pub(crate) triggers: Triggers,
+    pub(crate) plan: Plan,
+    pub(crate) level: Level,
     pub(crate) hot_words: HotWords,
     pub(crate) custom: CustomSet,
     /// Bits of [`crate::Region`].
@@ -49,6 +53,10 @@ impl Enabled {
         detectors.iter().any(|detector| self.has(*detector))
     }
 
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     fn len(self) -> usize {
         self.0.count_ones() as usize
     }
@@ -71,11 +79,14 @@ impl Scanner {
         };
         let forms = Index::build(enabled);
         let triggers = Triggers::build(enabled, &forms);
+        let plan = Plan::build(enabled, hot_words.spellings());
         let report = report(enabled, &triggers, &hot_words, &custom);
         let ranks = Detector::all().map(|detector| spec.rank(detector)).collect();
         Ok(Scanner {
             enabled,
             triggers,
+            plan,
+            level: Level::best(),
             hot_words,
             custom,
             phone_regions,
@@ -85,6 +96,23 @@ impl Scanner {
             ranks,
             report,
         })
+    }
+
+    /// The same scanner on other instructions, for tests and measurements. All levels find the same.
+    ///
+    /// # Errors
+    /// When this processor does not have them.
+    pub fn on_level(mut self, level: Level) -> Result<Scanner, SpecError> {
+        if !level.available() {
+            return Err(SpecError::Level(level.name()));
+        }
+        self.level = level;
+        Ok(self)
+    }
+
+    /// The instructions that scans use.
+    pub fn level(&self) -> Level {
+        self.level
     }
 
     /// Cost and bounds of this scanner.

@@ -178,6 +178,8 @@ impl Region {
 /// Why a spec cannot be compiled. The text names the detector and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
+    #[error("this processor lacks the instructions of scan level {0}")]
+    Level(&'static str),
     #[error("detector {0} is known but this engine does not find it yet; name another one or use a custom regex")]
     NotBuilt(&'static str),
     #[error(

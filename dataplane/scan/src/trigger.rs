@@ -80,6 +80,12 @@ impl Triggers {
         None
     }
 
+    /// The channel of a byte.
+    #[inline(always)]
+    pub fn channel(&self, byte: u8) -> Option<Channel> {
+        self.table[usize::from(byte)]
+    }
+
     pub fn byte_count(&self) -> usize {
         self.table.iter().flatten().count()
     }

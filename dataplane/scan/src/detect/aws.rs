@@ -40,16 +40,21 @@ fn verify_key_id(text: &Text<'_>, start: usize) -> Option<Hit> {
 }
 
 /// Looks for runs of exactly forty base64 characters: every such run covers one of the places that are probed.
-pub(crate) fn secret_runs(engine: &mut Engine<'_, '_>) {
+pub(crate) fn secret_runs(engine: &mut Engine<'_, '_>, from: usize) {
     let bytes = engine.text().bytes();
-    let mut place = engine.base() + SECRET_BYTES - 1;
+    let mut place = from + SECRET_BYTES - 1;
     while let Some(byte) = bytes.get(place) {
         if is(*byte, BASE64) {
             let start = engine.text().run_back(place, BASE64, SECRET_BYTES + 1);
-            engine.consider_weak(AwsCredentials, start, |text| verify_secret(text, start));
+            secret(engine, start);
         }
         place += SECRET_BYTES;
     }
+}
+
+/// Judges the run that begins at `start`.
+pub(crate) fn secret(engine: &mut Engine<'_, '_>, start: usize) {
+    engine.consider_weak(AwsCredentials, start, |text| verify_secret(text, start));
 }
 
 fn verify_secret(text: &Text<'_>, start: usize) -> Option<Hit> {

@@ -124,8 +124,8 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
         return end;
     }
     let len = end - place;
-    if len == 4 && date_at(engine, place) {
-        return place + DATE_BYTES;
+    if (len == 4 && date_at(engine, place)) || (len == 2 && in_date(engine, place)) {
+        return end;
     }
     let behind = engine.text().bytes().get(end + 1).copied().unwrap_or(b'0');
     let grouped = matches!(next, b' ' | b'-' | b'.' | b'/' | b'(' | b')')
@@ -166,6 +166,13 @@ fn date_at(engine: &Engine<'_, '_>, place: usize) -> bool {
         .get(place + DATE_BYTES)
         .is_some_and(|next| !next.is_ascii_digit() && *next != b'-');
     century && shape[4] == b'-' && month && shape[7] == b'-' && day && closed
+}
+
+/// The two digits at `place` are the month or the day of a date.
+fn in_date(engine: &Engine<'_, '_>, place: usize) -> bool {
+    let begins = |year: usize| engine.text().boundary_before(year) && date_at(engine, year);
+    engine.text().before(place, 1) == b'-'
+        && (place.checked_sub(5).is_some_and(begins) || place.checked_sub(8).is_some_and(begins))
 }
 
 /// Two letters and then digits: IBAN and its like.
@@ -270,8 +277,8 @@ pub(crate) fn quote(engine: &mut Engine<'_, '_>, place: usize) -> usize {
 }
 
 /// Candidates that are runs of a fixed length, found by probing instead of by a trigger byte.
-pub(crate) fn runs(engine: &mut Engine<'_, '_>) {
+pub(crate) fn runs(engine: &mut Engine<'_, '_>, from: usize) {
     if engine.on(AwsCredentials) {
-        aws::secret_runs(engine);
+        aws::secret_runs(engine, from);
     }
 }

@@ -1,0 +1,282 @@
+//! AVX-512 with VBMI, VBMI2 and GFNI: eight masks of 512 bytes at a time.
+//!
+//! ```text
+//! codes    one table look-up per byte gives its code; two more bits come from the fingerprints
+//! turn     a Galois-field product with the codes as the matrix turns eight codes into eight bytes of mask bits
+//! gather   a byte permutation and a transposition of eight blocks give one register per mask
+//! ```
+
+use std::arch::x86_64::*;
+
+use crate::algebra::{Lanes, Masks};
+use crate::arch::{Backend, Found, Search, WORDS_MAX, search_windows};
+use crate::plan::{CODES, KEY, KEY_SETS, LITERAL, LITERAL_SETS, Plan, Prints};
+
+pub(crate) fn available() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vbmi")
+        && is_x86_feature_detected!("avx512vbmi2")
+        && is_x86_feature_detected!("gfni")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("lzcnt")
+        && is_x86_feature_detected!("popcnt")
+}
+
+pub(in crate::arch) fn next_window(search: &Search<'_>, from: usize, found: &mut Found) -> bool {
+    // SAFETY: a scanner has this level only if `available` said that the processor has these instructions.
+    unsafe { search_avx512(search, from, found) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+fn search_avx512(search: &Search<'_>, from: usize, found: &mut Found) -> bool {
+    search_windows::<Avx512>(search, from, found)
+}
+
+struct Avx512;
+
+#[derive(Clone, Copy)]
+struct V(__m512i);
+
+// SAFETY (all blocks of these two implementations): they are only reached through `next_window`, that is, with the
+// instructions present; loads stay inside of slices whose length is asserted.
+impl Lanes for V {
+    #[inline(always)]
+    fn zero() -> V {
+        // SAFETY: see above.
+        V(unsafe { _mm512_setzero_si512() })
+    }
+
+    #[inline(always)]
+    fn and(self, other: V) -> V {
+        // SAFETY: see above.
+        V(unsafe { _mm512_and_si512(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn or(self, other: V) -> V {
+        // SAFETY: see above.
+        V(unsafe { _mm512_or_si512(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn without(self, other: V) -> V {
+        // SAFETY: see above.
+        V(unsafe { _mm512_andnot_si512(other.0, self.0) })
+    }
+
+    #[inline(always)]
+    fn ahead<const N: i32>(self) -> V {
+        // SAFETY: see above.
+        V(unsafe { _mm512_shrdi_epi64::<N>(self.0, next_lanes(self.0)) })
+    }
+
+    #[inline(always)]
+    fn ahead_by(self, distance: u32) -> V {
+        // SAFETY: see above.
+        V(unsafe { _mm512_shrdv_epi64(self.0, next_lanes(self.0), _mm512_set1_epi64(i64::from(distance))) })
+    }
+
+    #[inline(always)]
+    fn behind_one(self, first: bool) -> V {
+        // SAFETY: see above.
+        unsafe {
+            let carry = _mm512_set1_epi64(if first { i64::MIN } else { 0 });
+            let previous = _mm512_alignr_epi64::<7>(self.0, carry);
+            V(_mm512_shldi_epi64::<1>(self.0, previous))
+        }
+    }
+
+    #[inline(always)]
+    fn any(self) -> bool {
+        // SAFETY: see above.
+        unsafe { _mm512_test_epi64_mask(self.0, self.0) != 0 }
+    }
+
+    #[inline(always)]
+    fn any_sixteen(self) -> bool {
+        // SAFETY: see above.
+        unsafe { _mm512_cmpeq_epi16_mask(self.0, _mm512_set1_epi16(-1)) != 0 }
+    }
+}
+
+/// Each lane's right neighbour; zeros behind the last.
+#[inline(always)]
+unsafe fn next_lanes(lanes: __m512i) -> __m512i {
+    // SAFETY: the caller has the instructions.
+    unsafe { _mm512_alignr_epi64::<1>(_mm512_setzero_si512(), lanes) }
+}
+
+impl Backend for Avx512 {
+    type V = V;
+    const BYTES: usize = 512;
+
+    #[inline(always)]
+    fn masks(plan: &Plan, window: &[u8]) -> Masks<V> {
+        assert!(window.len() >= Avx512::BYTES + 3);
+        // SAFETY: see above; the last load begins at 448 + 3 and ends at 515.
+        unsafe {
+            let start = window.as_ptr();
+            transpose([
+                block_masks(&plan.prints, start),
+                block_masks(&plan.prints, start.add(64)),
+                block_masks(&plan.prints, start.add(128)),
+                block_masks(&plan.prints, start.add(192)),
+                block_masks(&plan.prints, start.add(256)),
+                block_masks(&plan.prints, start.add(320)),
+                block_masks(&plan.prints, start.add(384)),
+                block_masks(&plan.prints, start.add(448)),
+            ])
+        }
+    }
+
+    #[inline(always)]
+    fn hot(plan: &Plan, block: &[u8]) -> u64 {
+        assert!(block.len() >= 64 + 4);
+        // SAFETY: see above; the last load begins at 4.
+        unsafe {
+            let start = block.as_ptr();
+            let sets = print_sets(&plan.hot, start);
+            let next = load(start.add(4));
+            // A letter behind the word makes it a part of another one, unless it is a plural `s` or begins a word in camel case.
+            let folded = _mm512_or_si512(next, _mm512_set1_epi8(0x20));
+            let lower = _mm512_cmplt_epu8_mask(
+                _mm512_sub_epi8(next, _mm512_set1_epi8(b'a' as i8)),
+                _mm512_set1_epi8(26),
+            );
+            let plural = _mm512_cmpeq_epi8_mask(folded, _mm512_set1_epi8(b's' as i8));
+            _mm512_test_epi8_mask(sets, sets) & (!lower | plural)
+        }
+    }
+
+    #[inline(always)]
+    fn store(mask: V, words: &mut [u64; WORDS_MAX]) {
+        // SAFETY: see above; the array has 64 bytes.
+        unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), mask.0) }
+    }
+}
+
+#[inline(always)]
+unsafe fn load(from: *const u8) -> __m512i {
+    // SAFETY: the caller has 64 bytes there.
+    unsafe { _mm512_loadu_si512(from.cast()) }
+}
+
+/// The bytes with NUL for those beyond ASCII.
+#[inline(always)]
+unsafe fn ascii(bytes: __m512i) -> __m512i {
+    // SAFETY: the caller has the instructions.
+    unsafe { _mm512_max_epi8(bytes, _mm512_setzero_si512()) }
+}
+
+/// Looks bytes up in a table of 128; the topmost bit is ignored.
+#[inline(always)]
+unsafe fn look_up(table: &[u8; 128], bytes: __m512i) -> __m512i {
+    // SAFETY: the table has two registers full of bytes.
+    unsafe { _mm512_permutex2var_epi8(load(table.as_ptr()), bytes, load(table.as_ptr().add(64))) }
+}
+
+/// Sets of the fingerprints that match at each of 64 places.
+#[inline(always)]
+unsafe fn print_sets(prints: &Prints, start: *const u8) -> __m512i {
+    // SAFETY: the caller has 67 bytes there.
+    unsafe {
+        let first = look_up(&prints.allow[0], ascii(load(start)));
+        let second = look_up(&prints.allow[1], ascii(load(start.add(1))));
+        let third = look_up(&prints.allow[2], ascii(load(start.add(2))));
+        let fourth = look_up(&prints.allow[3], ascii(load(start.add(3))));
+        _mm512_and_si512(_mm512_and_si512(first, second), _mm512_and_si512(third, fourth))
+    }
+}
+
+/// The eight masks of 64 bytes, one per lane.
+#[inline(always)]
+unsafe fn block_masks(prints: &Prints, start: *const u8) -> __m512i {
+    // SAFETY: the caller has 67 bytes there.
+    unsafe {
+        let bytes = load(start);
+        let codes = look_up(&CODES, ascii(bytes));
+        let sets = print_sets(prints, start);
+        let literal = _mm512_test_epi8_mask(sets, _mm512_set1_epi8(LITERAL_SETS as i8));
+        let key = _mm512_test_epi8_mask(sets, _mm512_set1_epi8(KEY_SETS as i8));
+        let codes = _mm512_mask_add_epi8(codes, literal, codes, _mm512_set1_epi8(LITERAL as i8));
+        let codes = _mm512_mask_add_epi8(codes, key, codes, _mm512_set1_epi8(KEY as i8));
+        // In each group of eight: byte `i` of the product has bit `j` of byte `7 - j`, so the bytes are reversed before.
+        let reversed = _mm512_shuffle_epi8(codes, repeat16(0x08090a0b0c0d0e0f, 0x0001020304050607));
+        let units = _mm512_set1_epi64(0x8040_2010_0804_0201_u64 as i64);
+        let turned = _mm512_gf2p8affine_epi64_epi8::<0>(units, reversed);
+        _mm512_permutexvar_epi8(gather_index(), turned)
+    }
+}
+
+#[inline(always)]
+unsafe fn repeat16(high: i64, low: i64) -> __m512i {
+    // SAFETY: the caller has the instructions.
+    unsafe { _mm512_set_epi64(high, low, high, low, high, low, high, low) }
+}
+
+/// Byte `8 * k + q` comes from byte `8 * q + k`.
+#[inline(always)]
+unsafe fn gather_index() -> __m512i {
+    const INDEX: [u8; 64] = {
+        let mut index = [0; 64];
+        let mut place = 0;
+        while place < 64 {
+            index[place] = ((place % 8) * 8 + place / 8) as u8;
+            place += 1;
+        }
+        index
+    };
+    // SAFETY: the array has 64 bytes.
+    unsafe { load(INDEX.as_ptr()) }
+}
+
+/// From one register per block to one register per mask.
+#[inline(always)]
+unsafe fn transpose(b: [__m512i; 8]) -> Masks<V> {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        // Each of the first holds masks 0 2 4 6 of two blocks, each of the second masks 1 3 5 7.
+        let (digit, sep, op, literal) = quarters([
+            _mm512_unpacklo_epi64(b[0], b[1]),
+            _mm512_unpacklo_epi64(b[2], b[3]),
+            _mm512_unpacklo_epi64(b[4], b[5]),
+            _mm512_unpacklo_epi64(b[6], b[7]),
+        ]);
+        let (word, gap, special, key) = quarters([
+            _mm512_unpackhi_epi64(b[0], b[1]),
+            _mm512_unpackhi_epi64(b[2], b[3]),
+            _mm512_unpackhi_epi64(b[4], b[5]),
+            _mm512_unpackhi_epi64(b[6], b[7]),
+        ]);
+        Masks {
+            digit,
+            word,
+            sep,
+            gap,
+            op,
+            special,
+            literal,
+            key,
+        }
+    }
+}
+
+/// Transposes a square of four quarters.
+#[inline(always)]
+unsafe fn quarters([a, b, c, d]: [__m512i; 4]) -> (V, V, V, V) {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        let ab_low = _mm512_shuffle_i64x2::<0x44>(a, b);
+        let ab_high = _mm512_shuffle_i64x2::<0xee>(a, b);
+        let cd_low = _mm512_shuffle_i64x2::<0x44>(c, d);
+        let cd_high = _mm512_shuffle_i64x2::<0xee>(c, d);
+        (
+            V(_mm512_shuffle_i64x2::<0x88>(ab_low, cd_low)),
+            V(_mm512_shuffle_i64x2::<0xdd>(ab_low, cd_low)),
+            V(_mm512_shuffle_i64x2::<0x88>(ab_high, cd_high)),
+            V(_mm512_shuffle_i64x2::<0xdd>(ab_high, cd_high)),
+        )
+    }
+}

@@ -1,0 +1,243 @@
+//! Candidates in bulk: a back end says at which places something can begin, and the channels of the reference judge them there.
+
+use crate::arch::{Found, Search, WORDS_MAX, next_window};
+use crate::class::{DIGIT, LETTER, is};
+use crate::detect::aws;
+use crate::engine::Engine;
+use crate::plan::{KEY_SETS, LITERAL_SETS, PRINT_BYTES, Plan};
+use crate::trigger::Triggers;
+
+/// Longest distance between the end of a key and its operator: blanks, a quote with a backslash, a colon.
+const KEY_GAP_BYTES_MAX: usize = 16;
+/// A run of dashes longer than this begins no armour.
+const DASHES_MAX: usize = 65;
+
+/// A pass over a haystack.
+pub(crate) struct Bulk<'e, 's, 't> {
+    engine: &'e mut Engine<'s, 't>,
+    plan: &'s Plan,
+    triggers: &'s Triggers,
+    bytes: &'t [u8],
+    /// Places from here on are not decided here.
+    end: usize,
+    /// Places beyond their window that a key gave away: bits from `late_base` on.
+    late: u64,
+    late_base: usize,
+    /// Weak shapes of detectors without a shape may stand anywhere.
+    all_near: bool,
+}
+
+impl<'e, 's, 't> Bulk<'e, 's, 't> {
+    pub fn new(engine: &'e mut Engine<'s, 't>, end: usize) -> Bulk<'e, 's, 't> {
+        let scanner = engine.scanner();
+        let bytes = engine.text().bytes();
+        Bulk {
+            engine,
+            plan: &scanner.plan,
+            triggers: &scanner.triggers,
+            bytes,
+            end,
+            late: 0,
+            late_base: 0,
+            all_near: scanner.plan.fallback.is_some(),
+        }
+    }
+
+    /// Judges all candidates from `from` on.
+    pub fn run(mut self, from: usize) {
+        let scanner = self.engine.scanner();
+        let search = Search {
+            plan: self.plan,
+            bytes: self.bytes,
+            unfiltered: self.engine.unfiltered(),
+            every: self.plan.fallback.is_some(),
+        };
+        let mut found = Found::default();
+        if from == 0 {
+            self.key_at_start();
+        }
+        let mut place = from;
+        while place < self.end && next_window(scanner.level, &search, place, &mut found) {
+            if found.base >= self.end {
+                break;
+            }
+            self.window(&mut found);
+            place = found.next;
+        }
+        self.visit_late(self.end);
+    }
+
+    fn window(&mut self, found: &mut Found) {
+        self.visit_late(found.base);
+        if self.late != 0 {
+            found.places[0] |= self.late;
+            self.late = 0;
+        }
+        self.late_base = found.next;
+        if let Some(fallback) = &self.plan.fallback {
+            self.add_fallback(fallback, found);
+        }
+        if found.any_keys {
+            self.add_operators(found);
+        }
+        if found.any_runs {
+            for word in 0..WORDS_MAX {
+                self.each(found.base + word * 64, found.runs[word], |bulk, place| {
+                    aws::secret(bulk.engine, place);
+                });
+            }
+        }
+        for word in 0..WORDS_MAX {
+            let near = found.near[word];
+            let base = found.base + word * 64;
+            self.each(base, found.places[word], |bulk, place| {
+                bulk.engine.near_hot = bulk.all_near || near >> (place - base) & 1 == 1;
+                bulk.visit(place);
+            });
+        }
+        self.engine.near_hot = true;
+    }
+
+    #[inline(always)]
+    fn each(&mut self, base: usize, mut bits: u64, mut visit: impl FnMut(&mut Self, usize)) {
+        while bits != 0 {
+            let place = base + bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            if place < self.end && !self.engine.is_covered(place) {
+                visit(self, place);
+            }
+        }
+    }
+
+    /// Visits what keys gave away before `end`, when no window begins there.
+    fn visit_late(&mut self, end: usize) {
+        if self.late != 0 && self.late_base < end {
+            let bits = std::mem::take(&mut self.late);
+            self.each(self.late_base, bits, Bulk::visit);
+        }
+    }
+
+    /// Marks the places at which detectors without a shape trigger.
+    fn add_fallback(&self, fallback: &Triggers, found: &mut Found) {
+        let mut place = found.base;
+        while let Some(next) = fallback.next(&self.bytes[..found.next.min(self.bytes.len())], place) {
+            let offset = next.place - found.base;
+            found.places[offset / 64] |= 1 << (offset % 64);
+            place = next.place + 1;
+        }
+    }
+
+    /// Marks the operators and quotes behind keys.
+    fn add_operators(&mut self, found: &mut Found) {
+        for word in 0..WORDS_MAX {
+            let mut bits = found.keys[word];
+            while bits != 0 {
+                let key = found.base + word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                for place in operators(self.bytes, key + PRINT_BYTES) {
+                    self.mark(found, place);
+                }
+            }
+        }
+    }
+
+    /// A key of three letters at the start of the text lacks the fourth byte of its fingerprint.
+    fn key_at_start(&mut self) {
+        let bytes = self.bytes;
+        let four = match bytes {
+            [a, b, c, ..] => [0, *a, *b, *c],
+            _ => return,
+        };
+        if self.plan.wanted.keys && self.plan.prints.sets(four) & KEY_SETS != 0 {
+            for place in operators(bytes, PRINT_BYTES - 1) {
+                if place < self.end {
+                    self.channel(place);
+                }
+            }
+        }
+    }
+
+    fn mark(&mut self, found: &mut Found, place: usize) {
+        match place.checked_sub(found.next) {
+            Some(offset) => self.late |= 1 << offset,
+            None => {
+                let offset = place - found.base;
+                found.places[offset / 64] |= 1 << (offset % 64);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn visit(&mut self, place: usize) {
+        let byte = self.bytes[place];
+        match byte {
+            b'0'..=b'9' => self.channel(place),
+            b'-' => self.dash(place),
+            _ if is(byte, LETTER) || byte == b'_' => {
+                self.engine.near_hot = true;
+                self.word(place);
+            }
+            _ => self.channel(place),
+        }
+    }
+
+    /// Lets the channel of the byte judge the place.
+    #[inline(always)]
+    fn channel(&mut self, place: usize) {
+        if let Some(channel) = self.triggers.channel(self.bytes[place]) {
+            self.engine.visit(place, channel);
+        }
+    }
+
+    /// A word that begins like a literal, like a number with letters first, or like an IBAN.
+    fn word(&mut self, place: usize) {
+        let four = self
+            .bytes
+            .get(place..place + PRINT_BYTES)
+            .and_then(|four| four.try_into().ok());
+        let four: [u8; PRINT_BYTES] = four.unwrap_or_default();
+        let formed = self.plan.wanted.words && self.formed(place);
+        let literal = self.plan.prints.sets(four) & LITERAL_SETS != 0;
+        let fallback = self.plan.fallback.is_some();
+        if literal || formed || fallback {
+            self.channel(place);
+        }
+        if is(four[1], LETTER) && is(four[2], DIGIT) {
+            self.channel(place + 2);
+        }
+        if formed && four[2] == b' ' && is(four[3], DIGIT) {
+            self.channel(place + 3);
+        }
+    }
+
+    /// Whether the word looks as some detector wants it.
+    fn formed(&self, place: usize) -> bool {
+        let text = &self.bytes[place..self.bytes.len().min(place + 32)];
+        let bits = |class| {
+            let places = text.iter().enumerate().filter(|(_, byte)| is(**byte, class));
+            places.fold(0u32, |bits, (place, _)| bits | 1 << place)
+        };
+        let (digits, words) = (bits(DIGIT), bits(crate::class::WORD));
+        self.plan.words.iter().any(|form| form.fits(digits, words))
+    }
+
+    /// A dash before `BEG`, or between two pairs of digits.
+    fn dash(&mut self, place: usize) {
+        let before = self.bytes[..=place].iter().rev().take(DASHES_MAX);
+        let run = before.take_while(|byte| **byte == b'-').count();
+        if self.bytes.get(place + 1) == Some(&b'B') && run > 1 {
+            self.channel(place + 1 - run);
+        }
+        self.channel(place);
+    }
+}
+
+/// Operators and quotes that may belong to a key that ends before `from`.
+fn operators(bytes: &[u8], from: usize) -> impl Iterator<Item = usize> + '_ {
+    let end = bytes.len().min(from + KEY_GAP_BYTES_MAX);
+    let gap = bytes.get(from..end).unwrap_or_default().iter();
+    let gap = gap.take_while(|byte| matches!(byte, b' ' | b'"' | b'`' | b']' | b'\\' | b':' | b'=' | b'\''));
+    gap.enumerate()
+        .filter(|(_, byte)| matches!(byte, b':' | b'=' | b'\''))
+        .map(move |(offset, _)| from + offset)
+}

@@ -1,0 +1,436 @@
+//! The shapes of a policy, compiled into what a back end checks per window: class codes, fingerprints, flags.
+//!
+//! ```text
+//! code of a byte   7   6   5       4   3   2   1    0
+//!                  key lit special op  gap sep word digit      (key and lit come from the fingerprints)
+//! ```
+//! The bits of a byte that is no letter, digit or underscore combine: a blank is `sep|gap`, `(` is `sep|op|special`, and so on.
+
+use crate::Detector;
+use crate::detect::tokens::Index;
+use crate::scanner::Enabled;
+use crate::shape::{self, Shape};
+use crate::trigger::Triggers;
+
+pub(crate) const DIGIT: u8 = 1;
+pub(crate) const WORD: u8 = 1 << 1;
+/// May stand between groups of digits: blank, dash, dot, slash, parentheses.
+pub(crate) const SEP: u8 = 1 << 2;
+/// May stand between a key and its operator: blank, quotes, backslash, bracket, colon. On letters: hexadecimal.
+pub(crate) const GAP: u8 = 1 << 3;
+pub(crate) const OP: u8 = 1 << 4;
+pub(crate) const SPECIAL: u8 = 1 << 5;
+pub(crate) const LITERAL: u8 = 1 << 6;
+pub(crate) const KEY: u8 = 1 << 7;
+
+/// Bytes that a fingerprint looks at.
+pub(crate) const PRINT_BYTES: usize = 4;
+/// Bytes beyond a window that fingerprints of its last places look at.
+pub(crate) const PRINT_AHEAD_BYTES: usize = PRINT_BYTES - 1;
+
+/// Code of each ASCII byte; all others have none.
+pub(crate) static CODES: [u8; 128] = codes();
+
+const fn codes() -> [u8; 128] {
+    let mut codes = [0; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        codes[byte] = code(byte as u8);
+        byte += 1;
+    }
+    codes
+}
+
+const fn code(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => DIGIT | WORD,
+        b'a'..=b'f' | b'A'..=b'F' => WORD | GAP,
+        b'g'..=b'z' | b'G'..=b'Z' | b'_' => WORD,
+        b' ' => SEP | GAP,
+        b'-' => SEP,
+        b'.' => SEP | SPECIAL,
+        b'/' => SEP | OP,
+        b'(' => SEP | OP | SPECIAL,
+        b')' => SEP | GAP | SPECIAL,
+        b'"' | b'\'' | b'`' | b']' | b'\\' => GAP,
+        b':' => OP | GAP,
+        b'=' => OP,
+        b'@' => SPECIAL,
+        b'+' => OP | SPECIAL,
+        _ => 0,
+    }
+}
+
+/// For each of [`PRINT_BYTES`] places the sets (one bit each) that allow a byte there. A text matches a set if all its bytes do.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Prints {
+    pub allow: [[u8; 128]; PRINT_BYTES],
+    /// The same by the lower and by the upper half of a byte: what both allow contains what `allow` does.
+    pub low: [[u8; 16]; PRINT_BYTES],
+    pub high: [[u8; 16]; PRINT_BYTES],
+}
+
+/// Sets of the fingerprints that say [`LITERAL`]; the others say [`KEY`].
+pub(crate) const LITERAL_SETS: u8 = 0x0f;
+pub(crate) const KEY_SETS: u8 = 0xf0;
+
+impl Prints {
+    fn empty() -> Prints {
+        Prints {
+            allow: [[0; 128]; PRINT_BYTES],
+            low: [[0; 16]; PRINT_BYTES],
+            high: [[0; 16]; PRINT_BYTES],
+        }
+    }
+
+    /// Allows what a form allows, in one set.
+    fn add(&mut self, form: &Form, set: u8) {
+        for (place, bytes) in form.0.iter().enumerate() {
+            for byte in (0..128).filter(|byte| bytes >> byte & 1 == 1) {
+                self.allow_byte(place, byte, set);
+            }
+        }
+    }
+
+    /// Distributes forms over `count` sets from `first` on, such that the sets allow little that no form does.
+    fn spread(&mut self, mut forms: Vec<Form>, first: usize, count: usize) {
+        forms.sort_by_key(|form| form.0.map(u128::trailing_zeros));
+        forms.dedup();
+        let mut volumes: Vec<u64> = forms.iter().map(Form::volume).collect();
+        while forms.len() > count {
+            // Near the sets that a few dozen words leave, every pair is weighed; before, only neighbours.
+            let near = if forms.len() > WEIGHED_FORMS_MAX {
+                1
+            } else {
+                forms.len()
+            };
+            let pairs = (0..forms.len()).flat_map(|a| (a + 1..forms.len().min(a + 1 + near)).map(move |b| (a, b)));
+            let cost = |(a, b): &(usize, usize)| {
+                let joined = forms[*a].join(&forms[*b]).volume();
+                joined.saturating_sub(volumes[*a] + volumes[*b])
+            };
+            let Some((a, b)) = pairs.min_by_key(cost) else { break };
+            forms[a] = forms[a].join(&forms[b]);
+            volumes[a] = forms[a].volume();
+            forms.remove(b);
+            volumes.remove(b);
+        }
+        for (place, form) in forms.iter().enumerate() {
+            self.add(form, 1 << (first + place));
+        }
+    }
+
+    fn allow_byte(&mut self, place: usize, byte: u8, set: u8) {
+        self.allow[place][usize::from(byte & 0x7f)] |= set;
+        self.low[place][usize::from(byte & 15)] |= set;
+        self.high[place][usize::from(byte >> 4)] |= set;
+    }
+
+    /// Sets that the four bytes match.
+    #[inline(always)]
+    pub fn sets(&self, four: [u8; PRINT_BYTES]) -> u8 {
+        let allowed = |k: usize| self.allow[k][if four[k] < 0x80 { usize::from(four[k]) } else { 0 }];
+        allowed(0) & allowed(1) & allowed(2) & allowed(3)
+    }
+}
+
+/// More forms than these are joined with their neighbours only: compiling a policy stays quick.
+const WEIGHED_FORMS_MAX: usize = 48;
+
+/// The bytes that are possible at each place of a fingerprint; those beyond ASCII count as NUL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Form([u128; PRINT_BYTES]);
+
+impl Form {
+    /// A text begins so.
+    fn head(text: &[u8], any_case: bool) -> Form {
+        let mut form = Form([u128::MAX; PRINT_BYTES]);
+        for (place, byte) in text.iter().take(PRINT_BYTES).enumerate() {
+            form.0[place] = if any_case { both_cases(*byte) } else { 1 << byte };
+        }
+        form
+    }
+
+    /// A text ends so, in any case.
+    fn end(text: &[u8]) -> Form {
+        let mut form = Form([u128::MAX; PRINT_BYTES]);
+        for (place, byte) in text.iter().rev().take(PRINT_BYTES).enumerate() {
+            form.0[PRINT_BYTES - 1 - place] = both_cases(*byte);
+        }
+        form
+    }
+
+    /// The same as [`Form::end`] for a word of its own: before a short one stands no letter, except where camel case begins it.
+    fn word_end(text: &[u8]) -> Vec<Form> {
+        let form = Form::end(text);
+        let Some(before) = (PRINT_BYTES - 1).checked_sub(text.len()) else {
+            return vec![form];
+        };
+        let (mut alone, mut camel) = (form, form);
+        alone.0[before] = !letters(u8::is_ascii_alphabetic);
+        camel.0[before] = letters(u8::is_ascii_lowercase);
+        camel.0[before + 1] &= letters(u8::is_ascii_uppercase);
+        vec![alone, camel]
+    }
+
+    fn join(&self, other: &Form) -> Form {
+        let mut joined = *self;
+        joined.0.iter_mut().zip(other.0).for_each(|(own, other)| *own |= other);
+        joined
+    }
+
+    /// How much text the form allows, by how common its bytes are.
+    fn volume(&self) -> u64 {
+        let common = |bytes: &u128| {
+            let ordinary = COMMON.iter().enumerate();
+            let rated = ordinary.filter(|(rate, set)| *rate > 0 && bytes & **set != 0);
+            rated
+                .map(|(rate, set)| (bytes & set).count_ones() as u64 * rate as u64)
+                .sum::<u64>()
+                + u64::from(*bytes != 0)
+        };
+        self.0.iter().map(common).product()
+    }
+}
+
+/// Bytes by how often they stand in text, in hundredths.
+const COMMON: [u128; 10] = [
+    0,
+    set(b"vkjxqzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./"),
+    set(b"ugmfwypb"),
+    0,
+    set(b"dlc"),
+    0,
+    set(b"srh"),
+    set(b"ion"),
+    0,
+    set(b"eta "),
+];
+
+const fn set(bytes: &[u8]) -> u128 {
+    let mut set = 0;
+    let mut place = 0;
+    while place < bytes.len() {
+        set |= 1 << bytes[place];
+        place += 1;
+    }
+    set
+}
+
+/// Bytes beyond ASCII are looked up as NUL.
+fn both_cases(byte: u8) -> u128 {
+    let byte = if byte.is_ascii() { byte } else { 0 };
+    1 << byte.to_ascii_lowercase() | 1 << byte.to_ascii_uppercase()
+}
+
+fn letters(wanted: fn(&u8) -> bool) -> u128 {
+    (0..128u8).filter(wanted).fold(0, |set, byte| set | 1 << byte)
+}
+
+/// Which families of shapes a back end computes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted {
+    pub card: bool,
+    pub phone: bool,
+    pub iban: bool,
+    pub at: bool,
+    pub url: bool,
+    pub keys: bool,
+    pub literals: bool,
+    pub secret: bool,
+    pub dotted: bool,
+    pub colons: bool,
+    pub pairs: bool,
+    pub weak_digits: bool,
+    pub weak_number: bool,
+    pub weak_parenthesis: bool,
+    /// Groups 3-2-4.
+    pub g324: bool,
+    pub words: bool,
+    /// Shortest bare run that counts; 0 if none does.
+    pub bare_min: u8,
+}
+
+impl Wanted {
+    /// Anything that begins with a digit.
+    pub fn digit_borne(&self) -> bool {
+        self.card || self.phone || self.g324 || self.bare_min > 0 || self.dotted
+    }
+}
+
+/// How the first bytes of a word must look, as bits per place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WordForm {
+    digits: u32,
+    letters: u32,
+    words: u32,
+    blanks: u32,
+}
+
+impl WordForm {
+    fn build(pattern: &str) -> WordForm {
+        let bits = |wanted: fn(u8) -> bool| {
+            let places = pattern.bytes().enumerate().filter(|(_, byte)| wanted(*byte));
+            places.fold(0, |bits, (place, _)| bits | 1 << place)
+        };
+        WordForm {
+            digits: bits(|byte| byte == b'9'),
+            letters: bits(|byte| byte == b'a'),
+            words: bits(|byte| byte != b' '),
+            blanks: bits(|byte| byte == b' '),
+        }
+    }
+
+    /// Whether text with these digits and word characters fits.
+    #[inline(always)]
+    pub fn fits(&self, digits: u32, words: u32) -> bool {
+        digits & self.digits == self.digits
+            && digits & self.letters == 0
+            && words & self.words == self.words
+            && words & self.blanks == 0
+    }
+}
+
+/// Everything a back end needs to know about a policy.
+pub(crate) struct Plan {
+    pub wanted: Wanted,
+    pub prints: Box<Prints>,
+    /// Ends of hot words.
+    pub hot: Box<Prints>,
+    pub words: Vec<WordForm>,
+    /// Lengths of groups of digits.
+    pub groups: Vec<&'static [u8]>,
+    /// Triggers of the detectors about whose shape nothing is known.
+    pub fallback: Option<Triggers>,
+}
+
+impl Plan {
+    /// Compiles the shapes of the enabled detectors; `hot_words` are all spellings of the words that enable weak ones.
+    pub fn build<'w>(enabled: Enabled, hot_words: impl Iterator<Item = &'w [u8]>) -> Plan {
+        let mut plan = Plan {
+            wanted: Wanted::default(),
+            prints: Box::new(Prints::empty()),
+            hot: Box::new(Prints::empty()),
+            words: Vec::new(),
+            groups: Vec::new(),
+            fallback: None,
+        };
+        let mut unknown = Enabled::default();
+        let mut literals = Vec::new();
+        let mut keys = Vec::new();
+        for detector in Detector::all().filter(|detector| enabled.has(*detector)) {
+            for shape in shape::of(detector) {
+                match shape {
+                    Shape::Any => unknown.add(detector),
+                    Shape::Literal(text) => literals.push(Form::head(text, false)),
+                    Shape::LiteralAnyCase(text) => literals.push(Form::head(text, true)),
+                    Shape::Armour => literals.push(Form::head(b"-BEG", false)),
+                    Shape::KeyEnds(ends) => keys.extend(ends.iter().map(|end| Form::end(end))),
+                    other => plan.take(*other),
+                }
+            }
+        }
+        plan.fallback = (!unknown.is_empty()).then(|| Triggers::build(unknown, &Index::build(unknown)));
+        plan.wanted.literals = !literals.is_empty();
+        plan.wanted.keys = !keys.is_empty();
+        plan.prints.spread(literals, 0, 4);
+        plan.prints.spread(keys, 4, 4);
+        plan.hot.spread(hot_words.flat_map(Form::word_end).collect(), 0, 8);
+        plan
+    }
+
+    fn take(&mut self, shape: Shape) {
+        let wanted = &mut self.wanted;
+        match shape {
+            Shape::WeakDigits => wanted.weak_digits = true,
+            Shape::WeakNumber => wanted.weak_number = true,
+            Shape::WeakParenthesis => wanted.weak_parenthesis = true,
+            Shape::Bare(min) if wanted.bare_min == 0 => wanted.bare_min = min,
+            Shape::Bare(min) => wanted.bare_min = wanted.bare_min.min(min),
+            Shape::Groups([3, 2, 4]) => wanted.g324 = true,
+            Shape::Groups(lens) => {
+                if !self.groups.contains(&lens) {
+                    self.groups.push(lens);
+                }
+            }
+            Shape::Word(pattern) => {
+                wanted.words = true;
+                self.words.push(WordForm::build(pattern));
+            }
+            Shape::At => wanted.at = true,
+            Shape::Phone => wanted.phone = true,
+            Shape::Card => wanted.card = true,
+            Shape::Iban => wanted.iban = true,
+            Shape::Url => wanted.url = true,
+            Shape::Secret => wanted.secret = true,
+            Shape::Dotted => wanted.dotted = true,
+            Shape::Colons => wanted.colons = true,
+            Shape::Pairs => wanted.pairs = true,
+            Shape::Any | Shape::Literal(_) | Shape::LiteralAnyCase(_) | Shape::Armour | Shape::KeyEnds(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_allows_its_text_and_little_else() {
+        let mut prints = Prints::empty();
+        prints.add(&Form::head(b"eyJ", false), 1);
+        prints.add(&Form::head(b"basic", true), 2);
+        prints.add(&Form::end(b"pwd"), 16);
+        assert_eq!(prints.sets(*b"eyJ0"), 1);
+        assert_eq!(prints.sets(*b"eyj0"), 0);
+        assert_eq!(prints.sets(*b"BaSi"), 2);
+        assert_eq!(prints.sets(*b"_PwD"), 16);
+        assert_eq!(prints.sets(*b"bwsi"), 0);
+    }
+
+    #[test]
+    fn short_words_stand_alone() {
+        let mut prints = Prints::empty();
+        prints.spread(Form::word_end(b"sk"), 0, 8);
+        let hit = |four: &[u8; 4]| prints.sets(*four) != 0;
+        assert!(hit(b"a sk") && hit(b"x_SK") && hit(b"keSk"));
+        assert!(!hit(b"risk") && !hit(b"TASK"));
+    }
+
+    #[test]
+    fn sets_allow_every_form_and_little_else() {
+        let words: [&[u8]; 12] = [
+            b"phone",
+            b"telephone",
+            b"mobile",
+            b"mobil",
+            b"call",
+            b"cell",
+            b"fax",
+            b"msisdn",
+            b"hotline",
+            b"dial",
+            b"handy",
+            b"secret",
+        ];
+        let mut prints = Prints::empty();
+        prints.spread(words.into_iter().flat_map(Form::word_end).collect(), 0, 8);
+        for word in words.iter().filter(|word| word.len() >= 4) {
+            assert_ne!(prints.sets(word[word.len() - 4..].try_into().unwrap()), 0);
+        }
+        for other in [b"rder", b"nths", b"ease", b"tion", b"name", b"ment"] {
+            assert_eq!(prints.sets(*other), 0, "{}", String::from_utf8_lossy(other));
+        }
+    }
+
+    #[test]
+    fn word_forms_fit_what_they_describe() {
+        let form = WordForm::build("aa99x ");
+        // "AB12C " and "AB12CD": bit 0 is the first byte.
+        assert!(form.fits(0b001100, 0b011111));
+        assert!(!form.fits(0b001100, 0b111111));
+        assert!(!form.fits(0b001101, 0b011111));
+        assert!(!form.fits(0b000100, 0b011111));
+    }
+}
