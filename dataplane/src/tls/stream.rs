@@ -125,6 +125,8 @@ impl TlsStream {
     fn decrypt(&self, mut received: &[u8]) -> io::Result<()> {
         let mut connection = self.connection.borrow_mut();
         let mut plain = self.plain.borrow_mut();
+        // Plaintext is never longer than its records: no growing, and no spare room that a slow reader would pin.
+        plain.reserve_exact(received.len());
         while !received.is_empty() {
             if connection.read_tls(&mut received)? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());

@@ -26,10 +26,8 @@ pub const SCHED_QUANTUM_BYTES: i32 = 32 * 1024;
 pub const SCHED_FRESH_BYTES: i32 = 16 * 1024;
 /// A turn is not cut into a frame smaller than this.
 pub const SCHED_TURN_BYTES_MIN: usize = 1024;
-/// A piece of payload up to this size is copied out of the chunk it came in when it is only a small part of it, so that a
-/// stalled session does not pin chunks of many times what it may hold.
-pub const SLICE_COPY_BYTES_MAX: usize = 4096;
-/// What part of its chunk a piece has to be to be sliced off whatever its size.
+/// What part of its chunk (one in so many) a piece of payload has to be to be sliced off; a smaller one is copied out. So a stalled
+/// session pins chunks of at most so many times what its window lets it hold, whatever other sessions' frames stood beside its own.
 pub const SLICE_SHARE_MIN: usize = 4;
 /// Bytes of a status message that are kept and sent.
 pub const STATUS_MESSAGE_BYTES_MAX: usize = 1024;

@@ -12,7 +12,7 @@ use crate::{
     ErrorCode, GrpcStatus, LinkError, Payload, StreamId,
     frame::{self, Bad, FLAG_END_STREAM, FLAG_PADDED, HEADER_BYTES, Header, Kind, PREFACE},
     grpc::{BadMessage, Step},
-    limits::{CONTINUATION_FRAMES_MAX, CONTROL_QUEUE_BYTES_MAX, SLICE_COPY_BYTES_MAX, SLICE_SHARE_MIN},
+    limits::{CONTINUATION_FRAMES_MAX, CONTROL_QUEUE_BYTES_MAX, SLICE_SHARE_MIN},
     stream::{Local, Stream},
 };
 use std::{collections::VecDeque, time::Duration};
@@ -84,7 +84,7 @@ impl<B: Payload> Chunk<B> {
     /// The next `n` bytes: cut off, the chunk itself when that is all of it, or a copy when they are a small part of it.
     #[inline]
     fn take(&mut self, n: usize) -> B {
-        if n <= SLICE_COPY_BYTES_MAX && n < self.len / SLICE_SHARE_MIN {
+        if n < self.len / SLICE_SHARE_MIN {
             let copy = B::from_slice(self.rest().get(..n).unwrap_or_default());
             self.at += n;
             return copy;
