@@ -21,8 +21,8 @@ def target_dir(profile="debug"):
 class Sluice:
     """Started by the constructor with a policy (TOML text), stopped and removed by `close`."""
 
-    def __init__(self, policy, backend=None, profile="debug", environment=None, data_dir=None):
-        self.bin = target_dir(profile)
+    def __init__(self, policy, backend=None, profile="debug", environment=None, data_dir=None, bin_dir=None):
+        self.bin = bin_dir or target_dir(profile)
         self.owns_dir = data_dir is None
         self.dir = data_dir or tempfile.mkdtemp(prefix="sluice-up-")
         self.policy_path = os.path.join(self.dir, "policy.toml")

@@ -1,0 +1,68 @@
+"""The run-time decision: the same plain relay on our reactor and on other people's run times."""
+
+import os
+import subprocess
+
+from ..common import bulk, direct, pgbench, servers, settle, warm
+from ..lab import PASSWORD, ROOT, Target, cache_dir
+from ..result import Result, rounds
+
+NAME = "runtimes"
+ROWS = []
+HELP = "one plain TCP relay on our reactor (uring, epoll), tokio, monoio, tokio-uring, compio: CPU per query and per GB"
+DEFAULTS = {"clients": [16, 100], "server": "replayed"}
+OTHERS = ["tokio", "monoio", "tokio-uring", "compio"]
+BUFFERS = {"16 KiB": 16 * 1024, "64 KiB": 64 * 1024}
+STATEMENT = "SELECT * FROM perf_typed_100"
+
+
+def run(lab, options):
+    result = Result(NAME, ROWS)
+    relays, reactor = build_relays(), build_reactor()
+    for server, port in servers(lab, options, ["perf_typed_100"]).items():
+        peers = [direct(port)]
+        for backend in ("uring", "epoll"):
+            peers.append(relay(lab, f"our reactor, {backend}", lambda listen: [reactor, listen, f"127.0.0.1:{port}", "--backend", backend], "copies bytes; adaptive buffers"))
+        for runtime in OTHERS:
+            for shown, size in BUFFERS.items():
+                peers.append(relay(lab, f"{runtime}, {shown}", lambda listen: [relays, runtime, listen, f"127.0.0.1:{port}", str(size)], f"copies bytes, {shown} buffers"))
+        result.does |= {peer.name: peer.does for peer in peers}
+        for clients in options.clients:
+            queries(result, options, f"{server} server, {clients} clients", [peer for peer in peers if "64 KiB" not in peer.name], clients)
+        case = f"{server} server, SELECT 100 MB of typed rows"
+        for peer in peers:
+            bulk(lab, peer, STATEMENT)
+        rounds(options, peers, lambda peer: result.add(case, peer.name, **bulk(lab, peer, STATEMENT, 4)))
+    return result
+
+
+def queries(result, options, case, peers, clients):
+    warm(peers, clients)
+
+    def measure(peer):
+        settle()
+        done = pgbench(peer, clients, options.seconds)
+        cpu = {"cpu_us_per_query": done["cpu_us_per_query"]} if peer.pids else {}
+        result.add(case, peer.name, **cpu, per_second=done["per_second"])
+
+    rounds(options, peers, measure)
+
+
+def relay(lab, name, command, does):
+    port = lab.port()
+    process = lab.start(command(f"127.0.0.1:{port}"), cpus=lab.options.proxy_cpus)
+    lab.wait(port, process)
+    return Target(name, port, password=PASSWORD, pids=lab.descendants(process.pid), does=does)
+
+
+def build_relays():
+    """A workspace of its own, because of its dependencies; kept in the cache."""
+    target = cache_dir("relays")
+    source = os.path.join(ROOT, "perf", "relays")
+    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=source, check=True, env={**os.environ, "CARGO_TARGET_DIR": target})
+    return os.path.join(target, "release", "relays")
+
+
+def build_reactor():
+    subprocess.run(["cargo", "build", "--release", "--locked", "-p", "reactor", "--example", "relay"], cwd=ROOT, check=True)
+    return os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release", "examples", "relay")
