@@ -85,7 +85,7 @@ fn detector_of(entity: &str) -> Option<(Detector, Option<Region>)> {
 
 fn found(detector: Detector, region: Option<Region>, way: usize, case: &Case) -> Vec<(usize, usize)> {
     let spec = Spec {
-        checksum_suffices: way == 1,
+        checksum_suffices: if way == 1 { vec![detector] } else { Vec::new() },
         phone_regions: region.into_iter().collect(),
         ..Spec::of(&[detector])
     };

@@ -1,4 +1,4 @@
-//! Custom detectors: regexes of the customer, bounded when compiled and searched by automata in linear time.
+//! Custom detectors: regexes of the customer, bounded when compiled and searched by automata in linear time, and dictionaries.
 //!
 //! A match is what the regex prefers at a start position (leftmost-first, as in the `regex` crate), judged for every start position on
 //! its own, so that a search can resume anywhere. Unbounded repetitions are bounded by `max_len` before compiling.
@@ -8,8 +8,9 @@ use regex_automata::nfa::thompson;
 use regex_automata::{Input, MatchKind, dfa};
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
-use crate::Detector;
 use crate::context::Context;
+use crate::detect::checksums;
+use crate::dictionary::{Dictionary, Found, Refused};
 use crate::engine::Engine;
 use crate::finding::DetectorId;
 use crate::hit::Hit;
@@ -17,7 +18,8 @@ use crate::limits::{
     CUSTOM_CONTEXT_COUNT_MAX, CUSTOM_COUNT_MAX, CUSTOM_DETERMINIZE_BYTES_MAX, CUSTOM_DFA_BYTES_MAX,
     CUSTOM_MATCH_BYTES_MAX, CUSTOM_NFA_BYTES_MAX, CUSTOM_REGEX_BYTES_MAX, CUSTOM_WORD_COUNT_MAX, HOT_WORD_BYTES_MAX,
 };
-use crate::spec::{Custom, SpecError};
+use crate::spec::{Checksum, Custom, SpecError};
+use crate::{Detector, Standing};
 
 /// The compiled custom detectors of a scanner.
 #[derive(Default)]
@@ -32,12 +34,20 @@ struct Pattern {
     words: Vec<String>,
     /// What a hot word enables; nothing when the pattern needs none.
     context: Option<Context>,
-    regex: dfa::regex::Regex,
-    /// Bytes that can be part of a match.
-    alphabet: [bool; 256],
+    matcher: Matcher,
+    checksum: Option<Checksum>,
     match_bytes_max: usize,
     /// Longest match of the compiled automaton, which may exceed what is accepted.
     reach_bytes_max: usize,
+}
+
+enum Matcher {
+    Regex {
+        regex: Box<dfa::regex::Regex>,
+        /// Bytes that can be part of a match.
+        alphabet: Box<[bool; 256]>,
+    },
+    Dictionary(Box<Dictionary>),
 }
 
 impl CustomSet {
@@ -51,7 +61,10 @@ impl CustomSet {
             if spec.name.is_empty() {
                 return Err(SpecError::NoName);
             }
-            if Detector::from_name(&spec.name).is_some() || set.place(&spec.name).is_some() {
+            let by_list =
+                |detector: Detector| detector.standing() == Standing::ColumnOnly && !spec.dictionary.is_empty();
+            let taken = Detector::from_name(&spec.name).is_some_and(|detector| !by_list(detector));
+            if taken || set.place(&spec.name).is_some() {
                 return Err(SpecError::NameTaken {
                     name: spec.name.clone(),
                 });
@@ -77,6 +90,10 @@ impl CustomSet {
 
     pub fn place(&self, name: &str) -> Option<usize> {
         self.patterns.iter().position(|pattern| pattern.name == name)
+    }
+
+    pub fn rank(&self, place: usize) -> u16 {
+        self.patterns.get(place).map_or(0, |pattern| pattern.rank)
     }
 
     pub fn name(&self, place: usize) -> &str {
@@ -106,11 +123,13 @@ impl CustomSet {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        let automata =
-            |pattern: &Pattern| pattern.regex.forward().memory_usage() + pattern.regex.reverse().memory_usage();
+        let matcher = |pattern: &Pattern| match &pattern.matcher {
+            Matcher::Regex { regex, .. } => regex.forward().memory_usage() + regex.reverse().memory_usage(),
+            Matcher::Dictionary(dictionary) => dictionary.memory_bytes(),
+        };
         self.patterns
             .iter()
-            .map(|pattern| automata(pattern) + size_of::<Pattern>())
+            .map(|pattern| matcher(pattern) + size_of::<Pattern>())
             .sum()
     }
 
@@ -132,27 +151,77 @@ impl Pattern {
                 });
             }
         }
-        if spec.regex.len() > CUSTOM_REGEX_BYTES_MAX {
-            return Err(SpecError::RegexTooLong { name });
-        }
-        let hir = parse(spec)?;
-        let (hir, match_bytes_max) = bound(hir, spec)?;
-        let reach_bytes_max = hir.properties().maximum_len().unwrap_or(match_bytes_max);
-        let mut alphabet = [false; 256];
-        collect_bytes(&hir, &mut alphabet);
-        let regex = compile(&hir, spec)?;
+        let (matcher, match_bytes_max, reach_bytes_max) = match (spec.regex.is_empty(), spec.dictionary.is_empty()) {
+            (false, true) => by_regex(spec)?,
+            (true, false) => by_dictionary(spec)?,
+            _ => return Err(SpecError::RegexOrDictionary { name }),
+        };
         Ok(Pattern {
-            label: spec.label.clone().unwrap_or_else(|| spec.name.clone()),
+            label: spec.label.clone().unwrap_or_else(|| label_of(&spec.name)),
             name,
             rank: spec.rank,
             words: spec.context.clone(),
             context,
-            regex,
-            alphabet,
+            matcher,
+            checksum: spec.checksum,
             match_bytes_max,
             reach_bytes_max,
         })
     }
+}
+
+/// A dictionary for a detector of the catalogue has its label.
+fn label_of(name: &str) -> String {
+    Detector::from_name(name).map_or_else(|| name.to_owned(), |detector| detector.label().to_owned())
+}
+
+fn by_dictionary(spec: &Custom) -> Result<(Matcher, usize, usize), SpecError> {
+    let name = spec.name.clone();
+    if spec.inside_words {
+        return Err(SpecError::DictionaryInsideWords { name });
+    }
+    let dictionary = Dictionary::build(&spec.dictionary, spec.fold_case).map_err(|refused| match refused {
+        Refused::TooMany(count) => SpecError::DictionaryCount { name, count },
+        Refused::TooLarge(bytes) => SpecError::DictionaryBytes { name, bytes },
+        Refused::Entry(entry) => SpecError::DictionaryEntry { name, entry },
+    })?;
+    let bytes_max = dictionary.entry_bytes_max();
+    Ok((Matcher::Dictionary(Box::new(dictionary)), bytes_max, bytes_max))
+}
+
+fn by_regex(spec: &Custom) -> Result<(Matcher, usize, usize), SpecError> {
+    if spec.regex.len() > CUSTOM_REGEX_BYTES_MAX {
+        return Err(SpecError::RegexTooLong {
+            name: spec.name.clone(),
+        });
+    }
+    let (hir, match_bytes_max) = bound(parse(spec)?, spec)?;
+    let reach_bytes_max = hir.properties().maximum_len().unwrap_or(match_bytes_max);
+    let mut alphabet = Box::new([false; 256]);
+    collect_bytes(&hir, &mut alphabet);
+    let regex = Box::new(compile(&hir, spec)?);
+    Ok((Matcher::Regex { regex, alphabet }, match_bytes_max, reach_bytes_max))
+}
+
+/// An automaton that matches a value from its first to its last byte, for allow-lists.
+pub(crate) fn whole_value(pattern: &str) -> Result<dense::DFA<Vec<u32>>, SpecError> {
+    let refused = |reason: String| SpecError::AllowedPattern {
+        pattern: pattern.to_owned(),
+        reason,
+    };
+    if pattern.len() > CUSTOM_REGEX_BYTES_MAX {
+        return Err(refused(format!("it is longer than {CUSTOM_REGEX_BYTES_MAX} bytes")));
+    }
+    let parsed = regex_syntax::ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .nest_limit(50)
+        .build()
+        .parse(pattern);
+    let hir = parsed.map_err(|error| refused(error.to_string()))?;
+    let whole = Hir::concat(vec![hir, Hir::look(Look::End)]);
+    let spec = Custom::new(pattern, pattern, None);
+    automaton(&whole, &spec, true, false).map_err(|_| refused("the compiled regex is too large".to_owned()))
 }
 
 fn parse(spec: &Custom) -> Result<Hir, SpecError> {
@@ -271,12 +340,12 @@ fn compile(hir: &Hir, spec: &Custom) -> Result<dfa::regex::Regex, SpecError> {
             Hir::look(Look::WordEndHalfAscii),
         ]),
     };
-    let forward = automaton(&bounded, spec, false)?;
-    let reverse = automaton(&bounded, spec, true)?;
+    let forward = automaton(&bounded, spec, false, false)?;
+    let reverse = automaton(&bounded, spec, true, true)?;
     Ok(dfa::regex::Builder::new().build_from_dfas(forward, reverse))
 }
 
-fn automaton(hir: &Hir, spec: &Custom, reverse: bool) -> Result<dense::DFA<Vec<u32>>, SpecError> {
+fn automaton(hir: &Hir, spec: &Custom, anchored: bool, reverse: bool) -> Result<dense::DFA<Vec<u32>>, SpecError> {
     let too_large = || SpecError::TooLarge {
         name: spec.name.clone(),
     };
@@ -297,7 +366,7 @@ fn automaton(hir: &Hir, spec: &Custom, reverse: bool) -> Result<dense::DFA<Vec<u
     let config = dense::Config::new()
         .match_kind(kind)
         .starts_for_each_pattern(false)
-        .start_kind(if reverse {
+        .start_kind(if anchored {
             dfa::StartKind::Anchored
         } else {
             dfa::StartKind::Unanchored
@@ -320,25 +389,60 @@ pub(crate) fn scan(engine: &mut Engine<'_, '_>) {
 
 impl Pattern {
     fn scan(&self, engine: &mut Engine<'_, '_>, id: DetectorId) {
+        match &self.matcher {
+            Matcher::Regex { regex, alphabet } => self.scan_regex(regex, alphabet, engine, id),
+            Matcher::Dictionary(dictionary) => self.scan_dictionary(dictionary, engine, id),
+        }
+    }
+
+    fn scan_regex(
+        &self,
+        regex: &dfa::regex::Regex,
+        alphabet: &[bool; 256],
+        engine: &mut Engine<'_, '_>,
+        id: DetectorId,
+    ) {
         let bytes = engine.text().bytes();
         // Whatever is part of a match that is not complete yet lies in the last run of bytes of the pattern's alphabet.
         if !engine.text().last() {
             let tail = bytes.iter().rev().take(self.reach_bytes_max + 1);
-            let open = tail.take_while(|byte| self.alphabet[usize::from(**byte)]).count();
+            let open = tail.take_while(|byte| alphabet[usize::from(**byte)]).count();
             if open > 0 {
                 engine.wait_from(bytes.len() - open);
             }
         }
         let mut from = engine.base();
         while from < bytes.len() {
-            let Ok(Some(found)) = self.regex.try_search(&Input::new(bytes).range(from..)) else {
+            let Ok(Some(found)) = regex.try_search(&Input::new(bytes).range(from..)) else {
                 break;
             };
-            let hot = self.context.is_none_or(|context| engine.hot(context, found.start()));
-            if found.len() <= self.match_bytes_max && hot {
-                engine.found(id, self.rank, Hit::new(found.start(), found.end(), 75));
-            }
+            self.judge(found.start(), found.end(), engine, id);
             from = found.start() + 1;
+        }
+    }
+
+    fn scan_dictionary(&self, dictionary: &Dictionary, engine: &mut Engine<'_, '_>, id: DetectorId) {
+        let bytes = engine.text().bytes();
+        let last = engine.text().last();
+        for place in engine.base()..bytes.len() {
+            if !Dictionary::begins(bytes, place) {
+                continue;
+            }
+            match dictionary.longest_at(bytes, place, last) {
+                Found::Nothing => {}
+                Found::Entry(end) => self.judge(place, end, engine, id),
+                Found::Open => engine.wait_from(place),
+            }
+        }
+    }
+
+    /// Takes a match if its length, its checksum and the words near it are right.
+    fn judge(&self, start: usize, end: usize, engine: &mut Engine<'_, '_>, id: DetectorId) {
+        let value = &engine.text().bytes()[start..end];
+        let sound = end - start <= self.match_bytes_max
+            && self.checksum.is_none_or(|checksum| checksums::holds(checksum, value));
+        if sound && self.context.is_none_or(|context| engine.hot(context, start)) {
+            engine.found(id, self.rank, Hit::new(start, end, 75));
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::limits::{BULK_TAIL_BYTES, LATE_TRIGGER_BYTES, LEAD_BYTES};
 use crate::order::{self, Resolved};
 use crate::scanner::Scanner;
 use crate::text::Text;
-use crate::{Detector, DetectorId, Finding, Scratch, class, custom};
+use crate::{Detector, DetectorId, Finding, Scratch, class, custom, nested};
 
 /// Least confidence of a match that a hot word confirms.
 const HOT_CONFIDENCE: u8 = 75;
@@ -32,6 +32,8 @@ pub(crate) struct Engine<'s, 't> {
     left: Option<(usize, Context)>,
     candidates: u64,
     waiting: u64,
+    /// Levels of encoding that may still be undone.
+    depth: usize,
 }
 
 impl<'s, 't> Engine<'s, 't> {
@@ -48,6 +50,7 @@ impl<'s, 't> Engine<'s, 't> {
             left: None,
             candidates: 0,
             waiting: 0,
+            depth: scanner.decode_depth,
         }
     }
 
@@ -64,6 +67,7 @@ impl<'s, 't> Engine<'s, 't> {
         self.raws.clear();
         self.find(from);
         custom::scan(&mut self);
+        nested::scan(&mut self, scratch);
         let horizon = self.horizon();
         let resolved = order::resolve(&mut self.raws, &mut scratch.accepted, &self.text, horizon, base, out);
         let counters = &mut scratch.counters;
@@ -77,6 +81,20 @@ impl<'s, 't> Engine<'s, 't> {
         }
         scratch.raws = self.raws;
         resolved
+    }
+
+    /// The same scan, with this many levels of encoding undone.
+    pub fn at_depth(self, depth: usize) -> Engine<'s, 't> {
+        Engine { depth, ..self }
+    }
+
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// What the field's name enables.
+    pub fn field(&self) -> Context {
+        self.field
     }
 
     pub fn scanner(&self) -> &'s Scanner {
@@ -111,7 +129,7 @@ impl<'s, 't> Engine<'s, 't> {
     fn weighed(&mut self, detector: Detector, hit: Hit) -> Option<Hit> {
         match hit.strength {
             Strength::Strong => Some(hit),
-            Strength::Checked if self.scanner.checksum_suffices => Some(hit),
+            Strength::Checked if self.scanner.checksum_suffices.has(detector) => Some(hit),
             _ if self.hot(Context::of(detector), hit.start) => Some(Hit {
                 confidence: hit.confidence.max(HOT_CONFIDENCE),
                 ..hit
@@ -170,6 +188,9 @@ impl<'s, 't> Engine<'s, 't> {
     pub fn found(&mut self, detector: DetectorId, rank: u16, hit: Hit) {
         let in_long = hit.start > self.covered.0 && hit.start < self.covered.1;
         if hit.start < self.base || in_long {
+            return;
+        }
+        if hit.tail == Tail::Closed && self.scanner.allowed(detector, &self.text.bytes()[hit.start..hit.end]) {
             return;
         }
         if hit.tail != Tail::Closed {

@@ -6,7 +6,25 @@ use crate::Detector;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DetectorId(pub u16);
 
+/// Mark of what was found inside of an encoded run.
+const IN_CODE: u16 = 1 << 15;
+
 impl DetectorId {
+    /// The finding is a whole encoded run (base64, hexadecimal, URL encoding) with a value of this detector inside. Its mask has to
+    /// stay in the run's alphabet.
+    pub fn is_in_code(self) -> bool {
+        self.0 & IN_CODE != 0
+    }
+
+    /// The detector itself, whether or not its value was encoded.
+    pub fn plain(self) -> DetectorId {
+        DetectorId(self.0 & !IN_CODE)
+    }
+
+    pub(crate) fn in_code(self) -> DetectorId {
+        DetectorId(self.0 | IN_CODE)
+    }
+
     /// Id of the custom detector at this place of the spec.
     pub fn custom(place: usize) -> DetectorId {
         DetectorId((Detector::COUNT + place) as u16)
@@ -14,7 +32,7 @@ impl DetectorId {
 
     /// Place among the custom detectors; none for a built-in one.
     pub fn custom_place(self) -> Option<usize> {
-        usize::from(self.0).checked_sub(Detector::COUNT)
+        usize::from(self.plain().0).checked_sub(Detector::COUNT)
     }
 }
 

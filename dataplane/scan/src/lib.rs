@@ -11,6 +11,7 @@
 //! This is the scalar engine, written to be read; vector back ends find the same candidates faster and share the verifiers.
 
 mod algebra;
+mod allow;
 mod arch;
 mod bulk;
 mod cells;
@@ -19,10 +20,12 @@ mod context;
 mod custom;
 mod detect;
 mod detector;
+mod dictionary;
 mod engine;
 mod finding;
 mod hit;
 pub mod limits;
+mod nested;
 mod order;
 mod plan;
 mod report;
@@ -42,7 +45,7 @@ pub use finding::{CellFinding, DetectorId, Finding};
 pub use report::Report;
 pub use scanner::Scanner;
 pub use scratch::{Counters, Scratch};
-pub use spec::{Custom, Region, Spec, SpecError};
+pub use spec::{Allow, Checksum, Custom, Region, Spec, SpecError};
 pub use stream::Stream;
 
 #[cfg(test)]

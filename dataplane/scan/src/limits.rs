@@ -67,6 +67,27 @@ pub const CUSTOM_DETERMINIZE_BYTES_MAX: usize = 16 << 20;
 /// Size of the intermediate automaton of a custom regex.
 pub const CUSTOM_NFA_BYTES_MAX: usize = 4 << 20;
 
+/// Entries of one dictionary.
+pub const DICTIONARY_COUNT_MAX: usize = 1_000_000;
+/// All entries of one dictionary.
+pub const DICTIONARY_BYTES_MAX: usize = 64 << 20;
+/// One entry of a dictionary.
+pub const DICTIONARY_ENTRY_BYTES_MAX: usize = 256;
+
+/// Values of all allow-lists of a scanner.
+pub const ALLOW_COUNT_MAX: usize = 100_000;
+/// Patterns of all allow-lists of a scanner.
+pub const ALLOW_PATTERN_COUNT_MAX: usize = 256;
+
+/// Levels of encoding that may be undone.
+pub const DECODE_DEPTH_MAX: usize = 2;
+/// Fewest characters of a run that is taken for encoded.
+pub const ENCODED_BYTES_MIN: usize = 24;
+/// The same for URL encoding, where an escape shows that something is encoded.
+pub const URL_ENCODED_BYTES_MIN: usize = 8;
+/// Longest encoded run that is decided as a whole; of a longer one this much is decoded and decides.
+pub const ENCODED_BYTES_MAX: usize = 4096;
+
 /// Longest haystack of one call: spans are `u32`. A stream may be of any length.
 pub const HAYSTACK_BYTES_MAX: usize = u32::MAX as usize;
 

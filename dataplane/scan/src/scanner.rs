@@ -1,5 +1,6 @@
 //! A compiled policy and the scans over complete haystacks.
 
+use crate::allow::AllowLists;
 use crate::arch::Level;
 use crate::cells::Cells;
 use crate::context::{Context, HotWords};
@@ -9,8 +10,8 @@ use crate::detect::phone::Plans;
 use crate::detect::tokens::Index;
 use crate::engine::Engine;
 use crate::limits::{
-    CLUSTER_BYTES_MAX, HAYSTACK_BYTES_MAX, LATE_TRIGGER_BYTES, LEAD_BYTES, LONG_MATCH_BYTES, TERMINATOR_BYTES_MAX,
-    TRIGGER_BACK_BYTES,
+    CLUSTER_BYTES_MAX, DECODE_DEPTH_MAX, HAYSTACK_BYTES_MAX, LATE_TRIGGER_BYTES, LEAD_BYTES, LONG_MATCH_BYTES,
+    TERMINATOR_BYTES_MAX, TRIGGER_BACK_BYTES,
 };
 use crate::plan::Plan;
 use crate::spec::{Spec, SpecError};
@@ -25,12 +26,14 @@ pub struct Scanner {
     pub(crate) level: Level,
     pub(crate) hot_words: HotWords,
     pub(crate) custom: CustomSet,
+    allow: AllowLists,
+    pub(crate) decode_depth: usize,
     /// Bits of [`crate::Region`].
     pub(crate) phone_regions: u64,
     pub(crate) phone_plans: Plans,
     pub(crate) forms: Index,
     /// A right check digit counts without a hot word.
-    pub(crate) checksum_suffices: bool,
+    pub(crate) checksum_suffices: Enabled,
     ranks: Vec<u16>,
     report: Report,
 }
@@ -69,18 +72,29 @@ impl Scanner {
     /// A detector that this engine does not have, one that content cannot decide, or a custom detector that is not bounded,
     /// too large or malformed. The error names it and says what to do.
     pub fn build(spec: &Spec) -> Result<Scanner, SpecError> {
+        if spec.decode_depth > DECODE_DEPTH_MAX {
+            return Err(SpecError::DecodeDepth {
+                depth: spec.decode_depth,
+            });
+        }
         let enabled = enabled(spec)?;
         let custom = CustomSet::build(&spec.custom)?;
+        let allow = AllowLists::build(&spec.allow)?;
         let hot_words = hot_words(enabled, &custom);
         let all_regions = spec.phone_regions.is_empty();
         let phone_regions = match all_regions {
             true => u64::MAX,
             false => spec.phone_regions.iter().fold(0, |bits, region| bits | region.bit()),
         };
+        let mut checksum_suffices = Enabled::default();
+        spec.checksum_suffices
+            .iter()
+            .for_each(|detector| checksum_suffices.add(*detector));
         let forms = Index::build(enabled);
         let triggers = Triggers::build(enabled, &forms);
+        let mut report = report(enabled, &triggers, &hot_words, &custom, spec.decode_depth);
+        report.memory_bytes += allow.memory_bytes();
         let plan = Plan::build(enabled, hot_words.spellings());
-        let report = report(enabled, &triggers, &hot_words, &custom);
         let ranks = Detector::all().map(|detector| spec.rank(detector)).collect();
         Ok(Scanner {
             enabled,
@@ -89,10 +103,12 @@ impl Scanner {
             level: Level::best(),
             hot_words,
             custom,
+            allow,
+            decode_depth: spec.decode_depth,
             phone_regions,
             phone_plans: Plans::build(phone_regions),
             forms,
-            checksum_suffices: spec.checksum_suffices,
+            checksum_suffices,
             ranks,
             report,
         })
@@ -186,6 +202,20 @@ impl Scanner {
         scratch.counters.findings += (out.len() - count_before) as u64;
     }
 
+    /// Whether the policy says that this value is never reported.
+    #[inline(always)]
+    pub(crate) fn allowed(&self, detector: DetectorId, value: &[u8]) -> bool {
+        !self.allow.is_empty() && self.allow.has(self.name(detector), value)
+    }
+
+    /// Rank of any detector of this scanner.
+    pub(crate) fn rank_of(&self, detector: DetectorId) -> u16 {
+        match detector.custom_place() {
+            Some(place) => self.custom.rank(place),
+            None => self.rank(catalogued(detector)),
+        }
+    }
+
     pub(crate) fn rank(&self, detector: Detector) -> u16 {
         self.ranks[detector as usize]
     }
@@ -193,7 +223,7 @@ impl Scanner {
 
 fn catalogued(id: DetectorId) -> Detector {
     Detector::all()
-        .nth(usize::from(id.0))
+        .nth(usize::from(id.plain().0))
         .expect("ids below the catalogue's length are catalogued")
 }
 
@@ -201,6 +231,14 @@ fn enabled(spec: &Spec) -> Result<Enabled, SpecError> {
     let mut enabled = Enabled::default();
     for detector in &spec.detectors {
         if detector.standing() == Standing::ColumnOnly {
+            // A dictionary of the same name decides it.
+            if spec
+                .custom
+                .iter()
+                .any(|custom| Detector::from_name(&custom.name) == Some(*detector))
+            {
+                continue;
+            }
             return Err(SpecError::ColumnOnly(detector.name()));
         }
         if !detector.built() {
@@ -221,10 +259,16 @@ fn hot_words(enabled: Enabled, custom: &CustomSet) -> HotWords {
     HotWords::build(&phrases).expect("a bounded number of short words always compiles")
 }
 
-fn report(enabled: Enabled, triggers: &Triggers, hot_words: &HotWords, custom: &CustomSet) -> Report {
+fn report(
+    enabled: Enabled,
+    triggers: &Triggers,
+    hot_words: &HotWords,
+    custom: &CustomSet,
+    decode_depth: usize,
+) -> Report {
     let built_in_look = if enabled.len() == 0 {
         0
-    } else if enabled.has_any(detect::LONG) {
+    } else if enabled.has_any(detect::LONG) || decode_depth > 0 {
         LONG_MATCH_BYTES + TERMINATOR_BYTES_MAX + TRIGGER_BACK_BYTES
     } else {
         detect::BOUNDED_MATCH_BYTES_MAX
@@ -238,7 +282,7 @@ fn report(enabled: Enabled, triggers: &Triggers, hot_words: &HotWords, custom: &
         custom_count: custom.len(),
         memory_bytes,
         trigger_byte_count: triggers.byte_count(),
-        cost_percent: 100 + triggers.cost_percent() + custom.cost_percent(),
+        cost_percent: 100 + triggers.cost_percent() + custom.cost_percent() + 60 * decode_depth as u32,
     }
 }
 

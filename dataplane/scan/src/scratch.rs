@@ -10,6 +10,8 @@ pub struct Scratch {
     pub(crate) accepted: Vec<Raw>,
     pub(crate) joined: Vec<u8>,
     pub(crate) findings: Vec<Finding>,
+    /// Scratch of the scans inside of encoded runs.
+    pub(crate) nested: Option<Box<Scratch>>,
     pub(crate) counters: Counters,
 }
 

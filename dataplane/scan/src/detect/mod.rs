@@ -8,6 +8,7 @@ pub(crate) mod assignment;
 pub(crate) mod auth;
 pub(crate) mod aws;
 pub(crate) mod card;
+pub(crate) mod checksums;
 pub(crate) mod crypto;
 pub(crate) mod date;
 pub(crate) mod domain;

@@ -56,6 +56,17 @@ pub(super) const VALUES: &[&str] = &[
     "AB 12 34 56 C",
     "529.982.247-25",
     "nhs 9434765919",
+    "bWFpbCBhZGFAZXhhbXBsZS5jb20gbm93IQ==",
+    "6d61696c20616461406578616d706c652e636f6d",
+    "ada.lovelace%40example.com",
+    "https://example.com/a(b).",
+    "www.example.com",
+    "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+    "010594Y9032",
+    "B-AB 123",
+    "1EG4-TE5-MK73",
+    "12.345.678/0001-95",
+    "5-MAY-2021",
 ];
 
 /// What stands between values.

@@ -112,3 +112,90 @@ fn rank_decides_between_overlapping_detectors() {
     assert_eq!(spans(&build(2), text), [(0, 22)]);
     assert_eq!(spans(&build(0), text), [(2, 10)]);
 }
+
+#[test]
+fn a_dictionary_decides_what_content_alone_cannot() {
+    let entries = vec!["Ada Lovelace".to_owned(), "Ada".to_owned(), "Grace Hopper".to_owned()];
+    let scanner = Scanner::build(&Spec {
+        custom: vec![Custom::dictionary("PERSON_NAME", entries, true)],
+        ..Spec::of(&[Detector::PersonName])
+    })
+    .unwrap();
+    assert_eq!(
+        spans(&scanner, "ada lovelace met GRACE HOPPER, not Adam"),
+        [(0, 12), (17, 29)]
+    );
+    assert_eq!(scanner.label(scanner.id("PERSON_NAME").unwrap()), "NAME");
+    let without = Scanner::build(&Spec::of(&[Detector::PersonName]));
+    assert_eq!(without.err(), Some(SpecError::ColumnOnly("PERSON_NAME")));
+}
+
+#[test]
+fn a_checksum_and_a_form_make_a_detector() {
+    let custom = Custom {
+        checksum: Some(crate::Checksum::Luhn),
+        ..Custom::new("MEMBER", r"M\d{8}", None)
+    };
+    let scanner = Scanner::build(&spec(custom)).unwrap();
+    assert_eq!(spans(&scanner, "M12345674"), []);
+    let digits_only = Custom {
+        checksum: Some(crate::Checksum::Luhn),
+        ..Custom::new("MEMBER", r"\d{8}", None)
+    };
+    let scanner = Scanner::build(&spec(digits_only)).unwrap();
+    assert_eq!(spans(&scanner, "12345674 12345675"), [(0, 8)]);
+}
+
+#[test]
+fn either_a_regex_or_a_dictionary_is_needed() {
+    let refused = |custom: Custom| Scanner::build(&spec(custom)).err();
+    assert!(matches!(
+        refused(Custom::new("X", "", None)),
+        Some(SpecError::RegexOrDictionary { .. })
+    ));
+    let both = Custom {
+        regex: "a".into(),
+        ..Custom::dictionary("X", vec!["a".into()], false)
+    };
+    assert!(matches!(refused(both), Some(SpecError::RegexOrDictionary { .. })));
+    let inside = Custom {
+        inside_words: true,
+        ..Custom::dictionary("X", vec!["a".into()], false)
+    };
+    assert!(matches!(refused(inside), Some(SpecError::DictionaryInsideWords { .. })));
+    let empty = Custom::dictionary("X", vec!["a".into(), "".into()], false);
+    assert!(matches!(refused(empty), Some(SpecError::DictionaryEntry { .. })));
+}
+
+#[test]
+fn allowed_values_are_not_reported_and_hide_nothing() {
+    let allow = crate::Allow {
+        detectors: vec!["CREDIT_CARD_NUMBER".into(), "EMAIL_ADDRESS".into()],
+        values: vec!["4111111111111111".into(), "Support@Example.com".into()],
+        patterns: vec![r"[^@]+@ourselves\.example".into(), r"a|ab@x\.example".into()],
+    };
+    let scanner = Scanner::build(&Spec {
+        allow: vec![allow],
+        ..Spec::of(&[
+            Detector::CreditCardNumber,
+            Detector::EmailAddress,
+            Detector::UsSocialSecurityNumber,
+        ])
+    })
+    .unwrap();
+    let text = "4111 1111 1111 1111 5555555555554444 support@example.com x@ourselves.example ab@x.example x@ourselves.example.org";
+    let found: Vec<&str> = spans(&scanner, text)
+        .iter()
+        .map(|(start, end)| &text[*start as usize..*end as usize])
+        .collect();
+    assert_eq!(found, ["5555555555554444", "x@ourselves.example.org"]);
+    let bad = crate::Allow {
+        patterns: vec!["(".into()],
+        ..crate::Allow::default()
+    };
+    let refused = Scanner::build(&Spec {
+        allow: vec![bad],
+        ..Spec::of(&[])
+    });
+    assert!(matches!(refused.err(), Some(SpecError::AllowedPattern { .. })));
+}

@@ -16,12 +16,16 @@ pub(super) fn everything() -> Scanner {
             ..Custom::new("HEXES", r"(?:[0-9a-c]{2} ?)+", Some(24))
         },
     ];
+    let names = ["ab 12", "Müller é", "hunter2", "GB82 WEST 1234", "号", "o'brien"];
+    let names = names.map(str::to_owned).to_vec();
+    let custom = [custom, vec![Custom::dictionary("PERSON_NAME", names, true)]].concat();
     let ranks = vec![
         (Detector::Password, 1),
         (Detector::EmailAddress, 2),
         (Detector::PhoneNumber, 3),
     ];
     Scanner::build(&Spec {
+        decode_depth: 1,
         custom,
         ranks,
         ..Spec::of(&detectors)

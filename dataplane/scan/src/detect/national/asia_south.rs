@@ -52,7 +52,7 @@ fn aadhaar(digits: &[u8]) -> bool {
 }
 
 /// Verhoeff's check over the dihedral group of order ten.
-pub(super) fn verhoeff(digits: &[u8]) -> bool {
+pub(crate) fn verhoeff(digits: &[u8]) -> bool {
     const SHIFTED: [u32; 10] = [1, 5, 7, 6, 2, 8, 3, 0, 9, 4];
     let product = |a: u32, b: u32| match (a < 5, b < 5) {
         (true, true) => (a + b) % 5,

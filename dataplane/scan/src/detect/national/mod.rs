@@ -18,6 +18,8 @@ mod poland;
 mod things;
 mod united_kingdom;
 
+pub(crate) use asia_south::verhoeff;
+
 /// All tables.
 pub(crate) const TABLES: &[&[Row]] = &[
     north_america::ROWS,
