@@ -93,7 +93,17 @@ class Postgres:
         raise RuntimeError(f"PostgreSQL does not answer: {self.log()[-2000:]}")
 
     def _psql(self, database):
-        return ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-At", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
+        return ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-At", "-h", self.root, "-p", str(self.port), "-U", "postgres", "-d", database]
+
+    def require_password(self, password):
+        """From here on the superuser, too, needs a password where it comes over TCP."""
+        self.sql("SET password_encryption = 'scram-sha-256'", f"ALTER ROLE postgres PASSWORD '{password}'")
+        path = os.path.join(self.data, "pg_hba.conf")
+        with open(path, encoding="utf-8") as hba:
+            text = hba.read()
+        with open(path, "w", encoding="utf-8") as hba:
+            hba.write(text.replace("host all postgres 127.0.0.1/32 trust\n", ""))
+        self.sql("SELECT pg_reload_conf()")
 
     def sql(self, *statements, database="postgres"):
         """Runs statements as the superuser, directly, in one session; returns what psql prints."""

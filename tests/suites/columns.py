@@ -1,0 +1,142 @@
+"""The control columns: the same server reached directly, through a plain relay, and through gateways."""
+
+import contextlib
+
+from harness.postgres import Postgres
+from harness.sluice import Sluice
+from suites.relay import Relay
+
+# The superuser of the target. The gateway's user has the same name, so that a suite is started with the same words everywhere.
+USER = "postgres"
+# What every suite works in, made anew for each column.
+DATABASE = "suite"
+BACKENDS = ("uring", "epoll")
+RULES = ("plain", "rules")
+COLUMNS = ("direct", "relay", *(f"{backend}-{rules}" for backend in BACKENDS for rules in RULES))
+
+SETTINGS = {
+    "max_prepared_transactions": "20",
+    "max_connections": "200",
+    "log_statement": "'none'",
+    "wal_level": "logical",
+}
+
+# Rules that look at everything and match nothing.
+POLICY = """
+[[redaction]]
+name    = "matches-nothing"
+detect  = ["UK_NATIONAL_HEALTH_SERVICE_NUMBER"]
+custom  = [{{ name = "NEVER", regex = "sluice-never-[0-9]{{12}}-seen" }}]
+columns = ["public.no_such_relation.no_such_column"]
+mask    = "label"
+
+[[guardrail]]
+name  = "matches-nothing"
+rules = [{{ deny_pattern = "sluice never reads this" }}]
+
+[[group]]
+name = "suites"
+[[user]]
+name   = "{user}"
+groups = ["suites"]
+{connections}
+"""
+
+CONNECTION = """
+[[connection]]
+name       = "{name}"
+type       = "postgres"
+{route}
+host       = "127.0.0.1"
+port       = {port}
+database   = "postgres"
+tls        = "prefer"
+username   = "literal:{user}"
+password   = "literal:{password}"
+groups     = ["suites"]
+redact     = {redact}
+guardrails = {guardrails}
+listen     = "127.0.0.1:0"
+"""
+
+ROUTES = {"agent": 'pool = "local"', "direct": 'via = "direct"'}
+# Until the first token is known nobody logs in to the target by password.
+TARGET_PASSWORD = "suite-target-secret"
+
+
+class Column:
+    """Where a suite connects to: host 127.0.0.1, this port, USER, this password."""
+
+    def __init__(self, name, port, password):
+        self.name, self.port, self.password = name, port, password
+
+    def environment(self):
+        """What libpq and everything that follows it reads."""
+        return {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.port),
+            "PGUSER": USER,
+            "PGPASSWORD": self.password,
+            "PGDATABASE": DATABASE,
+        }
+
+
+class Target:
+    """A private server for one suite."""
+
+    def __init__(self):
+        self.server = Postgres(settings=SETTINGS, tls=True)
+        # The superuser comes by password too, as it does through a gateway.
+        self.server.require_password(TARGET_PASSWORD)
+
+    def reset(self):
+        """The server as it was at the beginning: no databases, roles or objects of an earlier run."""
+        self.server.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
+        )
+        names = self.server.sql("SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'").split()
+        for name in names:
+            self.server.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        roles = self.server.sql("SELECT rolname FROM pg_roles WHERE oid >= 16384 AND rolname NOT LIKE '%\\_user'").split()
+        for name in roles:
+            self.server.sql(f'DROP OWNED BY "{name}" CASCADE', f'DROP ROLE "{name}"')
+        self.server.sql("DROP SCHEMA IF EXISTS public CASCADE", "CREATE SCHEMA public", "GRANT ALL ON SCHEMA public TO PUBLIC")
+        for name in self.server.sql("SELECT gid FROM pg_prepared_xacts").split():
+            self.server.sql(f"ROLLBACK PREPARED '{name}'")
+        self.server.sql(f'CREATE DATABASE "{DATABASE}"')
+
+    def close(self):
+        self.server.close()
+
+
+@contextlib.contextmanager
+def column(name, target, via="direct"):
+    """A column of that name, while it is open."""
+    port = target.server.port
+    if name == "direct":
+        yield Column(name, port, TARGET_PASSWORD)
+    elif name == "relay":
+        relay = Relay(port)
+        try:
+            yield Column(name, relay.port, TARGET_PASSWORD)
+        finally:
+            relay.close()
+    else:
+        backend, rules = name.split("-")
+        gateway = Sluice(policy(port, rules, via), backend=backend)
+        try:
+            own = gateway.addresses["connections"]["suite"].rsplit(":", 1)[1]
+            opened = Column(name, int(own), gateway.token(USER))
+            opened.gateway = gateway
+            yield opened
+        finally:
+            gateway.close()
+
+
+def policy(port, rules, via):
+    """One connection to the target, with or without rules."""
+    named = '["matches-nothing"]' if rules == "rules" else "[]"
+    connection = CONNECTION.format(
+        name="suite", route=ROUTES[via], port=port, user=USER, password=TARGET_PASSWORD, redact=named, guardrails=named
+    )
+    return POLICY.format(user=USER, connections=connection)
