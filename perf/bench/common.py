@@ -1,5 +1,7 @@
 """What several scenarios share: sets of peers with a Sluice beside them, and figures that many report."""
 
+import contextlib
+import json
 import re
 import subprocess
 
@@ -59,20 +61,44 @@ def ours(lab, options, port, variants, **settings):
     return sluice, found
 
 
-def small_queries(lab, target, clients, seconds, rate=None, warm=0.3):
-    """Prepared queries through a target by our own generator: figures of one measurement."""
-    arguments = ["--clients", clients, "--seconds", seconds, "--warm", warm]
-    # The generator warms up before it counts, so CPU time is taken over all of it and set against all of its queries.
-    with Spent(target.pids) as spent:
-        done = lab.load("queries", target, *arguments, *(["--rate", rate] if rate else []))
-    done["cpu_us_per_query"] = spent.seconds * 1e6 / max(1, done["all_queries"])
+def small_queries(lab, target, clients, seconds, rate=None, warm_up=0.3, extra=()):
+    """Prepared queries through a target: figures of one measurement.
+
+    All clients are logged in before CPU time is counted and leave after it, so that it is of queries alone.
+    """
+    arguments = ["--clients", clients, "--seconds", seconds, "--warm", warm_up, "--handshake", *(["--rate", rate] if rate else []), *extra]
+    with lab.background("queries", target, *arguments) as load:
+        settle(0.1)
+        shares = {program: Spent([pid]) for program, pid in target.programs.items()}
+        with contextlib.ExitStack() as counting:
+            spent = counting.enter_context(Spent(target.pids))
+            for share in shares.values():
+                counting.enter_context(share)
+            load.stdin.write("go\n")
+            load.stdin.flush()
+            line = load.stdout.readline()
+        if not line:
+            raise RuntimeError(f"queries on {target.name}: {load.stderr.read()[-1000:]}")
+    done = json.loads(line)
+    if not done["queries"]:
+        raise RuntimeError(f"queries on {target.name}: none was finished in {seconds} s")
+    done["cpu_us_per_query"] = spent.seconds * 1e6 / done["all_queries"]
+    done["shares"] = {f"{program}_us": share.seconds * 1e6 / done["all_queries"] for program, share in shares.items()}
     return done
 
 
-def warm(targets, clients):
-    """A second of load on each, whose figures nobody wants."""
+def query_figures(lab, target, clients, seconds):
+    """Of one closed-loop measurement: CPU per query of the target's processes, and each program's share where there are several."""
+    done = small_queries(lab, target, clients, seconds)
+    cpu = {"cpu_us_per_query": done["cpu_us_per_query"]} if target.pids else {}
+    shares = done["shares"] if len(done["shares"]) > 1 else {}
+    return {**cpu, "per_second": done["per_second"], "p99_us": done["latency_us"]["p99"], **shares}
+
+
+def warm(lab, targets, clients):
+    """A moment of load on each, whose figures nobody wants."""
     for target in targets:
-        pgbench(target, clients, 3 if clients > 32 else 1)
+        small_queries(lab, target, clients, 0.5)
 
 
 def pgbench(target, clients, seconds):
@@ -89,7 +115,6 @@ def pgbench(target, clients, seconds):
     return {
         "per_second": float(rate.group(1)),
         "cpu_us_per_query": spent.seconds * 1e6 / queries,
-        "programs": spent,
     }
 
 

@@ -169,6 +169,13 @@ class Lab:
         found = json.loads(probe.stdout)
         return None if found.get("uring") else found.get("reason", "no reason given")
 
+    def backend(self):
+        """The back end that our data plane takes under these options; nothing when no program was needed."""
+        if self.programs is None:
+            return "none"
+        chosen = self.options.backend
+        return ("epoll" if self.no_uring() else "uring") if chosen == "auto" else chosen
+
     def tool(self):
         """Path of `sluice-perf`."""
         return os.path.join(self.bin, "sluice-perf")

@@ -32,6 +32,7 @@ def main():
         try:
             with Lab(adjusted(options, module)) as lab:
                 result = module.run(lab, lab.options)
+                result.backend = lab.backend()
         except Missing as missing:
             print(f"SKIP {name}: {missing}", flush=True)
             continue

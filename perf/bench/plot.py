@@ -4,7 +4,7 @@ from xml.sax.saxutils import escape
 
 from .result import number
 
-WIDTH, LEFT, RIGHT = 860, 250, 130
+WIDTH, LEFT, RIGHT = 880, 270, 130
 BAR, GAP, HEAD, TITLE = 17, 5, 30, 34
 OURS, OTHERS, DIRECT = "#0b7a75", "#8a94a6", "#c9ced8"
 INK, PAPER, FAINT = "#1c2330", "#ffffff", "#e4e7ec"

@@ -21,6 +21,7 @@ class Result:
     def __init__(self, scenario, rows):
         self.scenario, self.rows = scenario, rows
         self.cases, self.does, self.goals, self.notes, self.facts = {}, {}, [], [], {}
+        self.backend = "not noted"
         self.started = datetime.datetime.now(datetime.timezone.utc)
 
     def add(self, case, peer, **metrics):
@@ -56,7 +57,7 @@ class Result:
         spent = datetime.datetime.now(datetime.timezone.utc) - self.started
         return {
             "scenario": self.scenario, "rows": self.rows, "commit": commit(), "started": self.started.isoformat(timespec="seconds"),
-            "seconds": round(spent.total_seconds()), "command": " ".join(["perf/run", *sys.argv[1:]]), "rounds": options.rounds, "machine": machine(),
+            "seconds": round(spent.total_seconds()), "command": f"perf/run {self.scenario}{shown_options()}", "rounds": options.rounds, "machine": {**machine(), "backend": self.backend},
             "cases": self.cases, "does": self.does, "goals": self.goals, "facts": self.facts, "notes": self.notes,
         }
 
@@ -77,6 +78,18 @@ class Result:
                 print(f"goal {goal['row']}: {goal['text']}: {goal['verdict']}")
         for note in self.notes:
             print(f"note: {note}")
+
+
+def shown_options():
+    """What was asked for on the command line that changes what is measured: no names of scenarios, no places on this machine."""
+    words, out = iter(sys.argv[1:]), []
+    keep = False
+    for word in words:
+        if word.startswith("--"):
+            keep = word not in ("--bin-dir", "--out", "--debug", "--no-save")
+        if keep:
+            out.append(word)
+    return "".join(f" {word}" for word in out)
 
 
 def rounds(options, peers, measure):

@@ -1,6 +1,6 @@
 """Row 6: what the record of every statement costs."""
 
-from ..common import bulk, direct, ours, pgbench, servers, settle, warm
+from ..common import bulk, direct, ours, query_figures, servers, settle, warm
 from ..result import Result, rounds
 
 NAME = "audit"
@@ -17,7 +17,7 @@ def run(lab, options):
         peers = [direct(port), *both]
         result.does |= {peer.name: peer.does for peer in peers}
         for clients in options.clients:
-            queries(result, options, server, peers, clients)
+            queries(lab, result, options, server, peers, clients)
         case = f"{server} server, SELECT 100 MB of typed rows"
         for peer in peers:
             bulk(lab, peer, "SELECT * FROM perf_typed_100")
@@ -27,15 +27,13 @@ def run(lab, options):
     return result
 
 
-def queries(result, options, server, peers, clients):
+def queries(lab, result, options, server, peers, clients):
     case = f"{server} server, small queries, {clients} clients"
-    warm(peers, clients)
+    warm(lab, peers, clients)
 
     def measure(peer):
         settle()
-        done = pgbench(peer, clients, options.seconds)
-        cpu = {"cpu_us_per_query": done["cpu_us_per_query"]} if peer.pids else {}
-        result.add(case, peer.name, **cpu, per_second=done["per_second"])
+        result.add(case, peer.name, **query_figures(lab, peer, clients, options.seconds))
 
     rounds(options, peers, measure)
     speed = lambda peer: (case, peer, "per_second")

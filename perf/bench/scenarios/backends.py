@@ -1,6 +1,6 @@
 """Row 11: our two back ends, on the same load."""
 
-from ..common import bulk, ours, pgbench, servers, settle, warm
+from ..common import bulk, ours, query_figures, servers, settle, warm
 from ..lab import Missing
 from ..result import Result, rounds
 
@@ -24,7 +24,7 @@ def run(lab, options):
             peers += ours(lab, options, port, variants)[1]
         result.does |= {peer.name: peer.does for peer in peers}
         for clients in options.clients:
-            queries(result, options, server, peers, clients)
+            queries(lab, result, options, server, peers, clients)
         case = f"{server} server, SELECT 100 MB of typed rows"
         for peer in peers:
             bulk(lab, peer, STATEMENT)
@@ -33,15 +33,14 @@ def run(lab, options):
     return result
 
 
-def queries(result, options, server, peers, clients):
+def queries(lab, result, options, server, peers, clients):
     case = f"{server} server, {clients} clients"
     some = [peer for peer in peers if "redaction off" not in peer.name]
-    warm(some, clients)
+    warm(lab, some, clients)
 
     def measure(peer):
         settle()
-        done = pgbench(peer, clients, options.seconds)
-        result.add(case, peer.name, cpu_us_per_query=done["cpu_us_per_query"], per_second=done["per_second"])
+        result.add(case, peer.name, **query_figures(lab, peer, clients, options.seconds))
 
     rounds(options, some, measure)
     judge(result, case, "cpu_us_per_query", "CPU per query", 0.85 if clients >= 64 else 1.03)

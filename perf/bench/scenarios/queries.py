@@ -1,6 +1,6 @@
 """Row 1: small queries, inspected, judged and recorded, against proxies that do none or less of it."""
 
-from ..common import direct, ours, pgbench, servers, settle, third_parties, warm
+from ..common import direct, ours, query_figures, servers, settle, third_parties, warm
 from ..result import Result, rounds
 
 NAME = "queries"
@@ -17,19 +17,17 @@ def run(lab, options):
         peers += ours(lab, options, port, {"Sluice direct": {}})[1]
         result.does |= {peer.name: peer.does for peer in peers}
         for clients in options.clients:
-            compare(result, options, server, peers, clients)
+            compare(lab, result, options, server, peers, clients)
     return result
 
 
-def compare(result, options, server, peers, clients):
+def compare(lab, result, options, server, peers, clients):
     case = f"{server} server, {clients} clients"
-    warm(peers, clients)
+    warm(lab, peers, clients)
 
     def measure(peer):
         settle()
-        done = pgbench(peer, clients, options.seconds)
-        cpu = {"cpu_us_per_query": done["cpu_us_per_query"]} if peer.pids else {}
-        result.add(case, peer.name, **cpu, per_second=done["per_second"])
+        result.add(case, peer.name, **query_figures(lab, peer, clients, options.seconds))
 
     rounds(options, peers, measure)
     place = lambda peer: (case, peer, "cpu_us_per_query")

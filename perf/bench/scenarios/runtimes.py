@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from ..common import bulk, direct, pgbench, servers, settle, warm
+from ..common import bulk, direct, query_figures, servers, settle, warm
 from ..lab import PASSWORD, ROOT, Target, cache_dir
 from ..result import Result, rounds
 
@@ -28,7 +28,7 @@ def run(lab, options):
                 peers.append(relay(lab, f"{runtime}, {shown}", lambda listen: [relays, runtime, listen, f"127.0.0.1:{port}", str(size)], f"copies bytes, {shown} buffers"))
         result.does |= {peer.name: peer.does for peer in peers}
         for clients in options.clients:
-            queries(result, options, f"{server} server, {clients} clients", [peer for peer in peers if "64 KiB" not in peer.name], clients)
+            queries(lab, result, options, f"{server} server, {clients} clients", [peer for peer in peers if "64 KiB" not in peer.name], clients)
         case = f"{server} server, SELECT 100 MB of typed rows"
         for peer in peers:
             bulk(lab, peer, STATEMENT)
@@ -36,14 +36,12 @@ def run(lab, options):
     return result
 
 
-def queries(result, options, case, peers, clients):
-    warm(peers, clients)
+def queries(lab, result, options, case, peers, clients):
+    warm(lab, peers, clients)
 
     def measure(peer):
         settle()
-        done = pgbench(peer, clients, options.seconds)
-        cpu = {"cpu_us_per_query": done["cpu_us_per_query"]} if peer.pids else {}
-        result.add(case, peer.name, **cpu, per_second=done["per_second"])
+        result.add(case, peer.name, **query_figures(lab, peer, clients, options.seconds))
 
     rounds(options, peers, measure)
 

@@ -5,7 +5,7 @@ from ..result import Result, rounds
 
 NAME = "smoke"
 ROWS = [1, 2]
-HELP = "pgbench -S -M prepared on a real PostgreSQL: CPU µs per query of haproxy, pgbouncer, rathole and Sluice"
+HELP = "a first look with pgbench -S -M prepared on a real PostgreSQL: CPU µs per query of haproxy, pgbouncer, rathole and Sluice"
 DEFAULTS = {"rounds": 3, "seconds": 3.0, "clients": [16]}
 
 
@@ -16,7 +16,7 @@ def run(lab, options):
     peers += ours(lab, options, port, {"Sluice direct": {}, "Sluice through agent": {"agent": True}})[1]
     for clients in options.clients:
         case = f"{clients} clients"
-        warm(peers, clients)
+        warm(lab, peers, clients)
 
         def measure(peer):
             done = pgbench(peer, clients, options.seconds)
@@ -25,7 +25,7 @@ def run(lab, options):
 
         rounds(options, peers, measure)
         place = lambda peer: (case, peer, "cpu_us_per_query")
-        result.goal(1, f"Sluice direct : pgbouncer, {case}", place("Sluice direct"), place("pgbouncer"), "<=", 0.85 if clients < 64 else 0.75)
-        result.goal(2, f"Sluice through agent : rathole, {case}", place("Sluice through agent"), place("rathole"), "<=", 0.6)
+        result.goal(1, f"smoke: CPU per query, Sluice direct : pgbouncer, {case}", place("Sluice direct"), place("pgbouncer"), "<=", 0.85 if clients < 64 else 0.75)
+        result.goal(2, f"smoke: CPU per query, Sluice through agent : rathole, {case}", place("Sluice through agent"), place("rathole"), "<=", 0.6)
     result.does = {peer.name: peer.does for peer in peers}
     return result

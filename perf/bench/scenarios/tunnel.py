@@ -1,7 +1,6 @@
 """Row 2: small queries through both of our programs, against a tunnel that looks at nothing."""
 
-from ..common import direct, ours, pgbench, servers, settle, third_parties, warm
-from ..measure import Spent
+from ..common import direct, ours, query_figures, servers, settle, third_parties, warm
 from ..result import Result, rounds
 
 NAME = "tunnel"
@@ -17,27 +16,17 @@ def run(lab, options):
         peers += ours(lab, options, port, {"Sluice through agent": {"agent": True}})[1]
         result.does |= {peer.name: peer.does for peer in peers}
         for clients in options.clients:
-            compare(result, options, server, peers, clients)
+            compare(lab, result, options, server, peers, clients)
     return result
 
 
-def compare(result, options, server, peers, clients):
+def compare(lab, result, options, server, peers, clients):
     case = f"{server} server, {clients} clients"
-    warm(peers, clients)
+    warm(lab, peers, clients)
 
     def measure(peer):
         settle()
-        alone = {program: Spent([pid]) for program, pid in peer.programs.items()}
-        for spent in alone.values():
-            spent.__enter__()
-        done = pgbench(peer, clients, options.seconds)
-        queries = done["per_second"] * max(1, round(options.seconds))
-        shares = {}
-        for program, spent in alone.items():
-            spent.__exit__()
-            shares[f"{program}_us"] = spent.seconds * 1e6 / queries
-        cpu = {"cpu_us_per_query": done["cpu_us_per_query"]} if peer.pids else {}
-        result.add(case, peer.name, **cpu, per_second=done["per_second"], **shares)
+        result.add(case, peer.name, **query_figures(lab, peer, clients, options.seconds))
 
     rounds(options, peers, measure)
     place = lambda peer: (case, peer, "cpu_us_per_query")

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::on_one_thread;
 use crate::client::{Dialler, Session, Target};
 use crate::tally::Tally;
-use crate::wire;
+use crate::{input, wire};
 
 /// How long the schedule may begin after the last login.
 const LEAD: Duration = Duration::from_millis(200);
@@ -34,6 +34,9 @@ pub struct Options {
     /// Queries per second of all clients together; without it every client sends as soon as it has its answer.
     #[arg(long)]
     rate: Option<f64>,
+    /// Says when all are logged in and begins at a line on standard input, so that CPU time is counted without the logins.
+    #[arg(long)]
+    handshake: bool,
     /// The statement; `$1` is an int4.
     #[arg(long, default_value = "SELECT abalance FROM pgbench_accounts WHERE aid = $1;")]
     statement: String,
@@ -53,22 +56,29 @@ struct Schedule {
 }
 
 struct Done {
+    sessions: Vec<Session>,
     counted: Tally,
     /// With those of the warm-up, for what a query costs the proxy.
     all: u64,
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let done = on_one_thread(load(options))?;
-    let queries = done.counted.count();
-    println!(
-        "{}",
-        json!({
-            "queries": queries, "all_queries": done.all, "seconds": options.seconds,
-            "per_second": queries as f64 / options.seconds, "latency_us": done.counted.to_json(),
-        })
-    );
-    Ok(())
+    on_one_thread(async {
+        let done = load(options).await?;
+        let queries = done.counted.count();
+        println!(
+            "{}",
+            json!({
+                "queries": queries, "all_queries": done.all, "seconds": options.seconds,
+                "per_second": queries as f64 / options.seconds, "latency_us": done.counted.to_json(),
+            })
+        );
+        for session in done.sessions {
+            // The answer to Terminate is a closed socket, which nobody waits for.
+            let _ = session.close().await;
+        }
+        Ok(())
+    })
 }
 
 async fn load(options: &Options) -> Result<Done> {
@@ -78,6 +88,10 @@ async fn load(options: &Options) -> Result<Done> {
         let mut session = dialler.log_in().await?;
         prepare(&mut session, options).await?;
         sessions.push(session);
+    }
+    if options.handshake {
+        println!("{}", json!({"ready": options.clients}));
+        input::lines().recv().await.context("no word to begin")?;
     }
     let start = Instant::now() + LEAD;
     let counted_from = start + Duration::from_secs_f64(options.warm);
@@ -100,6 +114,7 @@ async fn load(options: &Options) -> Result<Done> {
         )));
     }
     let mut sum = Done {
+        sessions: Vec::new(),
         counted: Tally::new(),
         all: 0,
     };
@@ -107,6 +122,7 @@ async fn load(options: &Options) -> Result<Done> {
         let done = task.await?.context("a client")?;
         sum.counted.add(&done.counted);
         sum.all += done.all;
+        sum.sessions.extend(done.sessions);
     }
     Ok(sum)
 }
@@ -124,10 +140,7 @@ async fn prepare(session: &mut Session, options: &Options) -> Result<()> {
 }
 
 async fn client(mut session: Session, index: u32, schedule: Rc<Schedule>, accounts: u32) -> Result<Done> {
-    let mut done = Done {
-        counted: Tally::new(),
-        all: 0,
-    };
+    let (mut counted, mut all) = (Tally::new(), 0);
     let mut numbers = 0x9e37_79b9u32 ^ (index + 1).wrapping_mul(0x85eb_ca6b);
     let mut due = schedule.start + schedule.stagger * index;
     let mut out = Vec::new();
@@ -141,9 +154,9 @@ async fn client(mut session: Session, index: u32, schedule: Rc<Schedule>, accoun
         session.ready().await?;
         let now = Instant::now();
         if due >= schedule.counted_from && (schedule.period.is_some() || now < schedule.end) {
-            done.counted.record(now - due);
+            counted.record(now - due);
         }
-        done.all += 1;
+        all += 1;
         match schedule.period {
             None => due = now,
             Some(period) => {
@@ -154,9 +167,11 @@ async fn client(mut session: Session, index: u32, schedule: Rc<Schedule>, accoun
             }
         }
     }
-    // The answer to Terminate is a closed socket, which nobody waits for.
-    let _ = session.close().await;
-    Ok(done)
+    Ok(Done {
+        sessions: vec![session],
+        counted,
+        all,
+    })
 }
 
 fn query(out: &mut Vec<u8>, parameter: Option<u32>) {
