@@ -56,6 +56,12 @@ def resident_bytes(pid):
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def anonymous_bytes(pid):
+    """Memory of a process that no file backs: its heap and stacks, without its code."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+        return next(int(line.split()[1]) * 1024 for line in rollup if line.startswith("Anonymous:"))
+
+
 def descendants(pid):
     """Process ids of a process and everything below it, with their command names."""
     parents, names = {}, {}
