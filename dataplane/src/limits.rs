@@ -26,8 +26,15 @@ pub const TLS_WRITE_BYTES_MAX: usize = 64 * 1024;
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest time between two seals of a segment that is being written.
 pub const SEAL_INTERVAL: Duration = Duration::from_secs(1);
-/// Longest time until written audit records are on disk.
-pub const SYNC_INTERVAL: Duration = Duration::from_millis(50);
+/// Longest time until written audit records stand in their segment. With [`SYNC_INTERVAL`] it makes the 50 ms within which
+/// they are on disk.
+pub const STAGE_INTERVAL: Duration = Duration::from_millis(10);
+/// Room for audit records that are not in their segment yet; when it is used up they are appended at once.
+pub const STAGE_BYTES: usize = 1024 * 1024;
+/// Longest time until audit records in a segment are on disk.
+pub const SYNC_INTERVAL: Duration = Duration::from_millis(40);
+/// How old a core's own counters may be on the metrics port.
+pub const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 /// Batches on their way to the control plane without an answer.
 pub const AUDIT_BATCHES_IN_FLIGHT_MAX: usize = 8;
 /// Back-off of the control connection: first wait and longest wait; jitter takes up to all of it off.

@@ -7,7 +7,7 @@ use crate::core::message::{ControlMessage, Listen, Message};
 use crate::core::shared::{Shared, TlsConfigs};
 use crate::core::{Core, handle, wall_micros};
 use crate::identity::Identity;
-use crate::limits::{MAILBOX_MESSAGES_MAX, SEAL_INTERVAL, SYNC_INTERVAL};
+use crate::limits::{COUNTERS_INTERVAL, MAILBOX_MESSAGES_MAX, SEAL_INTERVAL, STAGE_INTERVAL};
 use crate::link::revoked::RevokedAgents;
 use crate::record::recover::{Recovered, recover};
 use crate::record::spool::{Sealer, Spool};
@@ -170,6 +170,7 @@ async fn core_main(
     let hooked = Rc::downgrade(&core);
     reactor::Core::set_pre_submit(move || hooked.upgrade().map_or(Ok(()), |core| core.flush_spool()));
     let keeper = reactor::spawn(keep_spool(core.clone()));
+    let counters = reactor::spawn(keep_counters(core.clone()));
     for listen in listens {
         crate::listener::start(&core, listen);
     }
@@ -181,28 +182,35 @@ async fn core_main(
         }
     }
     keeper.abort();
+    counters.abort();
     reactor::yield_now().await;
     core.close_spool();
 }
 
-/// Writes events that no send waited for, and seals what was written.
+/// Appends what was staged, writes events that no send waited for, and seals. Sleeps while there is nothing to do.
 async fn keep_spool(core: Rc<Core>) {
-    let mut since_seal = std::time::Duration::ZERO;
+    let mut sealed_at = reactor::now();
     loop {
-        reactor::sleep(SYNC_INTERVAL).await;
-        core.metrics().note_buffers();
-        since_seal += SYNC_INTERVAL;
-        let mut written = Ok(());
-        if core.spool_is_dirty() {
-            written = core.flush_spool();
+        if core.spool_is_quiet() {
+            core.spool_grew.notified().await;
         }
-        if since_seal >= SEAL_INTERVAL {
-            since_seal = std::time::Duration::ZERO;
+        reactor::sleep(STAGE_INTERVAL).await;
+        let mut written = core.write_spool();
+        if reactor::now().duration_since(sealed_at) >= SEAL_INTERVAL {
+            sealed_at = reactor::now();
             written = written.and_then(|()| core.seal_spool());
         }
         if let Err(error) = written {
             tracing::error!(%error, "the audit spool cannot be written");
         }
+    }
+}
+
+/// Shows the metrics port what only this thread can count.
+async fn keep_counters(core: Rc<Core>) {
+    loop {
+        core.metrics().note_buffers();
+        reactor::sleep(COUNTERS_INTERVAL).await;
     }
 }
 

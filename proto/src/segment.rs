@@ -20,6 +20,8 @@ pub const MAGIC: [u8; 8] = *b"SLUICEA1";
 const VERSION: u16 = 1;
 const RECORD_HEAD_BYTES: usize = 4 + 1 + 8;
 const CRC_BYTES: usize = 4;
+/// Room that a writer keeps for the next record; longer ones are rare.
+const CHAINED_KEPT_BYTES_MAX: usize = 16 * 1024;
 const HEADER_FIXED_BYTES: usize = 8 + 2 + 2 + 4 + 8 + 8 + 2;
 
 /// A SHA-256 value of the chain.
@@ -138,6 +140,8 @@ impl Header {
 pub struct Writer {
     hash: Hash,
     sequence: u64,
+    /// The hash so far and the record, in one piece: hashing that is one call without an allocation.
+    chained: Vec<u8>,
 }
 
 impl Writer {
@@ -146,12 +150,17 @@ impl Writer {
         Self {
             hash: sha256(&[header]),
             sequence: 0,
+            chained: Vec::new(),
         }
     }
 
     /// Goes on after [`Reader`] has read everything that is there.
     pub fn resume(hash: Hash, sequence: u64) -> Self {
-        Self { hash, sequence }
+        Self {
+            hash,
+            sequence,
+            chained: Vec::new(),
+        }
     }
 
     /// Sequence of the next record.
@@ -196,7 +205,12 @@ impl Writer {
         out.extend_from_slice(payload);
         let crc = crc32c::crc32c(&out[start..]);
         out.extend_from_slice(&crc.to_le_bytes());
-        self.hash = sha256(&[&self.hash, &out[start..]]);
+        self.chained.clear();
+        self.chained.extend_from_slice(&self.hash);
+        self.chained.extend_from_slice(&out[start..]);
+        self.hash
+            .copy_from_slice(digest::digest(&digest::SHA256, &self.chained).as_ref());
+        self.chained.shrink_to(CHAINED_KEPT_BYTES_MAX);
         self.sequence += 1;
         Ok(())
     }
@@ -212,48 +226,22 @@ pub struct Record<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Reads consecutive records and checks checksums, sequence and chain.
-pub struct Reader<'a> {
+/// Reads consecutive records and checks checksums and sequence, not the chain: for who passes records on to one who does.
+pub struct Records<'a> {
     bytes: &'a [u8],
     at: usize,
-    hash: Hash,
     sequence: u64,
 }
 
-impl<'a> Reader<'a> {
-    /// Reads a whole segment from its header on.
-    pub fn new(bytes: &'a [u8]) -> Result<(Header, Self), SegmentError> {
-        let (header, at) = Header::decode(bytes)?;
-        let hash = sha256(&[&bytes[..at]]);
-        Ok((
-            header,
-            Self {
-                bytes,
-                at,
-                hash,
-                sequence: 0,
-            },
-        ))
-    }
-
-    /// Reads records that follow a known place of the chain.
-    pub fn resume(bytes: &'a [u8], hash: Hash, sequence: u64) -> Self {
-        Self {
-            bytes,
-            at: 0,
-            hash,
-            sequence,
-        }
+impl<'a> Records<'a> {
+    /// Reads records from a place where `sequence` comes next.
+    pub fn new(bytes: &'a [u8], sequence: u64) -> Self {
+        Self { bytes, at: 0, sequence }
     }
 
     /// Byte position after the last good record.
     pub fn position(&self) -> usize {
         self.at
-    }
-
-    /// Hash over everything read.
-    pub fn hash(&self) -> Hash {
-        self.hash
     }
 
     /// Sequence that the next record must have.
@@ -263,6 +251,14 @@ impl<'a> Reader<'a> {
 
     /// The next record, `None` at the end. After an error nothing more is read; `position` stays before the bad record.
     pub fn next_record(&mut self) -> Result<Option<Record<'a>>, SegmentError> {
+        let record = self.peek()?;
+        if let Some(record) = &record {
+            self.pass(record);
+        }
+        Ok(record)
+    }
+
+    fn peek(&self) -> Result<Option<Record<'a>>, SegmentError> {
         let rest = &self.bytes[self.at..];
         if rest.is_empty() {
             return Ok(None);
@@ -275,12 +271,63 @@ impl<'a> Reader<'a> {
                 expected: self.sequence,
             });
         }
-        if record.kind != Kind::Event && record.payload.get(..32) != Some(&self.hash[..]) {
-            return Err(SegmentError::Seal(self.at));
-        }
-        self.hash = sha256(&[&self.hash, record.bytes]);
+        Ok(Some(record))
+    }
+
+    fn pass(&mut self, record: &Record<'_>) {
         self.sequence += 1;
         self.at += record.bytes.len();
+    }
+}
+
+/// Reads consecutive records and checks checksums, sequence and chain.
+pub struct Reader<'a> {
+    records: Records<'a>,
+    hash: Hash,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads a whole segment from its header on.
+    pub fn new(bytes: &'a [u8]) -> Result<(Header, Self), SegmentError> {
+        let (header, at) = Header::decode(bytes)?;
+        let hash = sha256(&[&bytes[..at]]);
+        let records = Records { bytes, at, sequence: 0 };
+        Ok((header, Self { records, hash }))
+    }
+
+    /// Reads records that follow a known place of the chain.
+    pub fn resume(bytes: &'a [u8], hash: Hash, sequence: u64) -> Self {
+        Self {
+            records: Records::new(bytes, sequence),
+            hash,
+        }
+    }
+
+    /// Byte position after the last good record.
+    pub fn position(&self) -> usize {
+        self.records.position()
+    }
+
+    /// Hash over everything read.
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// Sequence that the next record must have.
+    pub fn sequence(&self) -> u64 {
+        self.records.sequence()
+    }
+
+    /// The next record, `None` at the end. After an error nothing more is read; `position` stays before the bad record.
+    pub fn next_record(&mut self) -> Result<Option<Record<'a>>, SegmentError> {
+        let Some(record) = self.records.peek()? else {
+            return Ok(None);
+        };
+        if record.kind != Kind::Event && record.payload.get(..32) != Some(&self.hash[..]) {
+            return Err(SegmentError::Seal(self.records.at));
+        }
+        self.hash = sha256(&[&self.hash, record.bytes]);
+        self.records.pass(&record);
         Ok(Some(record))
     }
 }

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -137,14 +138,22 @@ def test_a_killed_data_plane_loses_no_statement_that_was_answered(gateway):
     assert unclean, "a session that a kill ended is shown as such"
 
 
+def events_written(gateway):
+    """Audit events that the data plane has written since it started."""
+    return int(re.search(r"^sluice_audit_events_written_total (\d+)", gateway.metrics(), re.MULTILINE).group(1))
+
+
 def test_a_data_plane_killed_under_pgbench_loses_no_answered_transaction(gateway, tmp_path):
     script = tmp_path / "numbered.sql"
     script.write_text("SELECT :client_id AS answered;\n", encoding="utf-8")
     environment = {**os.environ, "PGHOST": "127.0.0.1", "PGPORT": str(gateway.port), "PGUSER": "alice", "PGPASSWORD": gateway.token("alice"), "PGDATABASE": "lab-direct"}
     command = ["pgbench", "-n", "-M", "simple", "-c", "8", "-T", "30", "-f", str(script), "--log", f"--log-prefix={tmp_path}/log"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as load:
-        # Short enough that no session has more statements than one answer of the API shows (10,000).
-        time.sleep(1.5)
+        # By the number of events, as a loaded machine needs longer; and few enough that no session has more statements than one
+        # answer of the API shows (10,000).
+        deadline = time.monotonic() + 25
+        while events_written(gateway) < 2000 and time.monotonic() < deadline:
+            time.sleep(0.05)
         os.kill(gateway.pids()["dataplane"], signal.SIGKILL)
         load.wait(60)
     answered = collections.Counter()

@@ -11,7 +11,7 @@
 //!
 //! A receive owns no buffer while it waits. Dropping a future never frees memory the kernel may write to: the
 //! operation keeps its buffer and descriptor until its last completion. `unsafe` is confined to `buf`, `uring`,
-//! `epoll`, `sys` and `waker`.
+//! `epoll`, `stage`, `sys` and `waker`.
 
 pub mod limits;
 pub mod sync;
@@ -31,6 +31,7 @@ mod port;
 mod probe;
 mod send_state;
 mod socket;
+mod stage;
 mod stats;
 mod sys;
 mod timer;
@@ -47,6 +48,7 @@ pub use listener::{ListenOptions, Listener};
 pub use mailbox::{Full, Receiver, Sender, mailbox};
 pub use probe::{Forbidden, Probe, Switch, UringFeatures, probe};
 pub use socket::{RecvFuture, SendFuture, Socket};
+pub use stage::{Stage, Staged};
 pub use stats::Stats;
 pub use timer::{Elapsed, Sleep, now, sleep, sleep_until, timeout};
 

@@ -12,6 +12,7 @@ use crate::control::listeners::Listeners;
 use crate::core::message::{ControlMessage, Message};
 use crate::core::shared::Shared;
 use crate::limits::{CONTROL_RETRY_FIRST, CONTROL_RETRY_MAX};
+use crate::record::syncer::Durable;
 use policy::PolicyKeeper;
 use reactor::Receiver;
 use reactor::sync::Notify;
@@ -33,6 +34,10 @@ pub struct Control {
     /// Links came or went.
     pub links_changed: Notify,
     pub stopping: Cell<bool>,
+    /// By core: how far its audit records are on disk.
+    pub durable: RefCell<Vec<Durable>>,
+    /// More records are on disk.
+    pub durable_grew: Notify,
     cores_done: Cell<usize>,
     done: Notify,
 }
@@ -46,6 +51,8 @@ pub async fn run(
 ) {
     let control = Rc::new(Control {
         policy: RefCell::new(PolicyKeeper::new(shared.clone())),
+        durable: RefCell::new(vec![Durable::default(); shared.cores.len()]),
+        durable_grew: Notify::new(),
         shared,
         listeners: RefCell::new(listeners),
         enforced: Notify::new(),
@@ -84,6 +91,13 @@ impl Control {
     pub fn apply_listeners(&self) {
         let policy = self.policy.borrow().in_force();
         self.listeners.borrow_mut().apply(&self.shared, policy.as_deref());
+    }
+
+    /// How far a core's audit records are on disk. A core that an earlier process had and this one has not is complete:
+    /// recovery ended its last segment.
+    pub fn durable_of(&self, core: u32) -> Durable {
+        let durable = self.durable.borrow();
+        durable.get(core as usize).copied().unwrap_or(Durable::ALL)
     }
 
     fn begin_stop(&self) {

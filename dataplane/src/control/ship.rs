@@ -26,18 +26,33 @@ struct Shipper {
     in_flight: VecDeque<Sent>,
 }
 
-/// Makes what is written durable every [`SYNC_INTERVAL`], connected or not.
+/// Makes what was appended durable every [`SYNC_INTERVAL`], connected or not; what is durable may be shipped.
 pub async fn keep_durable(control: Rc<Control>) {
     let dir = spool_dir(&control.shared.config.data_dir);
     let mut syncers: Vec<Syncer> = (0..control.shared.cores.len())
         .map(|core| Syncer::new(&dir, core as u32))
         .collect();
+    let mut appends = None;
     loop {
         reactor::sleep(SYNC_INTERVAL).await;
-        for syncer in &mut syncers {
-            if let Err(error) = syncer.sync() {
-                tracing::error!(%error, "the audit spool cannot be made durable");
+        // Read first: what is appended meanwhile is for the next round.
+        let now = control.shared.spool.appends();
+        if appends == Some(now) {
+            continue;
+        }
+        appends = Some(now);
+        let mut grew = false;
+        for (syncer, durable) in syncers.iter_mut().zip(control.durable.borrow_mut().iter_mut()) {
+            match syncer.sync() {
+                Ok(now) => grew |= std::mem::replace(durable, now) != now,
+                Err(error) => {
+                    appends = None;
+                    tracing::error!(%error, "the audit spool cannot be made durable");
+                }
             }
+        }
+        if grew {
+            control.durable_grew.notify_one();
         }
     }
 }
@@ -72,7 +87,8 @@ impl Shipper {
         loop {
             let sent = self.send_new(stream)?;
             if self.in_flight.is_empty() {
-                reactor::sleep(SYNC_INTERVAL).await;
+                // One sync makes one batch: records are few and large however often sessions answer.
+                self.control.durable_grew.notified().await;
             } else if !sent || self.in_flight.len() >= AUDIT_BATCHES_IN_FLIGHT_MAX {
                 self.take_ack(stream).await?;
             }
@@ -83,12 +99,12 @@ impl Shipper {
     fn send_new(&mut self, stream: &Stream) -> anyhow::Result<bool> {
         refresh(&self.control, &mut self.tails);
         let mut any = false;
-        for tail in self.tails.values_mut() {
+        for (core, tail) in &mut self.tails {
+            let durable = self.control.durable_of(*core);
             while self.in_flight.len() < AUDIT_BATCHES_IN_FLIGHT_MAX {
-                let Some(batch) = tail.next_batch()? else {
+                let Some(batch) = tail.next_batch(durable)? else {
                     break;
                 };
-                tail.sync()?;
                 any = true;
                 let Batch {
                     core,

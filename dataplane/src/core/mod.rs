@@ -7,6 +7,7 @@ pub mod shared;
 use crate::link::LinkTable;
 use crate::record::spool::Spool;
 use message::Message;
+use reactor::sync::Notify;
 use session::policy::Policy;
 use session::{Now, Scratch};
 use sessions::SessionTable;
@@ -27,12 +28,17 @@ pub struct Core {
     pub scratch: RefCell<Scratch>,
     pub logins_pending: Cell<usize>,
     pub draining: Cell<bool>,
+    /// Events were taken into the spool.
+    pub spool_grew: Notify,
     spool: RefCell<Spool>,
     began: Instant,
+    /// The time of day, and the turn of the loop that it is from.
+    wall: Cell<(Instant, u64)>,
 }
 
 impl Core {
     pub fn new(index: usize, shared: Arc<Shared>, spool: Spool) -> Rc<Self> {
+        let began = reactor::now();
         Rc::new(Self {
             index,
             shared,
@@ -42,16 +48,24 @@ impl Core {
             scratch: RefCell::new(Scratch::new()),
             logins_pending: Cell::new(0),
             draining: Cell::new(false),
+            spool_grew: Notify::new(),
             spool: RefCell::new(spool),
-            began: reactor::now(),
+            began,
+            wall: Cell::new((began, wall_micros())),
         })
     }
 
     /// The time as sessions want it.
     pub fn now(&self) -> Now {
+        let turn = reactor::now();
+        let (of, mut micros) = self.wall.get();
+        if of != turn {
+            micros = wall_micros();
+            self.wall.set((turn, micros));
+        }
         Now {
-            wall_micros: wall_micros(),
-            mono: reactor::now().duration_since(self.began),
+            wall_micros: micros,
+            mono: turn.duration_since(self.began),
         }
     }
 
@@ -68,11 +82,13 @@ impl Core {
             std::process::abort();
         }
         tap.clear();
+        self.spool_grew.notify_one();
     }
 
-    /// Writes what the spool has pending; the reactor calls it before it submits the sends of a turn.
+    /// Takes care that what the spool has pending survives this process; the reactor calls it before it submits the sends of a
+    /// turn.
     pub fn flush_spool(&self) -> std::io::Result<()> {
-        self.spool.borrow_mut().flush(wall_micros())
+        self.spool.borrow_mut().flush(self.now().wall_micros)
     }
 
     /// Seals what was written. Called every [`crate::limits::SEAL_INTERVAL`].
@@ -80,8 +96,15 @@ impl Core {
         self.spool.borrow_mut().seal_if_grown(wall_micros())
     }
 
-    pub fn spool_is_dirty(&self) -> bool {
-        self.spool.borrow().is_dirty()
+    /// Appends what the spool has to its segment. Called every [`crate::limits::STAGE_INTERVAL`] while there is something.
+    pub fn write_spool(&self) -> std::io::Result<()> {
+        self.spool.borrow_mut().write(wall_micros())
+    }
+
+    /// Whether everything in the spool is in its segment and sealed.
+    pub fn spool_is_quiet(&self) -> bool {
+        let spool = self.spool.borrow();
+        spool.is_sealed() && !spool.is_dirty()
     }
 
     /// Our counters.
@@ -119,7 +142,7 @@ impl Core {
             }
             Err(core) => {
                 // A task still holds the core: what is written stays, and recovery ends the segment.
-                if let Err(error) = core.flush_spool() {
+                if let Err(error) = core.write_spool() {
                     tracing::error!(%error, "the audit segment could not be written");
                 }
             }

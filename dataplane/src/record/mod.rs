@@ -15,6 +15,7 @@ pub struct SpoolState {
     bytes: AtomicU64,
     bytes_max: u64,
     failed: AtomicBool,
+    appends: AtomicU64,
     /// Events written since the process started.
     pub events_written: AtomicU64,
     /// Events that the control plane has stored since the process started.
@@ -27,6 +28,7 @@ impl SpoolState {
             bytes: AtomicU64::new(bytes),
             bytes_max,
             failed: AtomicBool::new(false),
+            appends: AtomicU64::new(0),
             events_written: AtomicU64::new(0),
             events_shipped: AtomicU64::new(0),
         })
@@ -57,8 +59,22 @@ impl SpoolState {
         self.bytes.fetch_sub(by, Ordering::Relaxed);
     }
 
-    fn set_failed(&self, failed: bool) {
-        self.failed.store(failed, Ordering::Relaxed);
+    /// Times that records were appended to any segment: while it stays the same there is nothing to make durable.
+    pub fn appends(&self) -> u64 {
+        self.appends.load(Ordering::Acquire)
+    }
+
+    fn appended(&self) {
+        self.failed.store(false, Ordering::Relaxed);
+        self.appends.fetch_add(1, Ordering::Release);
+    }
+
+    fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    fn set_failed(&self) {
+        self.failed.store(true, Ordering::Relaxed);
     }
 }
 
@@ -73,6 +89,11 @@ fn core_dir(spool: &Path, core: u32) -> PathBuf {
 
 fn segment_path(core_dir: &Path, segment: u64) -> PathBuf {
     core_dir.join(format!("{segment:012}.seg"))
+}
+
+/// Where a core's records stand before they are appended to its segment.
+fn stage_path(core_dir: &Path) -> PathBuf {
+    core_dir.join("staged")
 }
 
 /// Numbers of the segments in a core's directory, ascending.
