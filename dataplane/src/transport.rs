@@ -48,12 +48,12 @@ impl Transport {
         }
     }
 
-    /// Queues a send where that is possible; else sends at once. A queued one leaves with the next receive in one call to the
-    /// kernel, and is not over before [`finish`] says so.
+    /// Queues a send; waits only where it is more than a TLS stream encrypts ahead. A queued one leaves with the next receive
+    /// in one call to the kernel, and is not over before [`finish`] says so.
     pub async fn send_start(&self, gather: Gather) -> io::Result<Option<SendFuture>> {
         match self {
             Self::Plain(socket) => Ok(Some(socket.send(gather))),
-            Self::Tls(stream) => stream.send(gather).await.map(|()| None),
+            Self::Tls(stream) => stream.send_start(gather).await,
         }
     }
 

@@ -3,7 +3,7 @@
 //! The control plane's connection and the agents' links run on the same driver: one task reads, one writes, one keeps time.
 
 use crate::limits::{LINK_WRITE_BYTES_MAX, REFUSAL_WRITE_TIME_MAX};
-use crate::transport::Transport;
+use crate::transport::{self, Transport};
 use reactor::sync::Notify;
 use reactor::{Buf, Gather, Task};
 use std::cell::{Cell, RefCell};
@@ -169,7 +169,9 @@ impl Driver {
                 Some(Event::Half { .. }) => {}
             }
         }
-        self.to_write.notify_one();
+        if self.mux.borrow().wants_write() {
+            self.to_write.notify_one();
+        }
     }
 
     fn deliver(&self, stream: StreamId, incoming: Incoming) {
@@ -328,7 +330,16 @@ async fn read(driver: Rc<Driver>) {
 }
 
 async fn write(driver: Rc<Driver>) {
+    let mut sending = None;
     loop {
+        if !driver.mux.borrow().wants_write() {
+            driver.to_write.notified().await;
+            continue;
+        }
+        // Awaited only now: a write that nobody waits for needs no turn of its own, and while the socket is full more gathers.
+        if let Err(error) = transport::finish(sending.take()).await {
+            return driver.end(error.to_string());
+        }
         let mut gather = Gather::new();
         driver
             .mux
@@ -338,8 +349,9 @@ async fn write(driver: Rc<Driver>) {
             driver.to_write.notified().await;
             continue;
         }
-        if let Err(error) = driver.transport.send(gather).await {
-            return driver.end(error.to_string());
+        match driver.transport.send_start(gather).await {
+            Ok(queued) => sending = queued,
+            Err(error) => return driver.end(error.to_string()),
         }
         driver.dispatch();
     }

@@ -1,11 +1,12 @@
 //! A TLS stream over a reactor socket: records are read from received buffers and written from gathered ones.
 
 use crate::limits::TLS_WRITE_BYTES_MAX;
-use reactor::{Buf, Gather, Socket};
+use reactor::{Buf, Gather, SendFuture, Socket};
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use rustls_pki_types::{CertificateDer, ServerName};
+use smallvec::SmallVec;
 use std::cell::RefCell;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, ErrorKind, IoSlice, Write};
 use std::sync::Arc;
 
 /// TLS state that can move between cores together with the socket's descriptor.
@@ -75,18 +76,41 @@ impl TlsStream {
 
     /// Encrypts and sends everything.
     pub async fn send(&self, gather: Gather) -> io::Result<()> {
-        let mut unflushed = 0;
-        for piece in gather {
-            for part in piece.chunks(TLS_WRITE_BYTES_MAX) {
-                self.connection.borrow_mut().writer().write_all(part)?;
-                unflushed += part.len();
-                if unflushed >= TLS_WRITE_BYTES_MAX {
-                    self.flush_pending().await?;
-                    unflushed = 0;
-                }
-            }
+        match self.send_start(gather).await? {
+            Some(sending) => sending.await,
+            None => Ok(()),
         }
-        self.flush_pending().await
+    }
+
+    /// Encrypts everything and queues it; waits only for what is more than [`TLS_WRITE_BYTES_MAX`]. The rest is sent when the
+    /// future says so.
+    pub async fn send_start(&self, gather: Gather) -> io::Result<Option<SendFuture>> {
+        let mut pieces: SmallVec<[Buf; 8]> = SmallVec::new();
+        let mut bytes = 0;
+        for mut piece in gather {
+            while bytes + piece.len() > TLS_WRITE_BYTES_MAX {
+                pieces.push(piece.split_to(TLS_WRITE_BYTES_MAX - bytes));
+                self.encrypt(&pieces)?;
+                pieces.clear();
+                bytes = 0;
+                self.flush_pending().await?;
+            }
+            bytes += piece.len();
+            pieces.push(piece);
+        }
+        self.encrypt(&pieces)?;
+        self.queue_pending()
+    }
+
+    /// All pieces as one run of plaintext: records are cut by size alone, not where a piece ends.
+    fn encrypt(&self, pieces: &[Buf]) -> io::Result<()> {
+        let slices: SmallVec<[IoSlice<'_>; 8]> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+        // Without a bound on its buffer the library takes everything.
+        match self.connection.borrow_mut().writer().write_vectored(&slices)? {
+            taken if taken == bytes => Ok(()),
+            _ => Err(ErrorKind::WriteZero.into()),
+        }
     }
 
     /// Sends `close_notify` and ends our side.
@@ -135,26 +159,35 @@ impl TlsStream {
                 .process_new_packets()
                 .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
             // Taken out at once: the library refuses further records while it holds a record's worth of plaintext.
-            let (ready, filled) = (state.plaintext_bytes_to_read(), plain.len());
-            plain.resize(filled + ready, 0);
-            connection.reader().read_exact(&mut plain[filled..])?;
+            let mut ready = state.plaintext_bytes_to_read();
+            let mut reader = connection.reader();
+            while ready > 0 {
+                let chunk = reader.fill_buf()?;
+                let taken = chunk.len();
+                plain.extend_from_slice(chunk);
+                reader.consume(taken);
+                ready = ready.saturating_sub(taken.max(1));
+            }
         }
         Ok(())
     }
 
-    /// Hands what is encrypted to the socket. Taking and queueing happen without an await between, so records keep their
-    /// order when both directions flush.
+    /// Hands what is encrypted to the socket.
     async fn flush_pending(&self) -> io::Result<()> {
+        match self.queue_pending()? {
+            Some(sending) => sending.await,
+            None => Ok(()),
+        }
+    }
+
+    /// Queues what is encrypted. Taking and queueing happen without an await between, so records keep their order when both
+    /// directions flush.
+    fn queue_pending(&self) -> io::Result<Option<SendFuture>> {
         let mut records = Vec::new();
-        {
-            let mut connection = self.connection.borrow_mut();
-            while connection.wants_write() {
-                connection.write_tls(&mut records)?;
-            }
+        let mut connection = self.connection.borrow_mut();
+        while connection.wants_write() {
+            connection.write_tls(&mut records)?;
         }
-        if records.is_empty() {
-            return Ok(());
-        }
-        self.socket.send(Gather::from(records)).await
+        Ok((!records.is_empty()).then(|| self.socket.send(Gather::from(records))))
     }
 }

@@ -33,9 +33,14 @@ impl RecvWindow {
         self.credit >= self.size / 2
     }
 
+    /// Whether there is an increment that is worth to be announced.
+    pub(crate) fn is_due(&self) -> bool {
+        self.credit >= self.size / 2 && self.credit > 0
+    }
+
     /// The increment to announce, if it is worth it.
     pub(crate) fn take_credit(&mut self) -> Option<u32> {
-        if self.credit < self.size / 2 || self.credit == 0 {
+        if !self.is_due() {
             return None;
         }
         self.left += i64::from(self.credit);

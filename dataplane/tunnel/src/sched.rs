@@ -58,6 +58,12 @@ impl Scheduler {
         self.fresh.front().or(self.bulk.front()).copied()
     }
 
+    /// Whether nobody has anything to send.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.bulk.is_empty()
+    }
+
     /// A stream is no more.
     pub(crate) fn remove(&mut self, id: u32, share: &Share) {
         match share.place {

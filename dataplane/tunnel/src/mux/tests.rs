@@ -18,14 +18,21 @@ type Events = Vec<Event<VecPayload>>;
 
 fn wire(mux: &mut End, budget: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
+    let wanted = mux.wants_write();
     mux.poll_transmit(&mut |piece: VecPayload| bytes.extend(piece.0), budget);
+    assert!(wanted || bytes.is_empty(), "something left that nobody was told of");
     bytes
 }
 
 fn drain_wire(mux: &mut End) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while mux.poll_transmit(&mut |piece: VecPayload| bytes.extend(piece.0), BUDGET) {}
-    bytes
+    loop {
+        let more = wire(mux, BUDGET);
+        if more.is_empty() {
+            return bytes;
+        }
+        bytes.extend(more);
+    }
 }
 
 fn events(mux: &mut End) -> Events {

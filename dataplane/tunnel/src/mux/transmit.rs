@@ -13,6 +13,13 @@ use crate::{
 const ARENA_BYTES_KEPT: usize = 4096;
 
 impl<B: Payload> Mux<B> {
+    /// Whether `poll_transmit` may have something. It gives nothing all the same while the peer's windows are used up.
+    #[inline]
+    pub fn wants_write(&self) -> bool {
+        let updates = self.recv.is_due() || !self.updates.is_empty();
+        !self.control.is_empty() || !self.sched.is_empty() || updates && self.closed.is_none()
+    }
+
     /// Gives what is to be written, in order, about `budget_bytes` of it (control frames always leave, and the last DATA
     /// frame may overshoot a little rather than be tiny). Returns whether there was anything, so `while mux.poll_transmit(..) {}` gives all there is.
     ///
