@@ -183,7 +183,7 @@ pub fn write(out: &mut Vec<u8>, numbers: &mut Numbers, bytes: usize) {
             14..21 => out.extend_from_slice(numbers.pick(GLUE).as_bytes()),
             21 | 22 => soup(out, numbers),
             _ => {
-                let filler = numbers.pick(&[b'x', b'1', b' ', b'-', b'a', b'/', b'\n', b'=']);
+                let filler = numbers.pick(b"x1 -a/\n=");
                 let count = numbers.below(90);
                 out.extend(std::iter::repeat_n(filler, count));
             }

@@ -107,6 +107,13 @@ fn main() {
                 .expect("it compiles")
         })
         .collect();
+    let start = ran_seconds();
+    let compiled = Scanner::build(&spec).expect("it compiles");
+    println!(
+        "compiled in {:.1} ms: {:?}",
+        (ran_seconds() - start) * 1e3,
+        compiled.report()
+    );
     let names: Vec<String> = scanners
         .iter()
         .map(|scanner| format!("{:>10}", scanner.level().name()))
@@ -234,11 +241,11 @@ fn pack(stream: &[u8], typed: &[bool], skip: bool, cells: &mut Cells) -> usize {
     while at < stream.len() && at < 64 << 10 {
         let count = usize::from(u16::from_be_bytes([stream[at + 5], stream[at + 6]]));
         at += 7;
-        for column in 0..count {
+        for typed in &typed[..count] {
             let len = i32::from_be_bytes([stream[at], stream[at + 1], stream[at + 2], stream[at + 3]]);
             at += 4;
             let Ok(len) = usize::try_from(len) else { continue };
-            if !(skip && typed[column]) {
+            if !(skip && *typed) {
                 cells.push(&stream[at..at + len], at as u64, Context::NONE);
             }
             at += len;

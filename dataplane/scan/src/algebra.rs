@@ -27,6 +27,8 @@ pub(crate) trait Lanes: Copy {
     fn ahead<const N: i32>(self) -> Self;
     /// The same with a distance that is only known at run time.
     fn ahead_by(self, distance: u32) -> Self;
+    /// The places of a window that are not left to the next one.
+    fn own() -> Self;
     /// Bit `p` of the result is bit `p - 1`; before the window is `first`.
     fn behind_one(self, first: bool) -> Self;
     fn any(self) -> bool;
@@ -58,6 +60,20 @@ pub(crate) struct Shapes<V> {
     pub keys: V,
     /// A run of base64 that counts with a hot word.
     pub runs: V,
+}
+
+impl<V: Lanes> Shapes<V> {
+    /// Without the places that belong to the next window.
+    #[inline(always)]
+    pub fn own(self) -> Shapes<V> {
+        let own = V::own();
+        Shapes {
+            sure: self.sure.and(own),
+            weak: self.weak.and(own),
+            keys: self.keys.and(own),
+            runs: self.runs.and(own),
+        }
+    }
 }
 
 /// Terms that several shapes share.

@@ -46,10 +46,18 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
     /// Judges all candidates from `from` on.
     pub fn run(mut self, from: usize) {
         let scanner = self.engine.scanner();
+        let whole;
+        let unfiltered = match self.engine.cells() {
+            Some(cells) => cells.with_context(),
+            None => {
+                whole = [(0, self.bytes.len() as u32)];
+                if self.engine.field_is_hot() { &whole } else { &[][..] }
+            }
+        };
         let search = Search {
             plan: self.plan,
             bytes: self.bytes,
-            unfiltered: self.engine.unfiltered(),
+            unfiltered,
             every: self.plan.fallback.is_some(),
         };
         let mut found = Found::default();
@@ -88,7 +96,7 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
             }
         }
         for word in 0..WORDS_MAX {
-            let near = found.near[word];
+            let near = if found.any_near { found.near[word] } else { 0 };
             let base = found.base + word * 64;
             self.each(base, found.places[word], |bulk, place| {
                 bulk.engine.near_hot = bulk.all_near || near >> (place - base) & 1 == 1;

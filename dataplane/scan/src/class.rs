@@ -35,12 +35,13 @@ pub(crate) const LEAD: Class = 1 << 14;
 /// What a URL consists of: RFC 3986 section 2, without the quote and brackets that stand around one.
 pub(crate) const URL: Class = 1 << 15;
 
-static TABLE: [Class; 256] = table();
+const TABLE: [Class; 256] = table();
+static CLASSES: [Class; 256] = TABLE;
 
 /// Whether the byte belongs to one of the classes.
 #[inline(always)]
 pub(crate) fn is(byte: u8, class: Class) -> bool {
-    TABLE[byte as usize] & class != 0
+    CLASSES[byte as usize] & class != 0
 }
 
 const fn table() -> [Class; 256] {
@@ -112,4 +113,47 @@ const fn classes(byte: u8) -> Class {
         0..=b' ' | 0x7f | b'"' | b'\'' | b'`' | b',' | b';' | b'&' | b'<' | b'>' | b')' | b']' | b'}' | b'|'
     );
     if ends_value { set } else { set | VALUE }
+}
+
+/// The same classes for vectors: an ASCII byte is in a class when the bit of its upper half is set for its lower half.
+/// Bytes beyond ASCII are in none of the classes but [`VALUE`], which therefore has no such table.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(16))]
+pub(crate) struct Nibbles(pub [u8; 16]);
+
+/// Table of a set of classes.
+pub(crate) const fn nibbles(class: Class) -> Nibbles {
+    let mut table = [0; 16];
+    let mut byte = 0;
+    while byte < 128 {
+        if TABLE[byte] & class != 0 {
+            table[byte & 15] |= 1 << (byte >> 4);
+        }
+        byte += 1;
+    }
+    Nibbles(table)
+}
+
+/// Tables of the single classes.
+static SINGLE: [Nibbles; 16] = {
+    let mut tables = [Nibbles([0; 16]); 16];
+    let mut bit = 0;
+    while bit < 16 {
+        tables[bit] = nibbles(1 << bit);
+        bit += 1;
+    }
+    tables
+};
+
+/// Table of a set of classes, put together from those of its classes.
+#[inline(always)]
+pub(crate) fn table_of(class: Class) -> Nibbles {
+    let mut rest = class & (class - 1);
+    let mut table = SINGLE[class.trailing_zeros() as usize & 15];
+    while rest != 0 {
+        let more = &SINGLE[rest.trailing_zeros() as usize & 15];
+        table.0.iter_mut().zip(more.0).for_each(|(own, more)| *own |= more);
+        rest &= rest - 1;
+    }
+    table
 }

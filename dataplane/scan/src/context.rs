@@ -7,7 +7,7 @@
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use crate::Detector;
-use crate::limits::{CONTEXT_BYTES_MAX, CONTEXT_CHARS, HOT_WORD_BYTES_MAX};
+use crate::limits::{CONTEXT_BYTES_MAX, CONTEXT_CHARS};
 
 /// Longest part of a field name that is looked at, in bytes.
 const FIELD_NAME_BYTES_MAX: usize = 256;
@@ -57,6 +57,8 @@ pub(crate) struct HotWords {
     /// What each pattern of `words` enables.
     enables: Vec<Context>,
     spellings: Vec<String>,
+    /// Places in `spellings` by the last two bytes, see [`bucket`].
+    by_end: Vec<Vec<u16>>,
 }
 
 impl HotWords {
@@ -78,7 +80,16 @@ impl HotWords {
             .kind(Some(AhoCorasickKind::DFA))
             .build(spelled.iter().map(|(text, _)| text.as_bytes()))?;
         let (spellings, enables): (Vec<String>, Vec<Context>) = spelled.into_iter().unzip();
+        let mut by_end = vec![Vec::new(); BUCKETS];
+        for (place, text) in spellings.iter().enumerate() {
+            match text.as_bytes() {
+                [.., before, last] => by_end[bucket(*before, *last)].push(place as u16),
+                [last] => (0..32).for_each(|before| by_end[bucket(before, *last)].push(place as u16)),
+                [] => {}
+            }
+        }
         Ok(HotWords {
+            by_end,
             spellings,
             words: (!enables.is_empty()).then_some(words),
             enables,
@@ -105,8 +116,36 @@ impl HotWords {
             nearest_end -= 1;
             chars += usize::from(haystack[nearest_end] & 0xc0 != 0x80);
         }
-        let window = nearest_end.saturating_sub(HOT_WORD_BYTES_MAX + 1).max(floor);
-        self.find(&haystack[window..start], nearest_end - window)
+        let mut found = Context::NONE;
+        for end in nearest_end.max(1)..=start {
+            // Inside of a word no other ends, unless it is a plural or camel case.
+            let goes_on = haystack
+                .get(end)
+                .is_some_and(|next| next.is_ascii_lowercase() && *next != b's');
+            if end == start || !goes_on {
+                found = found.union(self.ending_at(&haystack[floor..start], end - floor));
+            }
+        }
+        found
+    }
+
+    /// What the whole words that end at `end` enable.
+    pub fn ending_at(&self, text: &[u8], end: usize) -> Context {
+        let mut found = Context::NONE;
+        let Some(last) = text[..end].last() else {
+            return found;
+        };
+        let before = end.checked_sub(2).map_or(0, |at| text[at]);
+        for place in &self.by_end[bucket(before, *last)] {
+            let word = self.spellings[usize::from(*place)].as_bytes();
+            if let Some(start) = end.checked_sub(word.len())
+                && text[start..end].eq_ignore_ascii_case(word)
+                && stands_alone(text, start, end)
+            {
+                found = found.union(self.enables[usize::from(*place)]);
+            }
+        }
+        found
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -126,6 +165,13 @@ impl HotWords {
         }
         found
     }
+}
+
+const BUCKETS: usize = 1024;
+
+/// The same for both cases of a letter.
+fn bucket(before: u8, last: u8) -> usize {
+    usize::from(before & 31) * 32 + usize::from(last & 31)
 }
 
 fn joints(phrase: &str) -> &'static [&'static str] {

@@ -1,12 +1,14 @@
 //! One scan: finds candidates by their trigger bytes, has them verified, and puts the matches in order.
 
-use crate::arch::Level;
+use crate::arch::{BLOCK_BYTES, Level, hot_marks_before};
 use crate::bulk::Bulk;
+use crate::cells::Cells;
 use crate::context::Context;
 use crate::detect::{self, Channel};
 use crate::hit::{Hit, Raw, Strength, Tail};
-use crate::limits::{BULK_TAIL_BYTES, LATE_TRIGGER_BYTES, LEAD_BYTES};
+use crate::limits::{BULK_TAIL_BYTES, CONTEXT_CHARS, LATE_TRIGGER_BYTES, LEAD_BYTES};
 use crate::order::{self, Resolved};
+use crate::plan::PRINT_BYTES;
 use crate::scanner::Scanner;
 use crate::text::Text;
 use crate::{Detector, DetectorId, Finding, Scratch, class, custom, nested};
@@ -19,6 +21,9 @@ pub(crate) struct Engine<'s, 't> {
     scanner: &'s Scanner,
     text: Text<'t>,
     field: Context,
+    /// Cells that the haystack is packed from, and the one that was looked at last.
+    cells: Option<&'t Cells>,
+    cell: usize,
     /// Matches that start before this place belong to what is already decided.
     base: usize,
     raws: Vec<Raw>,
@@ -40,8 +45,10 @@ impl<'s, 't> Engine<'s, 't> {
     pub fn new(scanner: &'s Scanner, haystack: &'t [u8], last: bool, field: Context) -> Engine<'s, 't> {
         Engine {
             scanner,
-            text: Text::new(haystack, last),
+            text: Text::new(haystack, last).on(scanner.level),
             field,
+            cells: None,
+            cell: 0,
             base: 0,
             raws: Vec::new(),
             waiting_from: usize::MAX,
@@ -52,6 +59,13 @@ impl<'s, 't> Engine<'s, 't> {
             waiting: 0,
             depth: scanner.decode_depth,
         }
+    }
+
+    /// A scan over all packed cells at once.
+    pub fn packed(scanner: &'s Scanner, cells: &'t Cells) -> Engine<'s, 't> {
+        let mut engine = Engine::new(scanner, cells.area(), true, Context::NONE);
+        engine.cells = Some(cells);
+        engine
     }
 
     /// Decides the whole haystack.
@@ -151,21 +165,57 @@ impl<'s, 't> Engine<'s, 't> {
         });
     }
 
+    /// Whether a weak shape at the place that is looked at may count.
+    #[inline(always)]
+    pub fn maybe_hot(&self) -> bool {
+        self.near_hot
+    }
+
     /// Whether the field's name or the text to the left of `start` has a hot word.
     pub fn hot(&mut self, wanted: Context, start: usize) -> bool {
-        if self.field.has(wanted) {
+        let (field, floor) = match self.cells {
+            None => (self.field, 0),
+            Some(cells) => {
+                self.cell = cells.at(start, self.cell);
+                (cells.context(self.cell), cells.start(self.cell))
+            }
+        };
+        if field.has(wanted) {
             return true;
         }
         if !self.near_hot {
             return false;
         }
-        let known = self
-            .left
-            .filter(|(place, _)| *place == start)
-            .map(|(_, context)| context);
-        let context = known.unwrap_or_else(|| self.scanner.hot_words.left_of(self.text.bytes(), start));
+        let known = self.left.filter(|(place, _)| *place == start);
+        let context = match known {
+            Some((_, context)) => context,
+            None => self.hot_words_before(floor, start),
+        };
         self.left = Some((start, context));
         context.has(wanted)
+    }
+
+    /// What the words in the haystack from `floor` to `start` enable.
+    fn hot_words_before(&self, floor: usize, start: usize) -> Context {
+        let scanner = self.scanner;
+        let bytes = self.text.bytes();
+        let narrow = bytes[start.saturating_sub(CONTEXT_CHARS).max(floor)..start].is_ascii();
+        if scanner.level == Level::Reference || !narrow {
+            return scanner.hot_words.left_of(&bytes[floor..], start - floor);
+        }
+        // A mark stands four bytes before the end of a word, at a bit that counts from 64 bytes before `start`.
+        let marks = hot_marks_before(scanner.level, &scanner.plan, bytes, start);
+        let mut near =
+            marks >> (BLOCK_BYTES - PRINT_BYTES - CONTEXT_CHARS) << (BLOCK_BYTES - PRINT_BYTES - CONTEXT_CHARS);
+        let mut found = Context::NONE;
+        while near != 0 {
+            let end = (start + near.trailing_zeros() as usize + PRINT_BYTES).wrapping_sub(BLOCK_BYTES);
+            near &= near - 1;
+            if end > floor && end <= start {
+                found = found.union(scanner.hot_words.ending_at(&bytes[floor..start], end - floor));
+            }
+        }
+        found
     }
 
     /// Takes a verdict. The text knows whether it needs more bytes.
@@ -280,13 +330,14 @@ impl<'s, 't> Engine<'s, 't> {
         }
     }
 
-    /// Where weak shapes count without a hot word in the text.
-    pub fn unfiltered(&self) -> (usize, usize) {
-        if self.field == Context::NONE {
-            (0, 0)
-        } else {
-            (0, self.text.len())
-        }
+    /// Whether the field's name enables weak shapes.
+    pub fn field_is_hot(&self) -> bool {
+        self.field != Context::NONE
+    }
+
+    /// The cells whose area this scan is about.
+    pub fn cells(&self) -> Option<&'t Cells> {
+        self.cells
     }
 
     /// Place before which all matches are known.

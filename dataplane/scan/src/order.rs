@@ -31,8 +31,10 @@ pub(crate) fn resolve(
     base: usize,
     out: &mut Vec<Finding>,
 ) -> Resolved {
-    raws.sort_unstable_by_key(|raw| (raw.start, Reverse(raw.end), raw.detector));
-    raws.dedup_by_key(|raw| (raw.start, raw.end, raw.detector));
+    if !raws.is_sorted_by(|a, b| key(a) < key(b)) {
+        raws.sort_unstable_by_key(key);
+        raws.dedup_by_key(|raw| (raw.start, raw.end, raw.detector));
+    }
     let known = raws.partition_point(|raw| raw.start < horizon);
     let mut cluster = Cluster::default();
     let mut floor = 0;
@@ -73,6 +75,11 @@ pub(crate) fn resolve(
         decided: horizon.max(floor),
         inside: None,
     }
+}
+
+/// The order in which matches are looked at.
+fn key(raw: &Raw) -> (usize, Reverse<usize>, crate::DetectorId) {
+    (raw.start, Reverse(raw.end), raw.detector)
 }
 
 /// Raw matches that overlap in a chain: their places in the sorted list, and their common span.

@@ -95,27 +95,20 @@ impl Prints {
 
     /// Distributes forms over `count` sets from `first` on, such that the sets allow little that no form does.
     fn spread(&mut self, mut forms: Vec<Form>, first: usize, count: usize) {
-        forms.sort_by_key(|form| form.0.map(u128::trailing_zeros));
+        forms.sort_by_key(|form| form.0.map(u128::trailing_zeros).into_iter().rev().collect::<Vec<_>>());
         forms.dedup();
-        let mut volumes: Vec<u64> = forms.iter().map(Form::volume).collect();
-        while forms.len() > count {
-            // Near the sets that a few dozen words leave, every pair is weighed; before, only neighbours.
-            let near = if forms.len() > WEIGHED_FORMS_MAX {
-                1
-            } else {
-                forms.len()
+        let mut rated: Vec<(Form, u64)> = forms.into_iter().map(|form| (form, form.volume())).collect();
+        join_neighbours(&mut rated, WEIGHED_FORMS_MAX.max(count));
+        while rated.len() > count {
+            let pairs = (0..rated.len()).flat_map(|a| (a + 1..rated.len()).map(move |b| (a, b)));
+            let Some((a, b)) = pairs.min_by_key(|(a, b)| cost(&rated[*a], &rated[*b])) else {
+                break;
             };
-            let pairs = (0..forms.len()).flat_map(|a| (a + 1..forms.len().min(a + 1 + near)).map(move |b| (a, b)));
-            let cost = |(a, b): &(usize, usize)| {
-                let joined = forms[*a].join(&forms[*b]).volume();
-                joined.saturating_sub(volumes[*a] + volumes[*b])
-            };
-            let Some((a, b)) = pairs.min_by_key(cost) else { break };
-            forms[a] = forms[a].join(&forms[b]);
-            volumes[a] = forms[a].volume();
-            forms.remove(b);
-            volumes.remove(b);
+            let (other, _) = rated.remove(b);
+            let joined = rated[a].0.join(&other);
+            rated[a] = (joined, joined.volume());
         }
+        let forms: Vec<Form> = rated.into_iter().map(|(form, _)| form).collect();
         for (place, form) in forms.iter().enumerate() {
             self.add(form, 1 << (first + place));
         }
@@ -136,7 +129,31 @@ impl Prints {
 }
 
 /// More forms than these are joined with their neighbours only: compiling a policy stays quick.
-const WEIGHED_FORMS_MAX: usize = 48;
+const WEIGHED_FORMS_MAX: usize = 20;
+
+/// What is allowed in addition when two forms with their volumes become one.
+fn cost(a: &(Form, u64), b: &(Form, u64)) -> u64 {
+    a.0.join(&b.0).volume().saturating_sub(a.1 + b.1)
+}
+
+/// Joins neighbours, the cheapest first, until so many forms are left.
+fn join_neighbours(rated: &mut Vec<(Form, u64)>, count: usize) {
+    let mut costs: Vec<u64> = rated.windows(2).map(|pair| cost(&pair[0], &pair[1])).collect();
+    while rated.len() > count {
+        let Some(at) = (0..costs.len()).min_by_key(|at| costs[*at]) else {
+            return;
+        };
+        let (other, _) = rated.remove(at + 1);
+        let joined = rated[at].0.join(&other);
+        rated[at] = (joined, joined.volume());
+        costs.remove(at);
+        for pair in [at.wrapping_sub(1), at] {
+            if let Some([a, b]) = rated.get(pair..pair.wrapping_add(2)) {
+                costs[pair] = cost(a, b);
+            }
+        }
+    }
+}
 
 /// The bytes that are possible at each place of a fingerprint; those beyond ASCII count as NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

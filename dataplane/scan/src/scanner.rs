@@ -184,12 +184,29 @@ impl Scanner {
     pub fn scan_cells(&self, cells: &Cells, scratch: &mut Scratch, out: &mut Vec<CellFinding>) {
         let count_before = out.len();
         let mut findings = std::mem::take(&mut scratch.findings);
+        findings.clear();
+        if self.level == Level::Reference || self.has_passes() {
+            self.scan_each(cells, scratch, &mut findings, out);
+        } else {
+            Engine::packed(self, cells).complete(scratch, &mut findings);
+            cells.map_back(&findings, out);
+        }
+        scratch.findings = findings;
+        scratch.counters.findings += (out.len() - count_before) as u64;
+    }
+
+    /// Whether something besides the channels looks for matches: it would see across cells.
+    fn has_passes(&self) -> bool {
+        !self.custom.is_empty() || self.decode_depth > 0
+    }
+
+    fn scan_each(&self, cells: &Cells, scratch: &mut Scratch, findings: &mut Vec<Finding>, out: &mut Vec<CellFinding>) {
         for (place, cell) in cells.iter().enumerate() {
             if cell.bytes.len() < detect::MATCH_BYTES_MIN && self.custom.is_empty() {
                 continue;
             }
             findings.clear();
-            Engine::new(self, cell.bytes, true, cell.context).complete(scratch, &mut findings);
+            Engine::new(self, cell.bytes, true, cell.context).complete(scratch, findings);
             out.extend(findings.iter().map(|finding| CellFinding {
                 cell: place as u32,
                 detector: finding.detector,
@@ -198,8 +215,6 @@ impl Scanner {
                 confidence: finding.confidence,
             }));
         }
-        scratch.findings = findings;
-        scratch.counters.findings += (out.len() - count_before) as u64;
     }
 
     /// Whether the policy says that this value is never reported.
@@ -266,7 +281,7 @@ fn report(
     custom: &CustomSet,
     decode_depth: usize,
 ) -> Report {
-    let built_in_look = if enabled.len() == 0 {
+    let built_in_look = if enabled.is_empty() {
         0
     } else if enabled.has_any(detect::LONG) || decode_depth > 0 {
         LONG_MATCH_BYTES + TERMINATOR_BYTES_MAX + TRIGGER_BACK_BYTES

@@ -8,6 +8,7 @@ use crate::Detector::{self, *};
 
 /// One form of a candidate. Any one of a detector's shapes suffices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "forms that no detector has declared yet")]
 pub(crate) enum Shape {
     /// Nothing is known: every place that triggers is looked at.
     Any,

@@ -5,13 +5,18 @@
 
 use std::cell::Cell;
 
-use crate::class::{Class, WORD, is};
+use crate::arch::{BLOCK_BYTES, Level, class_bits, class_bits_before};
+use crate::class::{Class, DIGIT, VALUE, WORD, is, table_of};
+
+/// Runs of at most so many bytes are measured one by one.
+const SHORT_RUN_BYTES: usize = 8;
 
 /// A haystack with a mark that tells whether its end has been looked at.
 pub(crate) struct Text<'a> {
     bytes: &'a [u8],
     /// Nothing follows this haystack, so its end may be looked at without consequence.
     last: bool,
+    level: Level,
     edge: Cell<bool>,
     run: Cell<KnownRun>,
     #[cfg(test)]
@@ -33,11 +38,17 @@ impl<'a> Text<'a> {
         Text {
             bytes,
             last,
+            level: Level::Reference,
             edge: Cell::new(false),
             run: Cell::new(KnownRun::default()),
             #[cfg(test)]
             steps: Cell::new(0),
         }
+    }
+
+    /// The same haystack, read with the instructions of a level.
+    pub fn on(self, level: Level) -> Text<'a> {
+        Text { level, ..self }
     }
 
     pub fn bytes(&self) -> &'a [u8] {
@@ -133,6 +144,18 @@ impl<'a> Text<'a> {
     #[inline(always)]
     pub fn run_back(&self, end: usize, class: Class, bytes_max: usize) -> usize {
         let floor = end.saturating_sub(bytes_max);
+        if self.in_blocks(class, bytes_max) {
+            let table = table_of(class);
+            let mut start = end;
+            loop {
+                let run = class_bits_before(self.level, self.bytes, start, &table).leading_ones() as usize;
+                start -= run;
+                if run < BLOCK_BYTES || start <= floor {
+                    self.step(end - start);
+                    return start.max(floor);
+                }
+            }
+        }
         let mut start = end;
         while start > floor && is(self.bytes[start - 1], class) {
             start -= 1;
@@ -155,8 +178,45 @@ impl<'a> Text<'a> {
             .all(|(k, byte)| self.at(place + k).eq_ignore_ascii_case(byte))
     }
 
+    /// Which of the 64 bytes from `place` on are digits; nothing where the reference has to look by itself.
+    #[inline(always)]
+    pub fn digit_bits(&self, place: usize) -> Option<u64> {
+        let seen = self.level != Level::Reference && (self.last || place + BLOCK_BYTES <= self.bytes.len());
+        seen.then(|| class_bits(self.level, self.bytes, place, &table_of(DIGIT)))
+    }
+
+    /// Whether a run is measured 64 bytes at a time.
+    #[inline(always)]
+    fn in_blocks(&self, class: Class, bytes_max: usize) -> bool {
+        self.level > Level::Portable && class & VALUE == 0 && bytes_max > SHORT_RUN_BYTES
+    }
+
+    fn measure_blocks(&self, from: usize, class: Class, limit: usize) -> usize {
+        let table = table_of(class);
+        let mut end = from;
+        loop {
+            let run = class_bits(self.level, self.bytes, end, &table).trailing_ones() as usize;
+            end += run;
+            if end >= limit {
+                end = limit;
+                break;
+            }
+            if run < BLOCK_BYTES {
+                if end >= self.bytes.len() {
+                    self.edge.set(true);
+                }
+                break;
+            }
+        }
+        self.step(end.saturating_sub(from));
+        end
+    }
+
     #[inline(always)]
     fn measure(&self, from: usize, class: Class, limit: usize) -> usize {
+        if self.in_blocks(class, limit - from) {
+            return self.measure_blocks(from, class, limit);
+        }
         let mut end = from;
         while end < limit {
             match self.bytes.get(end) {

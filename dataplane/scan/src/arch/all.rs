@@ -1,11 +1,22 @@
 //! Any processor: masks of 256 bytes in four 64-bit registers, made byte by byte from tables.
 
 use crate::algebra::{Lanes, Masks};
-use crate::arch::{Backend, Found, Search, WORDS_MAX, search_windows};
+use crate::arch::{Backend, Found, Search, WORDS_MAX, hot_marks, search_windows};
+use crate::class::Nibbles;
 use crate::plan::{CODES, KEY, KEY_SETS, LITERAL, LITERAL_SETS, Plan, Prints};
 
 pub(super) fn next_window(search: &Search<'_>, from: usize, found: &mut Found) -> bool {
     search_windows::<Portable>(search, from, found)
+}
+
+pub(super) fn hot_marks_before(plan: &Plan, bytes: &[u8], end: usize) -> u64 {
+    hot_marks::<Portable>(plan, bytes, end)
+}
+
+pub(super) fn class_bits(text: &[u8], class: &Nibbles) -> u64 {
+    let has = |byte: &u8| *byte < 0x80 && class.0[usize::from(byte & 15)] >> (byte >> 4) & 1 == 1;
+    let places = text.iter().take(64).enumerate();
+    places.fold(0, |bits, (place, byte)| bits | u64::from(has(byte)) << place)
 }
 
 struct Portable;
@@ -65,6 +76,11 @@ impl Lanes for V {
         self.map(V([u64::from(first) << 63, a, b, c]), |own, previous| {
             own << 1 | previous >> 63
         })
+    }
+
+    #[inline(always)]
+    fn own() -> V {
+        V([u64::MAX, u64::MAX, u64::MAX, u64::from(u32::MAX)])
     }
 
     #[inline(always)]

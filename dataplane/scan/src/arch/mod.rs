@@ -4,7 +4,7 @@
 //! [`search`] for its own vectors.
 
 use crate::algebra::{AHEAD_BYTES, Lanes, Masks, Shapes, shapes};
-use crate::class::{WORD, is};
+use crate::class::{Nibbles, WORD, is};
 use crate::limits::CONTEXT_CHARS;
 use crate::plan::{PRINT_AHEAD_BYTES, PRINT_BYTES, Plan};
 
@@ -84,6 +84,9 @@ pub(crate) struct Found {
     pub next: usize,
     pub any_keys: bool,
     pub any_runs: bool,
+    pub any_near: bool,
+    /// The first of the unfiltered ranges that may matter for later windows.
+    unfiltered: usize,
 }
 
 /// A text to be searched.
@@ -91,8 +94,8 @@ pub(crate) struct Found {
 pub(crate) struct Search<'a> {
     pub plan: &'a Plan,
     pub bytes: &'a [u8],
-    /// Weak shapes in windows that reach `unfiltered.0..unfiltered.1` are places without a hot word.
-    pub unfiltered: (usize, usize),
+    /// Parts of the text, in order, in which weak shapes are places without a hot word.
+    pub unfiltered: &'a [(u32, u32)],
     /// Every window is reported, also those without a place.
     pub every: bool,
 }
@@ -111,7 +114,7 @@ pub(crate) trait Backend {
 
 /// Bytes beyond a block that are looked at for hot words: the rest of the four, and what follows.
 pub(crate) const HOT_AHEAD_BYTES: usize = PRINT_AHEAD_BYTES + 1;
-const BLOCK_BYTES: usize = 64;
+pub(crate) const BLOCK_BYTES: usize = 64;
 const WINDOW_BYTES_MAX: usize = WORDS_MAX * BLOCK_BYTES;
 /// Farthest non-ASCII byte that can stretch thirty characters over more than thirty bytes.
 const WIDE_BACK_BYTES: usize = 128;
@@ -126,6 +129,29 @@ pub(crate) fn next_window(level: Level, search: &Search<'_>, from: usize, found:
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => x86_64::avx2::next_window(search, from, found),
         _ => all::next_window(search, from, found),
+    }
+}
+
+/// Which of 64 bytes from `from` on belong to a class, as bits; what is beyond the text does not.
+#[inline(always)]
+pub(crate) fn class_bits(level: Level, text: &[u8], from: usize, class: &Nibbles) -> u64 {
+    let text = text.get(from..).unwrap_or_default();
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => x86_64::avx512::class_bits(text, class),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => x86_64::avx2::class_bits(text, class),
+        _ => all::class_bits(text, class),
+    }
+}
+
+/// The same for the 64 bytes before `end`: the topmost bit is the byte before it.
+#[inline(always)]
+pub(crate) fn class_bits_before(level: Level, text: &[u8], end: usize, class: &Nibbles) -> u64 {
+    match end.checked_sub(BLOCK_BYTES) {
+        Some(from) => class_bits(level, &text[..end], from, class),
+        None if end == 0 => 0,
+        None => class_bits(level, &text[..end], 0, class) << (BLOCK_BYTES - end),
     }
 }
 
@@ -145,7 +171,7 @@ fn search_windows<B: Backend>(search: &Search<'_>, from: usize, found: &mut Foun
                 B::masks(search.plan, &padded[..B::BYTES + PRINT_AHEAD_BYTES])
             }
         };
-        let shapes = shapes(&masks, search.plan, word_before);
+        let shapes = shapes(&masks, search.plan, word_before).own();
         let any = shapes.sure.or(shapes.weak).or(shapes.keys).or(shapes.runs);
         if any.any() || search.every {
             found.base = base;
@@ -162,47 +188,62 @@ fn search_windows<B: Backend>(search: &Search<'_>, from: usize, found: &mut Foun
 /// Writes the places of a window down; `false` when none is left.
 #[inline(always)]
 fn take<B: Backend>(search: &Search<'_>, shapes: &Shapes<B::V>, found: &mut Found) -> bool {
-    let (base, end) = (found.base, found.base + B::BYTES);
     found.any_runs = shapes.runs.any();
     found.any_keys = shapes.keys.any();
+    found.any_near = shapes.weak.any();
     B::store(shapes.sure, &mut found.places);
-    B::store(shapes.weak, &mut found.near);
-    if found.any_runs {
-        B::store(shapes.runs, &mut found.runs);
-    }
     if found.any_keys {
         B::store(shapes.keys, &mut found.keys);
     }
-    own(found, B::BYTES);
-    let all_near = search.unfiltered.0 < end && base < search.unfiltered.1;
-    let weak = found.any_runs || found.near.iter().any(|word| *word != 0);
-    if weak && !all_near {
-        if let Some(reach) = hot_ends::<B>(search, found) {
-            keep_hot(&mut found.near, &found.hot, reach);
-            keep_hot(&mut found.runs, &found.hot, reach);
-        }
+    if found.any_runs {
+        B::store(shapes.runs, &mut found.runs);
     }
-    let mut any = u64::from(found.any_keys);
-    for word in 0..WORDS_MAX {
-        found.places[word] |= found.near[word];
-        any |= found.places[word] | if found.any_runs { found.runs[word] } else { 0 };
+    if found.any_near {
+        B::store(shapes.weak, &mut found.near);
     }
-    any != 0
+    if found.any_near || found.any_runs {
+        weigh::<B>(search, found);
+    }
+    found.any_keys || found.any_runs || found.any_near || shapes.sure.any()
 }
 
-/// Clears what belongs to the next window.
+/// Leaves those of the weak places at which a hot word may be near, and adds them to the others.
 #[inline(always)]
-fn own(found: &mut Found, window_bytes: usize) {
-    let last = window_bytes / BLOCK_BYTES - 1;
-    let own = u64::MAX >> AHEAD_BYTES;
-    found.places[last] &= own;
-    found.near[last] &= own;
-    found.runs[last] &= own;
-    found.keys[last] &= own;
+fn weigh<B: Backend>(search: &Search<'_>, found: &mut Found) {
+    let (base, end) = (found.base, found.base + B::BYTES);
+    while search
+        .unfiltered
+        .get(found.unfiltered)
+        .is_some_and(|range| range.1 as usize <= base)
+    {
+        found.unfiltered += 1;
+    }
+    let open = search
+        .unfiltered
+        .get(found.unfiltered)
+        .is_some_and(|range| (range.0 as usize) < end);
+    let reach = if open { None } else { hot_ends::<B>(search, found) };
+    if found.any_runs
+        && let Some(reach) = reach
+    {
+        found.any_runs = keep_hot(&mut found.runs, &found.hot, reach);
+    }
+    if found.any_near
+        && let Some(reach) = reach
+    {
+        found.any_near = keep_hot(&mut found.near, &found.hot, reach);
+    }
+    if found.any_near {
+        found
+            .places
+            .iter_mut()
+            .zip(found.near)
+            .for_each(|(place, near)| *place |= near);
+    }
 }
 
-/// Notes where hot words end in a window and shortly before it. The result is how many bytes thirty characters may have;
-/// nothing when there are too many.
+/// Notes where hot words end in a window and shortly before it, as far as its weak places need to know. The result is how many
+/// bytes thirty characters may have; nothing when there are too many.
 #[inline(always)]
 fn hot_ends<B: Backend>(search: &Search<'_>, found: &mut Found) -> Option<u32> {
     let bytes = search.bytes;
@@ -212,12 +253,16 @@ fn hot_ends<B: Backend>(search: &Search<'_>, found: &mut Found) -> Option<u32> {
     if wide > WIDE_BYTES_MAX {
         return None;
     }
+    let mut before = false;
     for block in 0..=B::BYTES / BLOCK_BYTES {
-        let start = (base + block * BLOCK_BYTES).wrapping_sub(BLOCK_BYTES);
-        found.hot[block] = match bytes.get(start..start.wrapping_add(BLOCK_BYTES + HOT_AHEAD_BYTES)) {
-            Some(block) => B::hot(search.plan, block),
-            None => hot_edge::<B>(search, base + block * BLOCK_BYTES),
+        let near = found.any_near && found.near.get(block).is_some_and(|places| *places != 0);
+        let run = found.any_runs && found.runs.get(block).is_some_and(|places| *places != 0);
+        let asked = block * BLOCK_BYTES < B::BYTES && (near || run);
+        found.hot[block] = match before || asked {
+            true => hot_marks::<B>(search.plan, bytes, base + block * BLOCK_BYTES),
+            false => 0,
         };
+        before = asked;
     }
     Some(CONTEXT_CHARS as u32 + wide)
 }
@@ -225,24 +270,53 @@ fn hot_ends<B: Backend>(search: &Search<'_>, found: &mut Found) -> Option<u32> {
 /// Bytes beyond ASCII.
 #[inline(always)]
 fn wide_bytes(text: &[u8]) -> u32 {
-    text.iter().map(|byte| u32::from(byte >> 7)).sum()
+    if text.iter().fold(0, |all, byte| all | byte) < 0x80 {
+        return 0;
+    }
+    let chunks = text.chunks(BLOCK_BYTES);
+    chunks
+        .map(|chunk| u32::from(chunk.iter().map(|byte| byte >> 7).sum::<u8>()))
+        .sum()
+}
+
+/// Marks of the hot words in the 64 bytes before `end`: a bit where the last four bytes of one begin. Words count that end before
+/// `end` or shortly behind it.
+#[inline(always)]
+fn hot_marks<B: Backend>(plan: &Plan, bytes: &[u8], end: usize) -> u64 {
+    let start = end.wrapping_sub(BLOCK_BYTES);
+    match bytes.get(start..start.wrapping_add(BLOCK_BYTES + HOT_AHEAD_BYTES)) {
+        Some(block) => B::hot(plan, block),
+        None => hot_edge::<B>(plan, bytes, end),
+    }
+}
+
+/// The same with the instructions of a level.
+pub(crate) fn hot_marks_before(level: Level, plan: &Plan, bytes: &[u8], end: usize) -> u64 {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => x86_64::avx512::hot_marks_before(plan, bytes, end),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => x86_64::avx2::hot_marks_before(plan, bytes, end),
+        _ => all::hot_marks_before(plan, bytes, end),
+    }
 }
 
 /// Like [`Backend::hot`] for the block that ends at `end`, which lies partly outside of the text.
 #[inline(always)]
-fn hot_edge<B: Backend>(search: &Search<'_>, end: usize) -> u64 {
+fn hot_edge<B: Backend>(plan: &Plan, bytes: &[u8], end: usize) -> u64 {
     let mut padded = [0; BLOCK_BYTES + HOT_AHEAD_BYTES];
     let skipped = BLOCK_BYTES.saturating_sub(end);
-    let start = end.saturating_sub(BLOCK_BYTES).min(search.bytes.len());
-    let text = &search.bytes[start..search.bytes.len().min(end + HOT_AHEAD_BYTES).max(start)];
+    let start = end.saturating_sub(BLOCK_BYTES).min(bytes.len());
+    let text = &bytes[start..bytes.len().min(end + HOT_AHEAD_BYTES).max(start)];
     let len = text.len().min(padded.len() - skipped);
     padded[skipped..skipped + len].copy_from_slice(&text[..len]);
-    B::hot(search.plan, &padded)
+    B::hot(plan, &padded)
 }
 
-/// Keeps the places that begin at most `reach` bytes behind the end of a hot word.
+/// Keeps the places that begin at most `reach` bytes behind the end of a hot word; `false` when none is left.
 #[inline(always)]
-fn keep_hot(places: &mut [u64; WORDS_MAX], hot: &[u64; WORDS_MAX + 1], reach: u32) {
+fn keep_hot(places: &mut [u64; WORDS_MAX], hot: &[u64; WORDS_MAX + 1], reach: u32) -> bool {
+    let mut any = 0;
     for (word, places) in places.iter_mut().enumerate() {
         let ends = hot[word] | hot[word + 1];
         if *places == 0 || ends == 0 {
@@ -258,5 +332,7 @@ fn keep_hot(places: &mut [u64; WORDS_MAX], hot: &[u64; WORDS_MAX + 1], reach: u3
         near |= near << 15;
         near |= near << (reach - CONTEXT_CHARS as u32);
         *places &= (near >> 64) as u64;
+        any |= *places;
     }
+    any != 0
 }

@@ -211,8 +211,9 @@ fn quoted_end(text: &Text<'_>, from: usize, quote: u8, escaped: bool) -> Option<
         match text.at(place) {
             byte if byte == quote => return Some(place),
             b'\\' if escaped && text.at(place + 1) == quote => return Some(place),
-            b'\\' => place += 2,
-            b'\n' | b'\r' | 0 => return None,
+            // An escaped NUL is still the end of the cell.
+            b'\\' if text.at(place + 1) != 0 => place += 2,
+            b'\\' | b'\n' | b'\r' | 0 => return None,
             _ => place += 1,
         }
     }

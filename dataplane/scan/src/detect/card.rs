@@ -86,9 +86,12 @@ pub(crate) fn verify(text: &Text<'_>, start: usize) -> Option<Hit> {
     }
     let groups = Groups::read(text, start);
     (1..=groups.count).rev().find_map(|count| {
+        if !printed_so(&groups.lens[..count]) {
+            return None;
+        }
         let digits = &groups.digits[..groups.total(count)];
-        let sound = printed_so(&groups.lens[..count]) && issued(digits) && luhn(digits);
-        sound.then(|| Hit::new(start, groups.ends[count - 1], if count == 1 { 85 } else { 95 }))
+        (luhn(digits) && issued(digits))
+            .then(|| Hit::new(start, groups.ends[count - 1], if count == 1 { 85 } else { 95 }))
     })
 }
 
@@ -108,6 +111,10 @@ impl Groups {
             ends: [0; GROUPS_MAX],
             count: 0,
         };
+        if let Some(bits) = text.digit_bits(start) {
+            groups.fill(text, start, bits);
+            return groups;
+        }
         let mut filled = 0;
         let mut from = start;
         while groups.count < GROUPS_MAX {
@@ -127,6 +134,32 @@ impl Groups {
             from = end + 1;
         }
         groups
+    }
+
+    /// The same from a mask of the digits; groups and separators take far less than its 64 bytes.
+    fn fill(&mut self, text: &Text<'_>, start: usize, bits: u64) {
+        let mut filled = 0;
+        let mut offset = 0;
+        while self.count < GROUPS_MAX {
+            let len = (!(bits >> offset)).trailing_zeros() as usize;
+            let end = start + offset + len;
+            if len == 0 || filled + len > DIGITS_MAX || !text.boundary_at(end) {
+                break;
+            }
+            let digits = &text.bytes()[start + offset..end];
+            self.digits[filled..filled + len]
+                .iter_mut()
+                .zip(digits)
+                .for_each(|(slot, digit)| *slot = *digit);
+            self.lens[self.count] = len;
+            self.ends[self.count] = end;
+            self.count += 1;
+            filled += len;
+            if !matches!(text.at(end), b' ' | b'-' | b'.') {
+                break;
+            }
+            offset += len + 1;
+        }
     }
 
     fn total(&self, count: usize) -> usize {
@@ -157,14 +190,11 @@ fn issued(digits: &[u8]) -> bool {
 
 /// Luhn's check of ISO/IEC 7812-1 annex B over ASCII digits.
 pub(crate) fn luhn(digits: &[u8]) -> bool {
-    const DOUBLED: [u32; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
-    let sum: u32 = digits.iter().rev().enumerate().fold(0, |sum, (place, digit)| {
-        let value = u32::from(digit.wrapping_sub(b'0'));
-        sum + if place % 2 == 1 {
-            DOUBLED[value as usize % 10]
-        } else {
-            value
-        }
+    const DOUBLED: [u8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];
+    let sum: u32 = digits.rchunks(2).fold(0, |sum, pair| match pair {
+        [left, right] => sum + u32::from(DOUBLED[usize::from(left & 15)]) + u32::from(right & 15),
+        [only] => sum + u32::from(only & 15),
+        _ => sum,
     });
     sum.is_multiple_of(10)
 }

@@ -33,61 +33,119 @@ const COUNTRIES: &[(&[u8; 2], &str)] = &[
     (b"TG", "24c"),
 ];
 
+/// One country's IBANs: how many characters, and what each one behind the first four may be.
+#[derive(Clone, Copy)]
+struct Country {
+    length: u8,
+    kinds: [u8; LENGTH_MAX],
+}
+
+/// Kinds of characters as bits.
+const NUMBER: u8 = 1;
+const CAPITAL: u8 = 2;
+
+const COUNTRY_COUNT: usize = COUNTRIES.len();
+
+/// The structures, parsed.
+static PARSED: [Country; COUNTRY_COUNT] = {
+    let mut parsed = [Country {
+        length: 0,
+        kinds: [0; LENGTH_MAX],
+    }; COUNTRY_COUNT];
+    let mut number = 0;
+    while number < COUNTRY_COUNT {
+        parsed[number] = parse(COUNTRIES[number].1.as_bytes());
+        number += 1;
+    }
+    parsed
+};
+
+/// One more than the place in [`PARSED`] by the two letters; 0 for letters that name no country.
+static BY_LETTERS: [u8; 26 * 26] = {
+    let mut table = [0; 26 * 26];
+    let mut number = 0;
+    while number < COUNTRY_COUNT {
+        let letters = COUNTRIES[number].0;
+        table[(letters[0] - b'A') as usize * 26 + (letters[1] - b'A') as usize] = number as u8 + 1;
+        number += 1;
+    }
+    table
+};
+
+const fn parse(structure: &[u8]) -> Country {
+    let mut kinds = [0; LENGTH_MAX];
+    let mut length = 4;
+    let mut count = 0;
+    let mut place = 0;
+    while place < structure.len() {
+        let kind = match structure[place] {
+            b'n' => NUMBER,
+            b'a' => CAPITAL,
+            b'c' => NUMBER | CAPITAL,
+            digit => {
+                count = count * 10 + (digit - b'0');
+                0
+            }
+        };
+        while kind != 0 && count > 0 {
+            kinds[length as usize] = kind;
+            length += 1;
+            count -= 1;
+        }
+        place += 1;
+    }
+    Country { length, kinds }
+}
+
 /// Whether a country with IBANs is named at `start`, in either case. The two bytes are there.
+#[inline(always)]
 pub(crate) fn country_known(text: &Text<'_>, start: usize) -> bool {
-    structure(text.at(start), text.at(start + 1)).is_some()
+    country(text.at(start), text.at(start + 1)).is_some()
 }
 
 /// Judges the number that starts with a country at `start`.
 pub(crate) fn verify(text: &Text<'_>, start: usize) -> Option<Hit> {
-    let structure = structure(text.at(start), text.at(start + 1))?;
+    let country = country(text.at(start), text.at(start + 1))?;
     let mut code = [0; LENGTH_MAX];
-    let code = &mut code[..4 + length(structure)];
+    let code = &mut code[..usize::from(country.length)];
     let (end, grouped) = read(text, start, code)?;
     let digits = code[2].is_ascii_digit() && code[3].is_ascii_digit();
-    let sound = digits && fits(structure, &code[4..]) && mod_97(code) == 1;
+    let sound = digits && fits(country, code) && mod_97(code) == 1;
     sound.then(|| Hit::new(start, end, if grouped { 99 } else { 97 }))
 }
 
-fn structure(first: u8, second: u8) -> Option<&'static str> {
-    let wanted = [first.to_ascii_uppercase(), second.to_ascii_uppercase()];
-    COUNTRIES
-        .iter()
-        .find(|(country, _)| **country == wanted)
-        .map(|(_, structure)| *structure)
+#[inline(always)]
+fn country(first: u8, second: u8) -> Option<&'static Country> {
+    let letter = |byte: u8| usize::from(byte.to_ascii_uppercase().wrapping_sub(b'A'));
+    let (first, second) = (letter(first), letter(second));
+    if first >= 26 || second >= 26 {
+        return None;
+    }
+    PARSED.get(usize::from(BY_LETTERS[first * 26 + second]).wrapping_sub(1))
 }
 
-/// Steps of a structure: how many characters of which kind.
-fn steps(structure: &str) -> impl Iterator<Item = (usize, u8)> + '_ {
-    structure
-        .split_inclusive(|c: char| c.is_ascii_alphabetic())
-        .map(|step| {
-            let (count, kind) = step.split_at(step.len() - 1);
-            (count.parse().unwrap_or(0), kind.as_bytes()[0])
+fn fits(country: &Country, code: &[u8]) -> bool {
+    code.iter()
+        .zip(&country.kinds)
+        .skip(4)
+        .fold(true, |sound, (byte, kind)| {
+            let is = u8::from(byte.is_ascii_digit()) * NUMBER + u8::from(byte.is_ascii_uppercase()) * CAPITAL;
+            sound & (is & kind != 0)
         })
-}
-
-fn length(structure: &str) -> usize {
-    steps(structure).map(|(count, _)| count).sum()
-}
-
-fn fits(structure: &str, account: &[u8]) -> bool {
-    let mut rest = account;
-    steps(structure).all(|(count, kind)| {
-        let (part, behind) = rest.split_at(count.min(rest.len()));
-        rest = behind;
-        part.len() == count
-            && part.iter().all(|byte| match kind {
-                b'n' => byte.is_ascii_digit(),
-                b'a' => byte.is_ascii_uppercase(),
-                _ => byte.is_ascii_digit() || byte.is_ascii_uppercase(),
-            })
-    })
 }
 
 /// Fills `code` with the characters from `start`, raised to upper case: bare, or in groups of four with one separator.
 /// The result is where it ends and whether it was grouped.
 fn read(text: &Text<'_>, start: usize, code: &mut [u8]) -> Option<(usize, bool)> {
+    if let Some(bare) = text.bytes().get(start..start + code.len())
+        && bare.iter().fold(true, |all, byte| all & byte.is_ascii_alphanumeric())
+    {
+        let end = start + code.len();
+        code.iter_mut()
+            .zip(bare)
+            .for_each(|(slot, byte)| *slot = byte.to_ascii_uppercase());
+        return text.boundary_at(end).then_some((end, false));
+    }
     let separator = Some(text.at(start + 4)).filter(|byte| matches!(byte, b' ' | b'-'));
     let mut place = start;
     for (k, slot) in code.iter_mut().enumerate() {
@@ -106,12 +164,21 @@ fn read(text: &Text<'_>, start: usize, code: &mut [u8]) -> Option<(usize, bool)>
     text.boundary_at(place).then_some((place, separator.is_some()))
 }
 
-fn mod_97(code: &[u8]) -> u32 {
+/// The remainder of the number with its first four characters moved to the end. Divided only when eight more characters could
+/// overflow.
+fn mod_97(code: &[u8]) -> u64 {
     let (head, account) = code.split_at(4);
-    account.iter().chain(head).fold(0, |rest, byte| {
-        let value = u32::from(byte - if byte.is_ascii_digit() { b'0' } else { b'A' - 10 });
-        (rest * if value < 10 { 10 } else { 100 } + value) % 97
-    })
+    let mut rest = 0u64;
+    for part in account.chunks(8).chain([head]) {
+        for byte in part {
+            rest = match byte {
+                b'0'..=b'9' => rest * 10 + u64::from(byte - b'0'),
+                _ => rest * 100 + u64::from(byte - b'A') + 10,
+            };
+        }
+        rest %= 97;
+    }
+    rest
 }
 
 #[cfg(test)]
@@ -122,7 +189,7 @@ mod tests {
 
     #[test]
     fn lengths_agree_with_the_registry() {
-        let total = |country: &[u8; 2]| 4 + length(structure(country[0], country[1]).unwrap());
+        let total = |letters: &[u8; 2]| usize::from(country(letters[0], letters[1]).unwrap().length);
         for (country, bytes) in [
             (b"NO", 15),
             (b"BE", 16),

@@ -2,6 +2,7 @@
 
 use crate::class::{DIGIT, LETTER, WORD, is};
 use crate::engine::Engine;
+use crate::text::Text;
 use crate::{Detector, Detector::*, Standing};
 
 pub(crate) mod assignment;
@@ -112,7 +113,11 @@ pub(crate) fn hot_words(detector: Detector) -> &'static [&'static str] {
 /// A digit at `place`: judges the number that begins here, if one does. All channels return where to go on.
 pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     let text = engine.text();
-    let end = text.short_run(place, DIGIT, usize::MAX - place);
+    let bits = text.digit_bits(place);
+    let end = match bits {
+        Some(bits) if bits != u64::MAX => place + bits.trailing_ones() as usize,
+        _ => text.short_run(place, DIGIT, usize::MAX - place),
+    };
     let next = text.bytes().get(end).copied().unwrap_or(0);
     if !text.boundary_before(place) {
         letters_before_digits(engine, place, end);
@@ -131,17 +136,23 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     let behind = engine.text().bytes().get(end + 1).copied().unwrap_or(b'0');
     let grouped = matches!(next, b' ' | b'-' | b'.' | b'/' | b'(' | b')')
         && (behind.is_ascii_digit() || matches!(behind, b' ' | b'-' | b'.' | b'/' | b'('));
-    if engine.on(CreditCardNumber) && card::possible(engine.text(), place, len, grouped) {
+    let layout = Layout::at(engine.text(), place, bits);
+    if engine.on(CreditCardNumber) && layout.card && card::possible(engine.text(), place, len, grouped) {
         engine.consider(CreditCardNumber, place, |text| card::verify(text, place));
     }
     if engine.on(UsSocialSecurityNumber) {
         match len {
-            3 if grouped => engine.consider(UsSocialSecurityNumber, place, |text| ssn::grouped(text, place)),
-            9 => engine.consider_weak(UsSocialSecurityNumber, place, |text| ssn::compact(text, place)),
+            3 if grouped && layout.social => {
+                engine.consider(UsSocialSecurityNumber, place, |text| ssn::grouped(text, place))
+            }
+            9 if engine.maybe_hot() => {
+                engine.consider_weak(UsSocialSecurityNumber, place, |text| ssn::compact(text, place))
+            }
             _ => {}
         }
     }
-    if engine.on(PhoneNumber) && (grouped && len <= 11 || (7..=15).contains(&len)) {
+    let phone = grouped && len <= 11 || (7..=15).contains(&len);
+    if phone && engine.on(PhoneNumber) && (layout.phone || engine.maybe_hot()) {
         phone::national(engine, place);
     }
     if engine.on(IpAddress) && next == b'.' && len <= 3 {
@@ -149,6 +160,46 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     }
     end
 }
+
+/// What the lengths of digit groups leave possible, where vectors tell them at once. Elsewhere all is possible.
+struct Layout {
+    card: bool,
+    social: bool,
+    phone: bool,
+}
+
+impl Layout {
+    #[inline(always)]
+    fn at(text: &Text<'_>, place: usize, bits: Option<u64>) -> Layout {
+        let Some(digits) = bits else {
+            return Layout {
+                card: true,
+                social: true,
+                phone: true,
+            };
+        };
+        let group = |from: u32| (!(digits >> from.min(63))).trailing_zeros();
+        let one = group(0);
+        let two = group(one + 1);
+        let three = group(one + two + 2);
+        let parenthesis = || {
+            let near = text.bytes().get(place.saturating_sub(1)..).unwrap_or_default();
+            let near = &near[..near.len().min(PARENTHESIS_BYTES)];
+            near.iter().fold(false, |any, byte| any | (byte & 0xfe == b'('))
+        };
+        Layout {
+            card: one >= 12 || matches!((one, two, three), (4, 4, 4 | 5) | (4, 6, 4 | 5) | (6, 13, _)),
+            social: (one, two, three) == (3, 2, 4),
+            phone: matches!(
+                (one, two, three),
+                (1..=3, 3, 3..=4) | (2, 2, 2) | (3, 4, 4) | (4, 3, 2..=4) | (5, 3, 3)
+            ) || (one <= 5 && parenthesis()),
+        }
+    }
+}
+
+/// How far behind its first digit a number may have a parenthesis.
+const PARENTHESIS_BYTES: usize = 24;
 
 const DATE_BYTES: usize = 10;
 

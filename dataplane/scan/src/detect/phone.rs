@@ -48,6 +48,8 @@ pub(crate) const HOT_WORDS: &[&str] = &[
 const DIGITS_MAX: usize = 15;
 const DIGITS_MIN: usize = 7;
 const GROUPS_MAX: usize = 7;
+/// Groups that begin within so many bytes are read from one mask of 64.
+const BITS_REACH: usize = 64 - DIGITS_MAX;
 const EXTENSION_DIGITS_MAX: usize = 6;
 
 /// Digits of a number in groups, as dialled.
@@ -83,15 +85,24 @@ impl Dialled {
             opened: text.before(from, 1) == b'(',
             ..Group::default()
         };
+        let bits = text.digit_bits(from);
         let mut place = from;
         while dialled.count < GROUPS_MAX {
-            let mut filled = dialled.total();
-            let mut end = place;
-            while filled < DIGITS_MAX && text.is(end, DIGIT) {
-                dialled.digits[filled] = text.at(end);
-                (filled, end) = (filled + 1, end + 1);
-            }
+            let filled = dialled.total();
+            let room = DIGITS_MAX - filled;
+            let end = match bits {
+                Some(bits) if place - from < BITS_REACH => {
+                    place + ((!(bits >> (place - from))).trailing_zeros() as usize).min(room)
+                }
+                _ => text.short_run(place, DIGIT, room),
+            };
             let len = end - place;
+            let digits = text.bytes().get(place..end).unwrap_or_default();
+            dialled.digits[filled..filled + len]
+                .iter_mut()
+                .zip(digits)
+                .for_each(|(slot, digit)| *slot = *digit);
+            let filled = filled + len;
             if len == 0 || text.is(end, DIGIT) {
                 break;
             }

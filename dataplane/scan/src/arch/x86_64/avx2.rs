@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 
 use crate::algebra::{Lanes, Masks};
-use crate::arch::{Backend, Found, Search, WORDS_MAX, search_windows};
+use crate::arch::{Backend, Found, Search, WORDS_MAX, hot_marks, search_windows};
+use crate::class::Nibbles;
 use crate::plan::{CODES, KEY_SETS, LITERAL_SETS, Plan, Prints};
 
 pub(in crate::arch) fn next_window(search: &Search<'_>, from: usize, found: &mut Found) -> bool {
@@ -14,6 +15,58 @@ pub(in crate::arch) fn next_window(search: &Search<'_>, from: usize, found: &mut
 #[target_feature(enable = "avx2")]
 fn search_avx2(search: &Search<'_>, from: usize, found: &mut Found) -> bool {
     search_windows::<Avx2>(search, from, found)
+}
+
+pub(in crate::arch) fn hot_marks_before(plan: &Plan, bytes: &[u8], end: usize) -> u64 {
+    // SAFETY: as in `next_window`.
+    unsafe { hot_marks_avx2(plan, bytes, end) }
+}
+
+#[target_feature(enable = "avx2")]
+fn hot_marks_avx2(plan: &Plan, bytes: &[u8], end: usize) -> u64 {
+    hot_marks::<Avx2>(plan, bytes, end)
+}
+
+/// See [`crate::arch::class_bits`].
+#[inline(always)]
+pub(in crate::arch) fn class_bits(text: &[u8], class: &Nibbles) -> u64 {
+    // SAFETY: as in `next_window`.
+    unsafe { class_bits_avx2(text, class) }
+}
+
+#[target_feature(enable = "avx2")]
+fn class_bits_avx2(text: &[u8], class: &Nibbles) -> u64 {
+    let mut padded = [0; 64];
+    let block = match text.first_chunk::<64>() {
+        Some(block) => block,
+        None => {
+            padded[..text.len()].copy_from_slice(text);
+            &padded
+        }
+    };
+    // SAFETY: the block has 64 bytes.
+    unsafe {
+        let start = block.as_ptr();
+        u64::from(class_bits_of_half(start, class)) | u64::from(class_bits_of_half(start.add(32), class)) << 32
+    }
+}
+
+/// NUL is in no class, so padding needs no mask.
+#[inline(always)]
+unsafe fn class_bits_of_half(start: *const u8, class: &Nibbles) -> u32 {
+    // SAFETY: the caller has 32 bytes there.
+    unsafe {
+        let bytes = load(start);
+        let rows = _mm256_set1_epi64x(0x8040_2010_0804_0201_u64 as i64);
+        // A shuffle gives zero where the topmost bit of the index is set, that is, beyond ASCII.
+        let low = _mm256_shuffle_epi8(
+            table(&class.0),
+            _mm256_and_si256(bytes, _mm256_set1_epi8(0x8f_u8 as i8)),
+        );
+        let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), _mm256_set1_epi8(15));
+        let both = _mm256_and_si256(low, _mm256_shuffle_epi8(rows, high));
+        !bit(_mm256_cmpeq_epi8(both, _mm256_setzero_si256()))
+    }
 }
 
 struct Avx2;
@@ -77,6 +130,12 @@ impl Lanes for V {
                 _mm256_srli_epi64::<63>(previous),
             ))
         }
+    }
+
+    #[inline(always)]
+    fn own() -> V {
+        // SAFETY: see above.
+        V(unsafe { _mm256_set_epi64x(u32::MAX as i64, -1, -1, -1) })
     }
 
     #[inline(always)]

@@ -9,7 +9,8 @@
 use std::arch::x86_64::*;
 
 use crate::algebra::{Lanes, Masks};
-use crate::arch::{Backend, Found, Search, WORDS_MAX, search_windows};
+use crate::arch::{Backend, Found, Search, WORDS_MAX, hot_marks, search_windows};
+use crate::class::Nibbles;
 use crate::plan::{CODES, KEY, KEY_SETS, LITERAL, LITERAL_SETS, Plan, Prints};
 
 pub(crate) fn available() -> bool {
@@ -32,6 +33,39 @@ pub(in crate::arch) fn next_window(search: &Search<'_>, from: usize, found: &mut
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
 fn search_avx512(search: &Search<'_>, from: usize, found: &mut Found) -> bool {
     search_windows::<Avx512>(search, from, found)
+}
+
+pub(in crate::arch) fn hot_marks_before(plan: &Plan, bytes: &[u8], end: usize) -> u64 {
+    // SAFETY: as in `next_window`.
+    unsafe { hot_marks_avx512(plan, bytes, end) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+fn hot_marks_avx512(plan: &Plan, bytes: &[u8], end: usize) -> u64 {
+    hot_marks::<Avx512>(plan, bytes, end)
+}
+
+/// See [`crate::arch::class_bits`].
+#[inline(always)]
+pub(in crate::arch) fn class_bits(text: &[u8], class: &Nibbles) -> u64 {
+    // SAFETY: as in `next_window`.
+    unsafe { class_bits_avx512(text, class) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi2")]
+fn class_bits_avx512(text: &[u8], class: &Nibbles) -> u64 {
+    let present = _bzhi_u64(u64::MAX, text.len().min(64) as u32);
+    // SAFETY: bytes outside of the mask are not read; the table has sixteen bytes.
+    let (bytes, table) = unsafe {
+        let bytes = _mm512_maskz_loadu_epi8(present, text.as_ptr().cast());
+        (bytes, _mm512_broadcast_i32x4(_mm_load_si128(class.0.as_ptr().cast())))
+    };
+    let rows = _mm512_set1_epi64(0x8040_2010_0804_0201_u64 as i64);
+    let low = _mm512_shuffle_epi8(table, _mm512_and_si512(bytes, _mm512_set1_epi8(15)));
+    // A shuffle gives zero where the topmost bit of the index is set, that is, beyond ASCII; eight rows repeat.
+    let high = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), _mm512_set1_epi8(15));
+    let high = _mm512_shuffle_epi8(rows, high);
+    _mm512_mask_test_epi8_mask(present & !_mm512_movepi8_mask(bytes), low, high)
 }
 
 struct Avx512;
@@ -86,6 +120,12 @@ impl Lanes for V {
             let previous = _mm512_alignr_epi64::<7>(self.0, carry);
             V(_mm512_shldi_epi64::<1>(self.0, previous))
         }
+    }
+
+    #[inline(always)]
+    fn own() -> V {
+        // SAFETY: see above.
+        V(unsafe { _mm512_set_epi64(u32::MAX as i64, -1, -1, -1, -1, -1, -1, -1) })
     }
 
     #[inline(always)]
