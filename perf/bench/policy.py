@@ -15,11 +15,11 @@ groups = ["engineering"]
 """
 
 
-def connection(name, port, agent=False, redact=True, record="statements", password="target-secret", database="bench"):
+def connection(name, port, agent=False, redact=True, record="statements", password="target-secret", database="bench", user="postgres"):
     """One connection to a server on this machine."""
     lines = [
         "[[connection]]", f'name = "{name}"', 'type = "postgres"', 'pool = "local"' if agent else 'via = "direct"',
-        'host = "127.0.0.1"', f"port = {port}", f'database = "{database}"', 'tls = "disable"', 'username = "literal:postgres"',
+        'host = "127.0.0.1"', f"port = {port}", f'database = "{database}"', 'tls = "disable"', f'username = "literal:{user}"',
         f'password = "literal:{password}"', 'groups = ["engineering"]', f'record = "{record}"',
     ]
     if redact:

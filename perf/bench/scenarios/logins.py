@@ -27,7 +27,7 @@ def run(lab, options):
             target = lab.peer(name, {"bench": port}, users=users, warm=WARM, server_password=PASSWORD)["bench"]
             target.user, target.password = peers[0].user, PASSWORD
             peers.append(target)
-        peers += ours(lab, options, port, {"Sluice direct": {}, "Sluice through agent": {"agent": True}})[1]
+        peers += ours(lab, options, port, {"Sluice direct": {"user": peers[0].user}, "Sluice through agent": {"agent": True, "user": peers[0].user}})[1]
         result.does |= {peer.name: peer.does for peer in peers}
         compare(lab, result, options, server, peers)
     result.notes.append(
