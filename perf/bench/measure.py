@@ -78,7 +78,7 @@ def system_calls(pids):
             command = ["perf", "stat", "-x,", "-o", output, "-e", "raw_syscalls:sys_enter", "-p", targets]
         else:
             counted["by"] = "strace -c"
-            command = ["strace", "-f", "-c", "-qq", "-o", output, *[part for pid in pids for part in ("-p", str(pid))]]
+            command = ["strace", "-f", "-c", "-U", "calls,name", "-qq", "-o", output, *[part for pid in pids for part in ("-p", str(pid))]]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             # Attaching to all threads takes a moment; what is counted before the load starts is small.
@@ -90,7 +90,7 @@ def system_calls(pids):
         with open(output, encoding="utf-8") as file:
             text = file.read()
         if counted["by"] == "strace -c":
-            counted["calls"] = int(re.search(r"^100\.00\s.*?(\d+)\s+(?:\d+\s+)?total", text, re.MULTILINE).group(1))
+            counted["calls"] = int(re.search(r"^\s*(\d+)\s+total", text, re.MULTILINE).group(1))
         else:
             counted["calls"] = int(re.search(r"^(\d+),", text, re.MULTILINE).group(1))
 

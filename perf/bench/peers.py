@@ -191,9 +191,8 @@ def fill(text, **values):
     return text
 
 
-def scram_secret(password, iterations=4096):
+def scram_secret(password, salt=b"replayed-server!", iterations=4096):
     """What PostgreSQL and pgbouncer store (RFC 5802 section 3); the salt is fixed, so that runs can be compared."""
-    salt = b"replayed-server!"
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")
