@@ -74,7 +74,7 @@ def test_stored_scram_keys_accept_the_proof_of_rfc_7677(bench):
     # The exchange of RFC 7677 section 3.
     salt, nonce = "W22ZaJ0SNY7soEsUEjb6gQ==", "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
     auth = f"n=user,r=rOprNGfwEbeRWgbNEkqO,r={nonce},s={salt},i=4096,c=biws,r={nonce}"
-    proof = base64.b64decode("dHzbZapWIK4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
+    proof = base64.b64decode("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
     stored = base64.b64decode(bench.peers.scram_secret("pencil", base64.b64decode(salt)).split("$")[2].split(":")[0])
     signature = hmac.digest(stored, auth.encode(), "sha256")
     client_key = bytes(a ^ b for a, b in zip(proof, signature))
