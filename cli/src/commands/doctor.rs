@@ -19,6 +19,8 @@ const OPEN_FILES_MIN: u64 = 65_536;
 const BACKLOG_MIN: u64 = 1024;
 /// Locked memory for rings and buffers of one core (KiB), where the kernel counts it.
 const MEMLOCK_KIB_MIN: u64 = 8 * 1024;
+/// Ports for sockets towards targets: one address of a target takes at most so many sessions of one data plane.
+const LOCAL_PORTS_MIN: u64 = 20_000;
 /// First kernel with everything the io_uring back end uses.
 const KERNEL_MIN: (u32, u32) = (6, 1);
 /// Ports of the programs on one machine.
@@ -58,6 +60,10 @@ pub fn run(settings: &Settings, programs: Option<&Path>, as_json: bool) -> Outco
         backlog(),
         cpus(),
         governor(),
+        threads_per_core(),
+        huge_pages(),
+        numa_balancing(),
+        local_ports(),
         clock_source(),
     ];
     checks.push(clock_sync());
@@ -260,6 +266,71 @@ fn governor() -> Check {
     }
 }
 
+/// Two threads of one core share it: a data core beside another busy thread gets about half.
+fn threads_per_core() -> Check {
+    match read("/sys/devices/system/cpu/smt/active").as_str() {
+        "1" => Check::wrong(
+            "threads",
+            Level::Warning,
+            "two threads share each core; data cores on both are worth little more than one",
+            "give `cores` one thread of each core (lscpu -e shows which), or echo off > /sys/devices/system/cpu/smt/control",
+        ),
+        "0" => Check::good("threads", "one thread per core"),
+        _ => Check::good("threads", "not told by this kernel"),
+    }
+}
+
+fn huge_pages() -> Check {
+    match chosen(&read("/sys/kernel/mm/transparent_hugepage/enabled")) {
+        Some("always") => Check::wrong(
+            "huge pages",
+            Level::Warning,
+            "always; many small sessions hold more memory than they use, and its clean-up shows in latencies",
+            "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
+        ),
+        Some(other) => Check::good("huge pages", other),
+        None => Check::good("huge pages", "not told by this kernel"),
+    }
+}
+
+fn numa_balancing() -> Check {
+    let nodes = read("/sys/devices/system/node/online");
+    match (nodes.as_str(), read("/proc/sys/kernel/numa_balancing").as_str()) {
+        ("" | "0", _) => Check::good("memory nodes", "one"),
+        (nodes, "0") => Check::good("memory nodes", format!("{nodes}; pages stay where they are")),
+        (nodes, _) => Check::wrong(
+            "memory nodes",
+            Level::Warning,
+            format!("{nodes}; the kernel moves pages between them, which stops data cores for moments"),
+            "sysctl -w kernel.numa_balancing=0, and give `cores` CPUs of one node with pin = true",
+        ),
+    }
+}
+
+fn local_ports() -> Check {
+    let range = read("/proc/sys/net/ipv4/ip_local_port_range");
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (Some(Ok(first)), Some(Ok(last))) = (ends.next(), ends.next()) else {
+        return Check::good("local ports", "not told by this kernel");
+    };
+    let count = (last + 1).saturating_sub(first);
+    if count < LOCAL_PORTS_MIN {
+        return Check::wrong(
+            "local ports",
+            Level::Warning,
+            format!("{count} ({first} to {last}), which bounds the sessions to one target"),
+            "sysctl -w net.ipv4.ip_local_port_range='1024 65535'",
+        );
+    }
+    Check::good("local ports", format!("{count} ({first} to {last})"))
+}
+
+/// The choice in a line such as `always [madvise] never`.
+fn chosen(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once('[')?;
+    Some(rest.split_once(']')?.0)
+}
+
 fn clock_source() -> Check {
     match read("/sys/devices/system/clocksource/clocksource0/current_clocksource").as_str() {
         slow @ ("hpet" | "acpi_pm" | "jiffies") => Check::wrong(
@@ -339,6 +410,13 @@ mod tests {
     fn limits_of_this_process_are_read() {
         assert!(limit("Max open files").is_some());
         assert!(limit("Max nonsense").is_none());
+    }
+
+    #[test]
+    fn the_choice_in_brackets_is_read() {
+        assert_eq!(chosen("always [madvise] never"), Some("madvise"));
+        assert_eq!(chosen("always"), None);
+        assert_eq!(chosen(""), None);
     }
 
     #[test]
