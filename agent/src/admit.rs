@@ -7,8 +7,8 @@ use proto::policy::{TargetGrant, TlsMode};
 use proto::sign::{SignError, open_grant};
 use proto::tunnel::{Fault, Open};
 
-/// The one protocol that this agent can log in to so far.
-const PROTOCOLS: &[&str] = &["postgres"];
+/// The protocols whose targets this agent can reach.
+const PROTOCOLS: &[&str] = &["postgres", "http"];
 
 /// Why no session is opened. The text is for the client and the log; it names no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

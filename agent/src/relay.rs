@@ -13,7 +13,7 @@ use codecs::postgres::login;
 use prost::Message as _;
 use proto::policy::TlsMode;
 use proto::tunnel::session_frame::Kind;
-use proto::tunnel::{Accept, Cancel, End, EndCause, Open, Param, Refuse, ResolvedColumn, SessionFrame};
+use proto::tunnel::{Accept, Cancel, End, EndCause, Open, Param, PutForm, Refuse, ResolvedColumn, SessionFrame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 use tunnel::GrpcStatus;
@@ -25,7 +25,9 @@ use crate::identity::now_ms;
 use crate::limits;
 use crate::link::{Incoming, Stream, StreamGone};
 use crate::secrets::{self, Secret};
-use crate::upstream::{CancelHandle, Established, Place, TargetSocket, UpstreamError, dial, establish};
+use crate::upstream::{
+    CancelHandle, Credential, Established, Place, TargetSocket, UpstreamError, dial, encrypt, establish,
+};
 
 /// Serves one stream that the gateway opened for a session, from its first message to its end.
 pub async fn serve(agent: Arc<Agent>, stream: Stream) {
@@ -73,7 +75,7 @@ async fn serve_open(agent: &Arc<Agent>, stream: &Stream, open: Open) {
         // The client went away, or the gateway broke the order: nobody waits for this login any more.
         () = given_up(stream) => return,
     };
-    let (admitted, established, cancel) = match opened {
+    let (admitted, established, cancel, credential) = match opened {
         Ok(opened) => opened,
         Err(refuse) => {
             tracing::warn!(session = %hex_id(&open.session_id), reason = %refuse.message, "session refused");
@@ -85,7 +87,13 @@ async fn serve_open(agent: &Arc<Agent>, stream: &Stream, open: Open) {
     let _registered = cancel.map(|handle| agent.sessions.register(admitted.session_id, handle));
     stream.send(Kind::Accept(accept(&established.facts)));
     tracing::debug!(session = %hex_id(&open.session_id), connection = %admitted.grant.connection, "session opened");
-    let end = relay(stream, established, reached(agent.phase.clone(), Phase::Ending)).await;
+    let end = relay(
+        stream,
+        established,
+        &credential,
+        reached(agent.phase.clone(), Phase::Ending),
+    )
+    .await;
     tracing::debug!(session = %hex_id(&open.session_id), end = ?end, "session ended");
     if let Some(end) = end.told() {
         stream.send(Kind::End(end));
@@ -98,7 +106,7 @@ async fn given_up(stream: &Stream) {
     let _ = stream.next().await;
 }
 
-type OpenedTarget = (Admitted, Established, Option<CancelHandle>);
+type OpenedTarget = (Admitted, Established, Option<CancelHandle>, Credential);
 
 async fn open_target(agent: &Agent, open: &Open) -> Result<OpenedTarget, Refuse> {
     let identity = agent.identity.borrow().clone();
@@ -107,8 +115,39 @@ async fn open_target(agent: &Agent, open: &Open) -> Result<OpenedTarget, Refuse>
         sqlstate: denied.sqlstate().to_owned(),
         message: denied.to_string(),
     })?;
+    if admitted.grant.protocol == codecs::http::SPEC.name {
+        let (established, credential) = reach(agent, &admitted).await.map_err(|error| error.refusal())?;
+        return Ok((admitted, established, None, credential));
+    }
     let (established, cancel) = log_in(agent, &admitted, open).await.map_err(|error| error.refusal())?;
-    Ok((admitted, established, cancel))
+    Ok((admitted, established, cancel, Credential::default()))
+}
+
+/// Reaches a target that needs no login: its credential is written into requests, where the gateway asks for it.
+async fn reach(agent: &Agent, admitted: &Admitted) -> Result<(Established, Credential), UpstreamError> {
+    let grant = &admitted.grant;
+    let credential = match grant.password.as_str() {
+        "" => Credential::default(),
+        reference => {
+            let secret = resolve("password", secrets::resolve(reference).await)?;
+            let user = match grant.username.as_str() {
+                "" => Secret::default(),
+                reference => resolve("user name", secrets::resolve_user_name(reference).await)?,
+            };
+            Credential::new(&user, secret)?
+        }
+    };
+    let place = Place {
+        host: grant.host.clone(),
+        port: admitted.port,
+    };
+    let tls = tls_config(agent, admitted.tls, &grant.tls_ca).await?;
+    let socket = dial(&place).await?;
+    let socket = match tls {
+        Some(tls) => encrypt(socket, &place, tls).await?,
+        None => socket,
+    };
+    Ok((Established::plain(socket), credential))
 }
 
 async fn log_in(
@@ -266,12 +305,17 @@ struct Sides {
     target_takes_nothing: Cell<bool>,
 }
 
-async fn relay(stream: &Stream, established: Established, ending: impl Future<Output = ()>) -> Over {
+async fn relay(
+    stream: &Stream,
+    established: Established,
+    credential: &Credential,
+    ending: impl Future<Output = ()>,
+) -> Over {
     let sides = Sides::default();
     let (reading, writing) = tokio::io::split(established.socket);
     tokio::select! {
         over = to_gateway(stream, reading, established.leftover, &sides) => over,
-        () = to_target(stream, writing, &sides) => Over::Gateway,
+        () = to_target(stream, writing, credential, &sides) => Over::Gateway,
         () = ending => Over::Draining,
     }
 }
@@ -332,7 +376,7 @@ async fn pump<R: AsyncRead + Unpin>(stream: &Stream, reading: &mut R, leftover: 
 }
 
 /// Gateway to target; returns only when the gateway is gone or says that the session is over.
-async fn to_target(stream: &Stream, mut writing: WriteHalf<TargetSocket>, sides: &Sides) {
+async fn to_target(stream: &Stream, mut writing: WriteHalf<TargetSocket>, credential: &Credential, sides: &Sides) {
     let mut pieces: Vec<BytesMut> = Vec::new();
     loop {
         match stream.next().await {
@@ -356,6 +400,14 @@ async fn to_target(stream: &Stream, mut writing: WriteHalf<TargetSocket>, sides:
                 let kind = SessionFrame::decode(message.as_slice())
                     .ok()
                     .and_then(|frame| frame.kind);
+                if let Some(Kind::Put(put)) = &kind
+                    && let Ok(form) = PutForm::try_from(put.form)
+                    && let Some(text) = credential.text(form)
+                {
+                    pieces.push(BytesMut::from(text));
+                    deliver(&mut writing, &mut pieces, sides).await;
+                    continue;
+                }
                 if !matches!(kind, Some(Kind::End(_))) {
                     tracing::warn!("the gateway sent an unexpected message within a session");
                 }

@@ -6,6 +6,7 @@ pub mod fact;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod http;
 pub mod malformed;
 pub mod postgres;
 pub mod refusal;

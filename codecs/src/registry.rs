@@ -3,7 +3,7 @@
 use crate::spec::Spec;
 
 /// Every protocol that this build speaks.
-pub const PROTOCOLS: &[&Spec] = &[&crate::postgres::SPEC];
+pub const PROTOCOLS: &[&Spec] = &[&crate::postgres::SPEC, &crate::http::SPEC];
 
 /// Finds a protocol by its name or one of its aliases.
 pub fn protocol(name: &str) -> Option<&'static Spec> {

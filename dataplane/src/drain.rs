@@ -19,14 +19,15 @@ pub fn begin(core: &Rc<Core>) {
     let core = core.clone();
     reactor::spawn(async move {
         let deadline = reactor::now() + core.shared.config.drain_timeout;
-        while core.sessions.borrow().len() > 0 && reactor::now() < deadline {
+        while core.sessions.borrow().len() + core.http.table.busy() > 0 && reactor::now() < deadline {
             reactor::sleep(POLL).await;
         }
         for entry in core.sessions.borrow().entries() {
             entry.kill(admin_close("the gateway is shutting down"));
         }
+        core.http.table.kill_all("the gateway is shutting down");
         let deadline = reactor::now() + LAST_WORDS;
-        while core.sessions.borrow().len() > 0 && reactor::now() < deadline {
+        while core.sessions.borrow().len() + core.http.table.len() > 0 && reactor::now() < deadline {
             reactor::sleep(POLL).await;
         }
         core.links.drain();

@@ -18,6 +18,8 @@ pub struct CoreMetrics {
     pub bytes_downstream: AtomicU64,
     pub links_open: AtomicU64,
     pub links_refused: AtomicU64,
+    pub http_requests: AtomicU64,
+    pub http_refused: AtomicU64,
     pub buffer_bytes: AtomicU64,
     pub buffer_bytes_allocated: AtomicU64,
 }
@@ -94,6 +96,15 @@ const COLUMNS: &[Column] = &[
         "gauge",
         "Receive buffers of the core's pool, held or free",
         |m| &m.buffer_bytes_allocated,
+    ),
+    ("sluice_http_requests_total", "counter", "Requests of HTTP", |m| {
+        &m.http_requests
+    }),
+    (
+        "sluice_http_refused_total",
+        "counter",
+        "Requests of HTTP that were answered by the gateway itself",
+        |m| &m.http_refused,
     ),
 ];
 

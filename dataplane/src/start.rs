@@ -43,6 +43,10 @@ pub fn run(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.data_dir).with_context(|| format!("{}", config.data_dir.display()))?;
     let identity =
         control_core(&config)?.run(control::enrol::identity(&config.data_dir, config.cred_file.as_deref()))?;
+    if let Some(path) = &config.access_log {
+        crate::http::access_log::start(path, config.access_log_format)
+            .with_context(|| format!("access_log: {}", path.display()))?;
+    }
     let sealer = Sealer {
         dataplane_id: identity.id.clone(),
         key: identity.audit_key.clone(),

@@ -127,6 +127,142 @@ pub struct Connection {
     /// Database on the target when the client names none; empty: the connection's name is no database either.
     #[prost(string, tag = "12")]
     pub database: String,
+    /// Everything that only connections of type `http` have.
+    #[prost(message, optional, tag = "20")]
+    pub http: Option<Http>,
+}
+
+/// What a connection of type `http` lets through, and how. Paths and headers in the words of RFC 9110.
+#[derive(Clone, PartialEq, Message)]
+pub struct Http {
+    /// Host names under which clients reach it, besides the path `/c/NAME/`.
+    #[prost(string, repeated, tag = "1")]
+    pub hosts: Vec<String>,
+    /// Where clients put their access token, in lower case; of `authorization` the schemes Bearer and Basic are understood.
+    #[prost(string, tag = "2")]
+    pub key_header: String,
+    /// Where the target's credential goes, in lower case.
+    #[prost(string, tag = "3")]
+    pub credential_header: String,
+    #[prost(enumeration = "CredentialScheme", tag = "4")]
+    pub credential_scheme: i32,
+    /// What is let through; nothing else is.
+    #[prost(message, repeated, tag = "5")]
+    pub routes: Vec<HttpRoute>,
+    /// Networks from which it may be used; empty: any.
+    #[prost(string, repeated, tag = "6")]
+    pub allow_from: Vec<String>,
+    /// Networks whose `x-forwarded-for` or PROXY header is believed.
+    #[prost(string, repeated, tag = "7")]
+    pub trusted_proxies: Vec<String>,
+    /// The connection's own port expects a PROXY protocol header, version 2.
+    #[prost(bool, tag = "8")]
+    pub proxy_protocol: bool,
+    #[prost(enumeration = "Plaintext", tag = "9")]
+    pub plaintext: i32,
+    #[prost(message, repeated, tag = "10")]
+    pub keys: Vec<HttpKey>,
+    /// Largest body of a request, bytes; 0: no bound.
+    #[prost(uint64, tag = "11")]
+    pub request_bytes_max: u64,
+    /// Largest body of an answer, bytes; 0: no bound.
+    #[prost(uint64, tag = "12")]
+    pub response_bytes_max: u64,
+    /// How long the target may take until it begins to answer, milliseconds.
+    #[prost(uint32, tag = "13")]
+    pub response_timeout_ms: u32,
+    /// Requests of one access token per minute; 0: no bound.
+    #[prost(uint32, tag = "14")]
+    pub requests_per_minute: u32,
+    #[prost(message, repeated, tag = "15")]
+    pub headers: Vec<HttpHeader>,
+    /// `host[:port]` as the target knows itself.
+    #[prost(string, tag = "16")]
+    pub authority: String,
+    /// The target is reached by `https`.
+    #[prost(bool, tag = "17")]
+    pub https: bool,
+    /// Detectors whose findings in a request's body refuse the request.
+    #[prost(string, repeated, tag = "18")]
+    pub refuse_findings: Vec<String>,
+    /// Requests may become WebSockets.
+    #[prost(bool, tag = "19")]
+    pub websocket: bool,
+    /// Name of a header that every answer carries, with our version; empty: none.
+    #[prost(string, tag = "20")]
+    pub version_header: String,
+}
+
+/// How the target's credential is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum CredentialScheme {
+    /// No credential is put on.
+    Nothing = 0,
+    /// The secret itself.
+    Raw = 1,
+    /// `Bearer SECRET`.
+    Bearer = 2,
+    /// `Basic base64(USERNAME:SECRET)`.
+    Basic = 3,
+}
+
+/// Whether clients may come without TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum Plaintext {
+    /// Only from this machine.
+    Loopback = 0,
+    Allow = 1,
+    Refuse = 2,
+}
+
+/// One route.
+#[derive(Clone, PartialEq, Message)]
+pub struct HttpRoute {
+    /// Empty: every method.
+    #[prost(string, repeated, tag = "1")]
+    pub methods: Vec<String>,
+    /// `/api/v4/projects/{id:project-path|int}`.
+    #[prost(string, tag = "2")]
+    pub path: String,
+    /// Names of the only parameters that the query may have, if `query_listed`.
+    #[prost(string, repeated, tag = "3")]
+    pub query: Vec<String>,
+    #[prost(bool, tag = "4")]
+    pub query_listed: bool,
+    /// Set of routes that it comes from, for messages.
+    #[prost(string, tag = "5")]
+    pub set: String,
+}
+
+/// What holds for the access tokens of one user on one connection.
+#[derive(Clone, PartialEq, Message)]
+pub struct HttpKey {
+    #[prost(string, tag = "1")]
+    pub user: String,
+    /// Networks from which they may be used; empty: any.
+    #[prost(string, repeated, tag = "2")]
+    pub allow_from: Vec<String>,
+    /// 0: the connection's.
+    #[prost(uint32, tag = "3")]
+    pub requests_per_minute: u32,
+}
+
+/// A change to the header of requests or answers.
+#[derive(Clone, PartialEq, Message)]
+pub struct HttpHeader {
+    /// Of answers; else of requests.
+    #[prost(bool, tag = "1")]
+    pub response: bool,
+    /// In lower case.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// The new value, if `remove` is not set.
+    #[prost(string, tag = "3")]
+    pub value: String,
+    #[prost(bool, tag = "4")]
+    pub remove: bool,
 }
 
 /// What is recorded of a connection's sessions.
@@ -232,6 +368,9 @@ pub struct Redaction {
     pub except_groups: Vec<String>,
     #[prost(enumeration = "Unattributed", tag = "9")]
     pub unattributed: i32,
+    /// JSON paths whose values are masked whole: `$.user.email`, `$..token`, `$.items[*].name`.
+    #[prost(string, repeated, tag = "20")]
+    pub json: Vec<String>,
 }
 
 /// A detector written by the operator.

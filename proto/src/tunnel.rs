@@ -43,13 +43,13 @@ pub struct HelloReply {
 /// One gRPC message on a session's stream, in both directions.
 #[derive(Clone, PartialEq, Message)]
 pub struct SessionFrame {
-    #[prost(oneof = "session_frame::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "session_frame::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: Option<session_frame::Kind>,
 }
 
 pub mod session_frame {
     //! The kinds of a session frame.
-    use super::{Accept, Cancel, End, Open, Refuse};
+    use super::{Accept, Cancel, End, Open, Put, Refuse};
 
     #[derive(Clone, PartialEq, super::Oneof)]
     pub enum Kind {
@@ -71,6 +71,9 @@ pub mod session_frame {
         /// Data plane to agent, instead of `Open`: ask the target to cancel what a session is doing.
         #[prost(message, tag = "6")]
         Cancel(Cancel),
+        /// Data plane to agent, between data: write the target's credential here.
+        #[prost(message, tag = "7")]
+        Put(Put),
     }
 }
 
@@ -190,4 +193,21 @@ pub enum EndCause {
 pub struct Cancel {
     #[prost(bytes = "vec", tag = "1")]
     pub session_id: Vec<u8>,
+}
+
+/// Asks the agent to write the target's credential at this place of the bytes to the target, so that it never leaves the agent.
+#[derive(Clone, PartialEq, Message)]
+pub struct Put {
+    #[prost(enumeration = "PutForm", tag = "1")]
+    pub form: i32,
+}
+
+/// How the credential is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum PutForm {
+    /// The secret itself.
+    Secret = 0,
+    /// `base64(USERNAME:SECRET)`.
+    Basic = 1,
 }

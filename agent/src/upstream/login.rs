@@ -24,6 +24,24 @@ pub struct Established {
     pub leftover: BytesMut,
 }
 
+impl Established {
+    /// A target that needs no login.
+    #[must_use]
+    pub fn plain(socket: TargetSocket) -> Established {
+        Established {
+            socket,
+            facts: login::Established {
+                params: Vec::new(),
+                cancel: None,
+                minor: 0,
+                columns: Vec::new(),
+                relation_oid_max: 0,
+            },
+            leftover: BytesMut::new(),
+        }
+    }
+}
+
 /// Logs in on a fresh socket.
 ///
 /// # Errors
@@ -122,7 +140,10 @@ impl Talk<'_> {
 }
 
 /// Runs the TLS handshake on a socket whose peer has agreed to it.
-pub(super) async fn encrypt(
+///
+/// # Errors
+/// [`UpstreamError::Tls`].
+pub async fn encrypt(
     socket: TargetSocket,
     place: &Place,
     config: Arc<ClientConfig>,

@@ -1,13 +1,15 @@
 //! The leg to the target: reach it, encrypt as the connection says, log in, and hand over a socket that is ready for statements.
 
 mod cancel;
+mod credential;
 mod dial;
 mod login;
 mod tls;
 
 pub use cancel::CancelHandle;
+pub use credential::Credential;
 pub use dial::{Place, TargetSocket, dial};
-pub use login::{Established, establish};
+pub use login::{Established, encrypt, establish};
 pub use tls::{TargetTls, TlsError};
 
 use proto::tunnel::{Fault, Refuse};
@@ -25,6 +27,9 @@ pub enum UpstreamError {
         /// Why.
         error: SecretError,
     },
+    /// A secret was found and cannot be used.
+    #[error("the connection's credential cannot be used: {0}")]
+    Unfit(&'static str),
     /// The target is not there.
     #[error("the target {place} is not reachable from the agent: {what}")]
     NotReachable {
@@ -61,7 +66,7 @@ impl UpstreamError {
     pub fn refusal(&self) -> Refuse {
         let (fault, sqlstate) = match self {
             // 08001: unable to establish the connection; 08004: it was rejected; 08P01: protocol violation (appendix A).
-            Self::Secret { .. } => (Fault::Ours, "08004"),
+            Self::Secret { .. } | Self::Unfit(_) => (Fault::Ours, "08004"),
             Self::NotReachable { .. } | Self::Tls(_) | Self::TimedOut(_) | Self::Closed => (Fault::Upstream, "08001"),
             Self::Refused { sqlstate, .. } => (Fault::Upstream, sqlstate.as_str()),
             Self::Protocol(_) => (Fault::Upstream, "08P01"),

@@ -32,6 +32,7 @@ pub struct Controlplane {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Dataplane {
     pub postgres: String,
+    pub http: String,
     pub links: String,
     pub metrics: String,
     /// Connections with a port of their own.
@@ -84,6 +85,7 @@ pub async fn accepting(control: &Controlplane, data: &Dataplane) -> Outcome {
         control.api.as_str(),
         &control.control,
         &data.postgres,
+        &data.http,
         &data.links,
         &data.metrics,
     ];

@@ -180,6 +180,7 @@ pub fn addresses_json(control: &addresses::Controlplane, data: &addresses::Datap
         "api": control.api,
         "control": control.control,
         "postgres": data.postgres,
+        "http": data.http,
         "links": data.links,
         "metrics": data.metrics,
         "connections": data.connections,

@@ -102,6 +102,7 @@ impl Plan {
             ],
             Program::Dataplane => vec![
                 ("SLUICE_DATAPLANE_LISTEN_POSTGRES", data.postgres.clone()),
+                ("SLUICE_DATAPLANE_LISTEN_HTTP", data.http.clone()),
                 ("SLUICE_DATAPLANE_LISTEN_LINKS", data.links.clone()),
                 ("SLUICE_DATAPLANE_LISTEN_METRICS", data.metrics.clone()),
             ],

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::http::Plaintext;
 use super::mistake::{Mistake, Mistakes};
-use super::model::{AuditMode, Catalog, Connection, Kind};
+use super::model::{AuditMode, Catalog, Connection, Kind, Record};
 
 /// Every reference must lead somewhere, and no two connections may want the same port.
 pub fn references(catalog: &Catalog) -> Result<(), Vec<Mistake>> {
@@ -29,6 +30,18 @@ pub fn warnings(catalog: &Catalog) -> Vec<String> {
         let place = format!("connection \"{}\": groups", connection.name);
         if connection.groups.is_empty() {
             warnings.push(format!("{place}: empty, so nobody may connect"));
+        }
+        if let Some(http) = &connection.http {
+            let place = |field: &str| format!("connection \"{}\": {field}", connection.name);
+            if http.routes.is_empty() {
+                warnings.push(format!("{}: empty, so every request is refused", place("routes")));
+            }
+            if http.plaintext == Plaintext::Allow {
+                warnings.push(format!(
+                    "{}: allow, so tokens may cross a network in clear",
+                    place("plaintext")
+                ));
+            }
         }
         for group in &connection.groups {
             if !catalog.users().any(|(_, user)| user.groups.contains(group)) {
@@ -71,6 +84,27 @@ fn connection_references(catalog: &Catalog, connection: &Connection, mistakes: &
     for guardrail in &connection.guardrails {
         if !catalog.has(Kind::Guardrail, guardrail) {
             mistakes.add(place("guardrails"), format!("unknown guardrail \"{guardrail}\""));
+        }
+    }
+    if let Some(http) = &connection.http {
+        for set in &http.routes {
+            if !catalog.has(Kind::Routes, set) {
+                mistakes.add(place("routes"), format!("unknown set of routes \"{set}\""));
+            }
+        }
+        for key in &http.keys {
+            if !catalog.has(Kind::User, &key.user) {
+                mistakes.add(place("keys"), format!("unknown user \"{}\"", key.user));
+            }
+        }
+        if http.proxy_protocol && connection.listen.is_none() {
+            mistakes.add(place("proxy_protocol"), "needs a port of the connection's own: listen");
+        }
+        if connection.record == Record::Full {
+            mistakes.add(
+                place("record"),
+                "full is not built for type http; use statements or meta",
+            );
         }
     }
     if connection.audit == AuditMode::Strict {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::http;
 use super::mistake::{Mistake, Mistakes};
 use super::model::{
     Body, Catalog, Connection, ConnectionType, CustomDetector, Group, Guardrail, GuardrailRule, Key, Kind, Pool,
@@ -84,6 +85,8 @@ pub fn export(catalog: &Catalog) -> Result<String, toml::ser::Error> {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         guardrail: Vec<Map<String, Value>>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
+        routes: Vec<Map<String, Value>>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
         connection: Vec<Map<String, Value>>,
     }
     let of = |kind| catalog.of(kind).map(|e| shown(&e.body)).collect();
@@ -93,6 +96,7 @@ pub fn export(catalog: &Catalog) -> Result<String, toml::ser::Error> {
         user: of(Kind::User),
         redaction: of(Kind::Redaction),
         guardrail: of(Kind::Guardrail),
+        routes: of(Kind::Routes),
         connection: of(Kind::Connection),
     })
 }
@@ -163,6 +167,7 @@ fn read_table(kind: Kind, place: String, table: Map<String, Value>, mistakes: &m
         Kind::User => user(&mut fields, name).map(Body::User),
         Kind::Redaction => redaction(&mut fields, name).map(Body::Redaction),
         Kind::Guardrail => guardrail(&mut fields, name).map(Body::Guardrail),
+        Kind::Routes => http::route_set(&mut fields, name).map(Body::Routes),
         Kind::Connection => connection(&mut fields, name).map(Body::Connection),
     };
     fields.finish();
@@ -247,6 +252,7 @@ fn redaction(fields: &mut Fields<'_>, name: Option<String>) -> Option<Redaction>
     {
         fields.wrong("columns", format!("\"{column}\" must be schema.table.column"));
     }
+    let json = fields.texts("json");
     let custom = fields
         .tables("custom")
         .into_iter()
@@ -260,13 +266,17 @@ fn redaction(fields: &mut Fields<'_>, name: Option<String>) -> Option<Redaction>
     let on_error = fields.choice("on_error", &["close", "blank_field", "pass"]);
     let except_groups = groups(fields, "except_groups");
     let unattributed = fields.choice("unattributed", &["scan", "mask"]);
-    if detect.is_empty() && columns.is_empty() && custom.is_empty() {
-        fields.wrong("detect", "a rule needs detectors, columns or custom detectors");
+    if detect.is_empty() && columns.is_empty() && custom.is_empty() && json.is_empty() {
+        fields.wrong(
+            "detect",
+            "a rule needs detectors, columns, JSON paths or custom detectors",
+        );
     }
     Some(Redaction {
         name: name?,
         detect,
         columns,
+        json,
         custom,
         mask,
         mode,
@@ -342,8 +352,9 @@ fn rule(fields: &mut Fields<'_>, index: usize, table: Map<String, Value>) -> Opt
 fn connection(fields: &mut Fields<'_>, name: Option<String>) -> Option<Connection> {
     let kind: Option<ConnectionType> = match fields.text_required("type").as_deref() {
         Some("postgres") => Some(ConnectionType::Postgres),
+        Some("http") => Some(ConnectionType::Http),
         Some(other) => {
-            fields.wrong("type", format!("\"{other}\" is not built; types: postgres"));
+            fields.wrong("type", format!("\"{other}\" is not built; types: postgres, http"));
             None
         }
         None => None,
@@ -353,16 +364,22 @@ fn connection(fields: &mut Fields<'_>, name: Option<String>) -> Option<Connectio
     if pool.is_some() == via.is_some() {
         fields.wrong("pool", "give either pool or via = \"direct\"");
     }
-    let host = fields.text_required("host");
-    let port = fields.number("port", 1, 65535).map_or(POSTGRES_PORT, |n| n as u16);
-    let database = fields.text("database");
-    let tls = fields.choice("tls", &["disable", "prefer", "require", "verify-full"]);
+    let is_http = kind == Some(ConnectionType::Http);
+    let place = if is_http {
+        http::place(fields)
+    } else {
+        http::Place {
+            host: fields.text_required("host"),
+            port: fields.number("port", 1, 65535).map_or(POSTGRES_PORT, |n| n as u16),
+            tls: fields.choice("tls", &["disable", "prefer", "require", "verify-full"]),
+        }
+    };
+    let database = if is_http { None } else { fields.text("database") };
     let tls_ca = secret_reference(fields, "tls_ca");
     let username = secret_reference(fields, "username");
-    if username.is_none() {
-        fields.wrong("username", "is missing or wrong");
-    }
     let password = secret_reference(fields, "password");
+    let http = is_http.then(|| http::connection(fields));
+    credentials(fields, http.as_ref(), username.as_deref(), password.as_deref());
     let groups = groups(fields, "groups");
     let redact = fields.texts("redact");
     let guardrails = fields.texts("guardrails");
@@ -375,11 +392,15 @@ fn connection(fields: &mut Fields<'_>, name: Option<String>) -> Option<Connectio
         database,
         pool,
         via,
-        host: host?,
-        port,
-        tls,
+        host: place.host?,
+        port: place.port,
+        tls: place.tls,
         tls_ca,
-        username: username?,
+        username: if is_http {
+            username.unwrap_or_default()
+        } else {
+            username?
+        },
         password,
         groups,
         redact,
@@ -387,7 +408,32 @@ fn connection(fields: &mut Fields<'_>, name: Option<String>) -> Option<Connectio
         record,
         audit,
         listen,
+        http,
     })
+}
+
+/// Which secrets a connection must have, and may not.
+fn credentials(fields: &mut Fields<'_>, http: Option<&http::Http>, username: Option<&str>, password: Option<&str>) {
+    use http::CredentialScheme;
+    let Some(http) = http else {
+        if username.is_none() {
+            fields.wrong("username", "is missing or wrong");
+        }
+        return;
+    };
+    match http.credential_scheme {
+        CredentialScheme::None if password.is_some() => fields.wrong("password", "credential_scheme is none"),
+        CredentialScheme::None => {}
+        _ if password.is_none() => fields.wrong(
+            "password",
+            "is missing: the secret that is put on requests (or credential_scheme = \"none\")",
+        ),
+        _ => {}
+    }
+    let basic = http.credential_scheme == CredentialScheme::Basic;
+    if basic != username.is_some() {
+        fields.wrong("username", "belongs to credential_scheme = \"basic\", and only there");
+    }
 }
 
 fn secret_reference(fields: &mut Fields<'_>, key: &'static str) -> Option<String> {

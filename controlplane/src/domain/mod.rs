@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod file;
+pub mod http;
 pub mod mistake;
 pub mod model;
 pub mod plan;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::http::{Http, RouteSet};
+
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,17 +16,19 @@ pub enum Kind {
     User,
     Redaction,
     Guardrail,
+    Routes,
     Connection,
 }
 
 impl Kind {
     /// Every kind, those that others refer to first.
-    pub const ALL: [Kind; 6] = [
+    pub const ALL: [Kind; 7] = [
         Kind::Pool,
         Kind::Group,
         Kind::User,
         Kind::Redaction,
         Kind::Guardrail,
+        Kind::Routes,
         Kind::Connection,
     ];
 
@@ -36,6 +40,7 @@ impl Kind {
             Kind::User => "user",
             Kind::Redaction => "redaction",
             Kind::Guardrail => "guardrail",
+            Kind::Routes => "routes",
             Kind::Connection => "connection",
         }
     }
@@ -129,6 +134,9 @@ pub struct Redaction {
     pub detect: Vec<String>,
     #[serde(default)]
     pub columns: Vec<String>,
+    /// JSON paths whose values are masked whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub json: Vec<String>,
     #[serde(default)]
     pub custom: Vec<CustomDetector>,
     /// `label`, `full`, `partial:N`, `hash`, `null` or `replace:TEXT`.
@@ -171,6 +179,7 @@ pub struct Guardrail {
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectionType {
     Postgres,
+    Http,
 }
 
 /// Whether TLS is used towards the target.
@@ -229,6 +238,7 @@ pub struct Connection {
     /// Secret reference to the PEM certificate authority of the target; absent: the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_ca: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub username: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
@@ -244,6 +254,8 @@ pub struct Connection {
     pub audit: AuditMode,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Http>,
 }
 
 /// What an object says, whichever kind it is of.
@@ -255,6 +267,7 @@ pub enum Body {
     User(User),
     Redaction(Redaction),
     Guardrail(Guardrail),
+    Routes(RouteSet),
     Connection(Connection),
 }
 
@@ -267,6 +280,7 @@ impl Body {
             Body::User(_) => Kind::User,
             Body::Redaction(_) => Kind::Redaction,
             Body::Guardrail(_) => Kind::Guardrail,
+            Body::Routes(_) => Kind::Routes,
             Body::Connection(_) => Kind::Connection,
         }
     }
@@ -279,6 +293,7 @@ impl Body {
             Body::User(it) => &it.name,
             Body::Redaction(it) => &it.name,
             Body::Guardrail(it) => &it.name,
+            Body::Routes(it) => &it.name,
             Body::Connection(it) => &it.name,
         }
     }
@@ -304,6 +319,7 @@ impl Body {
             Kind::User => Body::User(serde_json::from_str(json)?),
             Kind::Redaction => Body::Redaction(serde_json::from_str(json)?),
             Kind::Guardrail => Body::Guardrail(serde_json::from_str(json)?),
+            Kind::Routes => Body::Routes(serde_json::from_str(json)?),
             Kind::Connection => Body::Connection(serde_json::from_str(json)?),
         })
     }
@@ -399,6 +415,14 @@ impl Catalog {
             Body::Redaction(r) => Some(r),
             _ => None,
         })
+    }
+
+    /// The set of routes of this name.
+    pub fn route_set(&self, name: &str) -> Option<&RouteSet> {
+        match &self.find(Kind::Routes, name)?.body {
+            Body::Routes(set) => Some(set),
+            _ => None,
+        }
     }
 
     /// All guardrails by name.

@@ -108,6 +108,18 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// True or false; false when not given.
+    pub fn flag(&mut self, key: &'static str) -> bool {
+        match self.value(key) {
+            None => false,
+            Some(Value::Bool(flag)) => flag,
+            Some(other) => {
+                self.wrong(key, format!("must be true or false, not {}", kind_of(&other)));
+                false
+            }
+        }
+    }
+
     /// One of a set of words, or the set's default.
     pub fn choice<T: DeserializeOwned + Default>(&mut self, key: &'static str, words: &[&str]) -> T {
         self.choice_given(key, words).unwrap_or_default()

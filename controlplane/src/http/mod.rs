@@ -42,6 +42,7 @@ pub fn router(app: Arc<App>) -> Router {
         ("groups", Kind::Group),
         ("redactions", Kind::Redaction),
         ("guardrails", Kind::Guardrail),
+        ("routes", Kind::Routes),
     ] {
         router = router.merge(object_routes(segment, kind));
     }

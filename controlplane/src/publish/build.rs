@@ -1,12 +1,14 @@
 //! Builds a snapshot out of the policy's objects. Pure: the same state gives the same bytes.
 
 use proto::policy::{
-    AuditMode, Connection, CustomDetector, Guardrail, GuardrailRule, Mask, MaskKind, OnError, Record, Redaction,
-    RedactionMode, RevokedAgent, SignedGrant, Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
+    AuditMode, Connection, CredentialScheme, CustomDetector, Guardrail, GuardrailRule, Http, HttpHeader, HttpKey,
+    HttpRoute, Mask, MaskKind, OnError, Plaintext, Record, Redaction, RedactionMode, RevokedAgent, SignedGrant,
+    Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
 };
 use proto::sign::SigningKey;
 
 use crate::domain::file::Mask as MaskText;
+use crate::domain::http;
 use crate::domain::model::{self, UserStatus};
 use crate::limits::SCRAM_ITERATIONS;
 use crate::store::objects::{self, PolicyState};
@@ -32,7 +34,13 @@ pub fn snapshot(state: &PolicyState, installation_key: &[u8], life: Life, key: &
             .collect(),
         connections: catalog
             .connections()
-            .map(|(entry, connection)| connection_of(&entry.id, connection, state.generation, life, key))
+            .map(|(entry, connection)| {
+                let http = connection.http.as_ref().map(|http| http_of(state, connection, http));
+                Connection {
+                    http,
+                    ..connection_of(&entry.id, connection, state.generation, life, key)
+                }
+            })
             .collect(),
         redactions: catalog.redactions().map(redaction_of).collect(),
         guardrails: catalog.guardrails().map(guardrail_of).collect(),
@@ -98,6 +106,7 @@ fn connection_of(id: &str, c: &model::Connection, generation: u64, life: Life, k
         audit: audit.into(),
         grant: Some(grant_of(id, c, generation, life, key)),
         database: c.database.clone().unwrap_or_default(),
+        http: None,
     }
 }
 
@@ -105,6 +114,7 @@ fn connection_of(id: &str, c: &model::Connection, generation: u64, life: Life, k
 pub fn protocol(kind: model::ConnectionType) -> &'static str {
     match kind {
         model::ConnectionType::Postgres => "postgres",
+        model::ConnectionType::Http => "http",
     }
 }
 
@@ -132,6 +142,82 @@ fn grant_of(id: &str, c: &model::Connection, generation: u64, life: Life, key: &
     })
 }
 
+fn http_of(state: &PolicyState, c: &model::Connection, h: &http::Http) -> Http {
+    let https = c.tls != model::TargetTls::Disable;
+    let host = if c.host.contains(':') {
+        format!("[{}]", c.host)
+    } else {
+        c.host.clone()
+    };
+    let authority = match (https, c.port) {
+        (true, 443) | (false, 80) => host,
+        (_, port) => format!("{host}:{port}"),
+    };
+    let scheme = match h.credential_scheme {
+        http::CredentialScheme::None => CredentialScheme::Nothing,
+        http::CredentialScheme::Raw => CredentialScheme::Raw,
+        http::CredentialScheme::Bearer => CredentialScheme::Bearer,
+        http::CredentialScheme::Basic => CredentialScheme::Basic,
+    };
+    let plaintext = match h.plaintext {
+        http::Plaintext::Loopback => Plaintext::Loopback,
+        http::Plaintext::Allow => Plaintext::Allow,
+        http::Plaintext::Refuse => Plaintext::Refuse,
+    };
+    let sets = h.routes.iter().filter_map(|name| state.catalog.route_set(name));
+    Http {
+        hosts: h.hosts.clone(),
+        key_header: h.key_header.clone(),
+        credential_header: h.credential_header.clone(),
+        credential_scheme: scheme.into(),
+        routes: sets
+            .flat_map(|set| set.allow.iter().map(|route| route_of(&set.name, route)))
+            .collect(),
+        allow_from: h.allow_from.clone(),
+        trusted_proxies: h.trusted_proxies.clone(),
+        proxy_protocol: h.proxy_protocol,
+        plaintext: plaintext.into(),
+        keys: h.keys.iter().map(key_of).collect(),
+        request_bytes_max: h.request_bytes_max,
+        response_bytes_max: h.response_bytes_max,
+        response_timeout_ms: u32::try_from(h.response_timeout_seconds * 1000).unwrap_or(u32::MAX),
+        requests_per_minute: h.requests_per_minute,
+        headers: h.headers.iter().map(header_of).collect(),
+        authority,
+        https,
+        refuse_findings: h.refuse_findings.clone(),
+        websocket: h.websocket,
+        version_header: h.version_header.clone(),
+    }
+}
+
+fn route_of(set: &str, route: &http::Route) -> HttpRoute {
+    HttpRoute {
+        methods: route.methods.clone(),
+        path: route.path.clone(),
+        query: route.query.clone().unwrap_or_default(),
+        query_listed: route.query.is_some(),
+        set: set.to_owned(),
+    }
+}
+
+fn key_of(key: &http::KeyRule) -> HttpKey {
+    HttpKey {
+        user: key.user.clone(),
+        allow_from: key.allow_from.clone(),
+        requests_per_minute: key.requests_per_minute.unwrap_or(0),
+    }
+}
+
+fn header_of(rule: &http::HeaderRule) -> HttpHeader {
+    HttpHeader {
+        response: rule.on == "response",
+        name: rule.name.clone(),
+        value: rule.value.clone().unwrap_or_default(),
+        remove: rule.value.is_none(),
+    }
+}
+
 fn redaction_of(r: &model::Redaction) -> Redaction {
     let mode = match r.mode {
         model::RedactionMode::Enforce => RedactionMode::Enforce,
@@ -156,6 +242,7 @@ fn redaction_of(r: &model::Redaction) -> Redaction {
         on_error: on_error.into(),
         except_groups: r.except_groups.clone(),
         unattributed: unattributed.into(),
+        json: r.json.clone(),
     }
 }
 

@@ -10,6 +10,7 @@
 
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod http;
 pub mod judge;
 pub mod limits;
 pub mod outgoing;

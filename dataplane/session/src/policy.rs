@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub use compile::compile;
 pub use redaction::{ColumnName, Mask, RuleSet};
 
+use crate::http::HttpPolicy;
 use guardrail::Guard;
 use proto::policy::{AuditMode, Record, SignedGrant};
 
@@ -34,6 +35,10 @@ pub struct Policy {
     pub(crate) users: HashMap<String, Arc<User>>,
     pub(crate) connections: HashMap<String, Arc<ConnectionPolicy>>,
     pub(crate) mock_salt_key: [u8; 32],
+    /// User and number of the token, by the SHA-256 of its text.
+    pub(crate) tokens: HashMap<[u8; 32], (Arc<User>, usize)>,
+    /// Connection by host name.
+    pub(crate) hosts: HashMap<String, String>,
 }
 
 /// Somebody who may log in.
@@ -80,6 +85,8 @@ pub struct ConnectionPolicy {
     pub audit: AuditMode,
     /// How the target is reached, signed.
     pub grant: Option<SignedGrant>,
+    /// Set for connections of type `http`.
+    pub http: Option<HttpPolicy>,
     pub(crate) columns: Vec<ColumnName>,
     pub(crate) guard: Guard,
     pub(crate) rules: Vec<Arc<redaction::Rule>>,
@@ -113,6 +120,18 @@ impl Policy {
 
     pub fn connection(&self, name: &str) -> Option<&Arc<ConnectionPolicy>> {
         self.connections.get(name)
+    }
+
+    /// Whose token has this SHA-256, and which of the user's it is. The digest is what is looked up, so the time that it takes
+    /// says nothing about a token.
+    pub fn token(&self, sha256: &[u8]) -> Option<(&Arc<User>, usize)> {
+        let key: [u8; 32] = sha256.try_into().ok()?;
+        self.tokens.get(&key).map(|(user, index)| (user, *index))
+    }
+
+    /// The connection that is reached by this host name (without port, lower case).
+    pub fn connection_of_host(&self, host: &str) -> Option<&Arc<ConnectionPolicy>> {
+        self.connection(self.hosts.get(host)?)
     }
 
     /// All connections, in no order.

@@ -110,6 +110,46 @@ impl Statement<'_> {
     }
 }
 
+/// Everything that an event says about a request of HTTP.
+pub(crate) struct Request<'a> {
+    pub text: &'a [u8],
+    pub text_cut: bool,
+    pub template: &'a str,
+    pub started_at_micros: u64,
+    pub duration_micros: u64,
+    pub bytes: u64,
+    pub outcome: Outcome,
+    pub detail: &'a str,
+    pub rules: Option<&'a RuleSet>,
+    pub tallies: [Option<&'a Tally>; 3],
+    pub number: u64,
+    /// It is being answered, and no more than that can be said.
+    pub promise: bool,
+}
+
+impl Request<'_> {
+    /// Notes the event.
+    pub(crate) fn note(&self, tap: &mut Tap, head: &Head) -> Noted {
+        let field = if self.promise { EVENT_PROMISE } else { EVENT_STATEMENT };
+        tap.note(head, field, |out| {
+            string(out, TEXT, self.text);
+            wire::uint(out, TEXT_CUT, u64::from(self.text_cut));
+            wire::uint(out, STARTED_AT_MICROS, self.started_at_micros);
+            wire::uint(out, DURATION_MICROS, self.duration_micros);
+            wire::uint(out, BYTES, self.bytes);
+            wire::uint(out, OUTCOME, self.outcome as u64);
+            wire::bytes(out, OUTCOME_DETAIL, self.detail.as_bytes());
+            for tally in self.tallies.iter().flatten() {
+                tally.write(self.rules, |_| String::new(), FINDINGS, out);
+            }
+            wire::uint(out, BATCH, self.number);
+            wire::bytes(out, PREPARED, self.template.as_bytes());
+            wire::bytes(out, FORM, b"request");
+            wire::uint(out, NUMBER, self.number);
+        })
+    }
+}
+
 /// A string field from bytes of a peer: what is not UTF-8 is replaced.
 fn string(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     match std::str::from_utf8(value) {

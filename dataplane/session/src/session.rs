@@ -166,7 +166,7 @@ pub enum EndCause {
 
 impl EndCause {
     /// Word and message of the audit event.
-    fn words(&self) -> (&'static str, &str) {
+    pub(crate) fn words(&self) -> (&'static str, &str) {
         match self {
             EndCause::Client => ("client", ""),
             EndCause::Target(message) => ("target", message),

@@ -15,6 +15,8 @@ pub use written::Written;
 pub struct Listen {
     /// Stock PostgreSQL clients.
     pub postgres: SocketAddr,
+    /// HTTP clients.
+    pub http: SocketAddr,
     /// Agents' links.
     pub links: SocketAddr,
     /// `/metrics`, `/liveness`, `/ready`.
@@ -54,6 +56,9 @@ pub struct Config {
     pub spool_bytes_max: u64,
     /// How long sessions may go on after SIGTERM.
     pub drain_timeout: Duration,
+    /// One line per request of HTTP.
+    pub access_log: Option<PathBuf>,
+    pub access_log_format: crate::http::access_log::Format,
     pub log_level: String,
     pub log_json: bool,
 }

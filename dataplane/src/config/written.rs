@@ -1,6 +1,7 @@
 //! The configuration as written: every key optional, unknown keys refused.
 
 use super::{ClientTls, Config, Listen};
+use crate::http::access_log::Format;
 use reactor::BackendChoice;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -27,6 +28,10 @@ pub struct Written {
     pub control: Option<String>,
     pub spool_bytes_max: Option<u64>,
     pub drain_timeout_seconds: Option<u64>,
+    /// File for one line per request of HTTP.
+    pub access_log: Option<PathBuf>,
+    /// `combined` or `json`.
+    pub access_log_format: Option<String>,
     pub log_level: Option<String>,
     /// `text` or `json`.
     pub log_format: Option<String>,
@@ -36,6 +41,7 @@ pub struct Written {
 #[serde(deny_unknown_fields, default)]
 pub struct WrittenListen {
     pub postgres: Option<String>,
+    pub http: Option<String>,
     pub links: Option<String>,
     pub metrics: Option<String>,
 }
@@ -69,6 +75,9 @@ impl Written {
         take(&mut self.pin, over.pin);
         take(&mut self.backend, over.backend);
         take(&mut self.listen.postgres, over.listen.postgres);
+        take(&mut self.listen.http, over.listen.http);
+        take(&mut self.access_log, over.access_log);
+        take(&mut self.access_log_format, over.access_log_format);
         take(&mut self.listen.links, over.listen.links);
         take(&mut self.listen.metrics, over.listen.metrics);
         take(&mut self.client_tls.mode, over.client_tls.mode);
@@ -85,6 +94,7 @@ impl Written {
     pub fn resolve(self, mistakes: &mut Vec<String>) -> Option<Config> {
         let listen = Listen {
             postgres: address("listen.postgres", self.listen.postgres, "127.0.0.1:15432", mistakes),
+            http: address("listen.http", self.listen.http, "127.0.0.1:18888", mistakes),
             links: address("listen.links", self.listen.links, "127.0.0.1:8010", mistakes),
             metrics: address("listen.metrics", self.listen.metrics, "127.0.0.1:8012", mistakes),
         };
@@ -97,6 +107,16 @@ impl Written {
         }
         let cores = cores(self.cores.as_deref().unwrap_or("auto"), mistakes);
         let backend = backend(self.backend.as_deref().unwrap_or("auto"), mistakes);
+        let access_log_format = match self.access_log_format.as_deref() {
+            None | Some("combined") => Format::Combined,
+            Some("json") => Format::Json,
+            Some(other) => {
+                mistakes.push(format!(
+                    "access_log_format: \"{other}\" is neither \"combined\" nor \"json\""
+                ));
+                Format::Combined
+            }
+        };
         let log_json = match self.log_format.as_deref() {
             None | Some("text") => false,
             Some("json") => true,
@@ -121,6 +141,8 @@ impl Written {
             control: self.control,
             spool_bytes_max,
             drain_timeout: Duration::from_secs(self.drain_timeout_seconds.unwrap_or(DRAIN_SECONDS_DEFAULT)),
+            access_log: self.access_log,
+            access_log_format,
             log_level: self.log_level.unwrap_or_else(|| "info".into()),
             log_json,
         })

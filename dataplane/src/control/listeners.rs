@@ -15,6 +15,7 @@ use std::sync::Arc;
 /// What listens where.
 pub struct Listeners {
     postgres: SocketAddr,
+    http: SocketAddr,
     links: SocketAddr,
     metrics: SocketAddr,
     /// By connection: what the policy says and what it became (port 0 picks a free one).
@@ -36,18 +37,25 @@ pub fn bind_fixed(config: &Config) -> anyhow::Result<Bound> {
     };
     let (postgres, postgres_fds) =
         bind::bind(config.listen.postgres, cores).with_context(taken("listen.postgres", config.listen.postgres))?;
+    let (http, http_fds) =
+        bind::bind(config.listen.http, cores).with_context(taken("listen.http", config.listen.http))?;
     let (links, link_fds) =
         bind::bind(config.listen.links, cores).with_context(taken("listen.links", config.listen.links))?;
     let (metrics, mut metrics_fds) =
         bind::bind(config.listen.metrics, 1).with_context(taken("listen.metrics", config.listen.metrics))?;
     let per_core = postgres_fds
         .into_iter()
+        .zip(http_fds)
         .zip(link_fds)
-        .map(|(postgres, link)| {
+        .map(|((postgres, http), link)| {
             vec![
                 Listen {
                     key: ListenerKey::Postgres,
                     fd: postgres,
+                },
+                Listen {
+                    key: ListenerKey::Http,
+                    fd: http,
                 },
                 Listen {
                     key: ListenerKey::Links,
@@ -60,6 +68,7 @@ pub fn bind_fixed(config: &Config) -> anyhow::Result<Bound> {
     Ok(Bound {
         listeners: Listeners {
             postgres,
+            http,
             links,
             metrics,
             connections: BTreeMap::new(),
@@ -110,6 +119,7 @@ impl Listeners {
             .collect();
         let addresses = serde_json::json!({
             "postgres": self.postgres.to_string(),
+            "http": self.http.to_string(),
             "links": self.links.to_string(),
             "metrics": self.metrics.to_string(),
             "connections": connections,

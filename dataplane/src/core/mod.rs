@@ -18,6 +18,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+/// What a core keeps for HTTP.
+#[derive(Default)]
+pub struct Http {
+    pub table: crate::http::Table,
+    pub pool: crate::http::upstream::Pool,
+}
+
 /// One data core.
 pub struct Core {
     pub index: usize,
@@ -26,6 +33,8 @@ pub struct Core {
     pub sessions: RefCell<SessionTable>,
     pub links: LinkTable,
     pub scratch: RefCell<Scratch>,
+    /// Clients of connections of type `http`, and idle sockets to their targets.
+    pub http: Http,
     pub logins_pending: Cell<usize>,
     pub draining: Cell<bool>,
     /// Events were taken into the spool.
@@ -46,6 +55,7 @@ impl Core {
             sessions: RefCell::new(SessionTable::new(index)),
             links: LinkTable::default(),
             scratch: RefCell::new(Scratch::new()),
+            http: Http::default(),
             logins_pending: Cell::new(0),
             draining: Cell::new(false),
             spool_grew: Notify::new(),
@@ -126,6 +136,8 @@ impl Core {
                 entry.kill(close);
             }
         }
+        let now = self.now();
+        self.http.table.policy_changed(&policy, now);
         self.collect_events();
         self.links.end_revoked(&self.shared.revoked);
         self.shared.generations[self.index].store(generation, Ordering::Release);
@@ -159,7 +171,10 @@ pub fn handle(core: &Rc<Core>, message: Message) {
         Message::Link { fd, ticket } => crate::link::accept::take(core, fd, ticket),
         Message::Client(handoff) => crate::listener::postgres::resume(core, *handoff),
         Message::Cancel(key) => crate::upstream::cancel(core, &key),
-        Message::Kill { session_id, by, reason } => core.sessions.borrow().kill(&session_id, &by, &reason),
+        Message::Kill { session_id, by, reason } => {
+            core.http.table.kill(&session_id, &format!("{by}: {reason}"));
+            core.sessions.borrow().kill(&session_id, &by, &reason);
+        }
         Message::Drain => crate::drain::begin(core),
         Message::Stop => crate::listener::stop_all(),
     }

@@ -19,6 +19,8 @@ use std::time::Duration;
 pub enum ListenerKey {
     /// Stock PostgreSQL clients that name user and connection.
     Postgres,
+    /// HTTP clients, which name the connection by host or path.
+    Http,
     /// Agents.
     Links,
     /// One connection's own port.
@@ -77,9 +79,20 @@ fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, key: &ListenerKey) {
     let _ = socket.set_nodelay(true);
     match key {
         ListenerKey::Postgres => postgres::serve(core, socket, peer, None),
+        ListenerKey::Http => crate::http::front::serve(core, socket, peer, None),
+        ListenerKey::Connection { name, .. } if is_http(core, name) => {
+            crate::http::front::serve(core, socket, peer, Some(name.clone()));
+        }
         ListenerKey::Connection { name, .. } => postgres::serve(core, socket, peer, Some(name.clone())),
         ListenerKey::Links => spread_link(core, socket),
     }
+}
+
+/// Whether the connection whose own port this is speaks HTTP.
+fn is_http(core: &Core, name: &str) -> bool {
+    let policy = core.policy.borrow();
+    let connection = policy.as_ref().and_then(|policy| policy.connection(name));
+    connection.is_some_and(|connection| connection.http.is_some())
 }
 
 /// Links go to the core that has the fewest, so that every core can serve every pool.

@@ -448,7 +448,7 @@ async fn hand_off(core: &Core, client: Client, target: usize) {
 }
 
 /// A version 7 UUID: sorts by time (RFC 9562, section 5.7).
-fn new_session_id() -> [u8; 16] {
+pub fn new_session_id() -> [u8; 16] {
     let mut id = [0; 16];
     // Without random bytes the session would not get its cancel key either, so a failure cannot come as far as here.
     let _ = rand::fill(&mut id);

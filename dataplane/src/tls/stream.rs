@@ -21,16 +21,22 @@ pub struct TlsStream {
 }
 
 impl TlsStream {
-    /// Answers a handshake. `early`: bytes that were received before TLS began.
+    /// Answers a handshake.
     pub async fn accept(socket: Socket, config: Arc<ServerConfig>) -> io::Result<Self> {
         let connection = ServerConnection::new(config).map_err(io::Error::other)?;
-        Self::handshake(socket, Connection::Server(connection)).await
+        Self::handshake(socket, Connection::Server(connection), &[]).await
+    }
+
+    /// Answers a handshake whose first bytes have been received already.
+    pub async fn accept_after(socket: Socket, config: Arc<ServerConfig>, early: &[u8]) -> io::Result<Self> {
+        let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        Self::handshake(socket, Connection::Server(connection), early).await
     }
 
     /// Begins a handshake.
     pub async fn connect(socket: Socket, config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
         let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
-        Self::handshake(socket, Connection::Client(connection)).await
+        Self::handshake(socket, Connection::Client(connection), &[]).await
     }
 
     /// Puts a stream together again that came from another core.
@@ -45,6 +51,15 @@ impl TlsStream {
     /// Takes the stream apart for another core.
     pub fn into_parts(self) -> (Socket, TlsState) {
         (self.socket, self.connection.into_inner())
+    }
+
+    /// The protocol that both ends agreed on (RFC 7301).
+    pub fn protocol(&self) -> Option<&'static [u8]> {
+        match self.connection.borrow().alpn_protocol() {
+            Some(b"h2") => Some(b"h2"),
+            Some(b"http/1.1") => Some(b"http/1.1"),
+            _ => None,
+        }
     }
 
     /// The peer's certificate, verified during the handshake.
@@ -121,13 +136,19 @@ impl TlsStream {
         Ok(())
     }
 
-    async fn handshake(socket: Socket, mut connection: Connection) -> io::Result<Self> {
+    async fn handshake(socket: Socket, mut connection: Connection, early: &[u8]) -> io::Result<Self> {
         connection.set_buffer_limit(None);
         let stream = Self {
             socket,
             connection: RefCell::new(Box::new(connection)),
             plain: RefCell::default(),
         };
+        let begun = stream.decrypt(early);
+        if begun.is_err() {
+            // As below: the peer should hear why.
+            let _ = stream.flush_pending().await;
+            begun?;
+        }
         loop {
             stream.flush_pending().await?;
             if !stream.connection.borrow().is_handshaking() {

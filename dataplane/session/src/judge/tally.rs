@@ -29,6 +29,9 @@ pub(crate) enum Place {
     Copy,
     Function,
     Aside(Aside),
+    /// Header and body of an answer of HTTP.
+    Header,
+    Body,
     /// More kinds than are told apart.
     More,
 }
@@ -102,6 +105,8 @@ impl Tally {
                 Place::Copy => "copy",
                 Place::Function => "function",
                 Place::Aside(aside) => aside.name(),
+                Place::Header => "header",
+                Place::Body => "body",
                 Place::More => "more",
             };
             let action = match (count.finder, count.masked) {

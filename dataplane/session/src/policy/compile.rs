@@ -42,10 +42,13 @@ pub fn compile(snapshot: &wire::Snapshot) -> Result<Policy, Vec<PolicyError>> {
     let rules = redactions(snapshot, &key, &mut errors);
     let guardrails = guardrails(snapshot, &mut errors);
     let connections = connections(snapshot, &users, &rules, &guardrails, &mut errors);
+    let hosts = hosts(&connections, &mut errors);
     if !errors.0.is_empty() {
         return Err(errors.0);
     }
     Ok(Policy {
+        tokens: tokens(&users),
+        hosts,
         generation: snapshot.generation,
         issued_at_ms: snapshot.issued_at_ms,
         expires_at_ms: snapshot.expires_at_ms,
@@ -53,6 +56,32 @@ pub fn compile(snapshot: &wire::Snapshot) -> Result<Policy, Vec<PolicyError>> {
         connections,
         mock_salt_key: derive(&key, b"sluice-mock-salt"),
     })
+}
+
+/// Tokens by their digest.
+fn tokens(users: &HashMap<String, Arc<User>>) -> HashMap<[u8; 32], (Arc<User>, usize)> {
+    let mut tokens = HashMap::new();
+    for user in users.values() {
+        for (index, token) in user.tokens.iter().enumerate() {
+            if let Ok(digest) = token.sha256.as_slice().try_into() {
+                tokens.insert(digest, (Arc::clone(user), index));
+            }
+        }
+    }
+    tokens
+}
+
+fn hosts(connections: &HashMap<String, Arc<ConnectionPolicy>>, errors: &mut Errors) -> HashMap<String, String> {
+    let mut hosts = HashMap::new();
+    for connection in connections.values() {
+        for host in connection.http.iter().flat_map(|http| &http.hosts) {
+            if let Some(other) = hosts.insert(host.clone(), connection.name.clone()) {
+                let message = format!("{host} is named by connection {other:?} too");
+                errors.add(format!("connection {:?}, hosts", connection.name), message);
+            }
+        }
+    }
+    hosts
 }
 
 /// Purposes never share a key.
@@ -172,6 +201,7 @@ fn connections(
         }
         let rules = redaction::of_connection(from, rules, errors);
         let columns = redaction::columns(&rules);
+        kept(from, &rules, guardrails, errors);
         // Nobody without a group of the connection ever gets a session, so no set is made for them.
         let reaching = combinations
             .iter()
@@ -185,6 +215,46 @@ fn connections(
         }
     }
     connections
+}
+
+/// Refuses rules that the connection's protocol cannot keep.
+fn kept(
+    from: &wire::Connection,
+    rules: &[Arc<redaction::Rule>],
+    guardrails: &HashMap<String, Vec<guardrail::GuardRule>>,
+    errors: &mut Errors,
+) {
+    let is_http = from.protocol == codecs::http::SPEC.name;
+    for rule in rules {
+        if is_http && !rule.columns.is_empty() {
+            let message = format!(
+                "rule {:?} names columns of tables, which HTTP has not; use json",
+                rule.name
+            );
+            errors.add(format!("connection {:?}, redact", from.name), message);
+        }
+        if !is_http && !rule.json.is_empty() {
+            let message = format!(
+                "rule {:?} names JSON paths, which are for connections of type http",
+                rule.name
+            );
+            errors.add(format!("connection {:?}, redact", from.name), message);
+        }
+    }
+    for name in from.guardrails.iter().filter(|_| is_http) {
+        let effects = |rule: &guardrail::GuardRule| matches!(rule.trigger, guardrail::Trigger::Effects(_));
+        if guardrails.get(name).is_some_and(|rules| rules.iter().any(effects)) {
+            let message =
+                format!("guardrail {name:?} is about SQL; for HTTP use deny_pattern on \"METHOD /path?query\"");
+            errors.add(format!("connection {:?}, guardrails", from.name), message);
+        }
+    }
+    if is_http != from.http.is_some() {
+        errors.add(
+            format!("connection {:?}", from.name),
+            "has not what its type needs".to_owned(),
+        );
+    }
 }
 
 fn connection(
@@ -207,7 +277,12 @@ fn connection(
         errors.push(unknown("audit", from.audit));
         wire::AuditMode::Strict
     });
+    let http = from
+        .http
+        .as_ref()
+        .map(|http| crate::http::policy::compile(from, http, &mut errors.0));
     ConnectionPolicy {
+        http,
         id: from.id.clone(),
         name: from.name.clone(),
         protocol: from.protocol.clone(),

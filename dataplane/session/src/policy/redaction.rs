@@ -10,6 +10,7 @@ use scan::{Detector, Scanner, Spec};
 
 use super::PolicyError;
 use super::compile::Errors;
+use crate::http::JsonPath;
 use crate::limits::RULE_SETS_MAX;
 
 pub use codecs::edit::Mask;
@@ -25,9 +26,11 @@ pub struct ColumnName {
 /// One rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
+    pub name: String,
     pub detectors: Vec<Detector>,
     pub custom: Vec<scan::Custom>,
     pub columns: Vec<ColumnName>,
+    pub json: Vec<JsonPath>,
     pub mask: Mask,
     pub enforce: bool,
     pub on_error: OnError,
@@ -71,6 +74,8 @@ pub struct RuleSet {
     pub(crate) actions: Vec<Option<Action>>,
     /// By index into [`ConnectionPolicy::columns`](super::ConnectionPolicy::columns).
     pub(crate) columns: HashMap<usize, Action>,
+    /// Values of JSON that are masked whole.
+    pub(crate) json: Vec<(JsonPath, Action)>,
     pub(crate) on_error: OnError,
     /// Set if text of unknown origin is to be masked whole.
     pub(crate) unattributed: Option<Action>,
@@ -116,7 +121,49 @@ const NUMBER_BYTES_MIN: usize = 7;
 impl RuleSet {
     /// Whether nothing is looked for.
     pub(crate) fn is_empty(&self) -> bool {
-        self.scanner.is_none() && self.columns.is_empty() && self.unattributed.is_none()
+        self.scanner.is_none() && self.columns.is_empty() && self.json.is_empty() && self.unattributed.is_none()
+    }
+
+    /// Whether what cannot be read may pass all the same.
+    pub fn lets_unreadable_pass(&self) -> bool {
+        self.on_error == OnError::Pass
+    }
+
+    /// A set that finds and changes nothing.
+    pub(crate) fn counting(scanner: Arc<Scanner>, detectors: &[Detector]) -> RuleSet {
+        let mut actions = Vec::new();
+        for name in detectors.iter().map(|detector| detector.name()) {
+            let Some(id) = scanner.id(name) else { continue };
+            let at = usize::from(id.0);
+            if actions.len() <= at {
+                actions.resize(at + 1, None);
+            }
+            if let Some(slot) = actions.get_mut(at) {
+                *slot = Some(Action {
+                    name: name.into(),
+                    label: scanner.label(id).into(),
+                    mask: Mask::Label,
+                    enforce: false,
+                });
+            }
+        }
+        RuleSet {
+            scanner: Some(scanner),
+            actions,
+            columns: HashMap::new(),
+            json: Vec::new(),
+            on_error: OnError::Close,
+            unattributed: None,
+            blank: Action {
+                name: "UNREADABLE".into(),
+                label: "HIDDEN".into(),
+                mask: Mask::Null,
+                enforce: true,
+            },
+            finds_digits: true,
+            finding_bytes_min: 1,
+            number_bytes_min: 1,
+        }
     }
 
     pub(crate) fn action(&self, detector: scan::DetectorId) -> &Action {
@@ -152,7 +199,13 @@ pub(super) fn rule(rule: &wire::Redaction, hash_key: &[u8], errors: &mut Errors)
         .iter()
         .filter_map(|name| column(name, &place, errors))
         .collect();
-    if rule.detect.is_empty() && rule.custom.is_empty() && rule.columns.is_empty() {
+    let json = rule.json.iter().filter_map(|path| {
+        JsonPath::parse(path)
+            .map_err(|message| errors.add(format!("{place}, json"), message))
+            .ok()
+    });
+    let json = json.collect();
+    if rule.detect.is_empty() && rule.custom.is_empty() && rule.columns.is_empty() && rule.json.is_empty() {
         // A rule that names nothing at all means the detectors that are on by default.
         detectors.extend_from_slice(Detector::DEFAULT_ON);
     }
@@ -169,6 +222,8 @@ pub(super) fn rule(rule: &wire::Redaction, hash_key: &[u8], errors: &mut Errors)
         Ok(wire::OnError::Close) | Err(_) => OnError::Close,
     };
     Rule {
+        name: rule.name.clone(),
+        json,
         detectors,
         custom: custom.collect(),
         columns,
@@ -295,6 +350,7 @@ impl Sets {
             scanner,
             actions,
             columns: column_actions(rules, columns),
+            json: json_actions(rules),
             finds_digits: !spec.custom.is_empty() || spec.detectors.iter().any(|d| !NEVER_DIGITS.contains(d)),
             finding_bytes_min: if spec.custom.is_empty() { FINDING_BYTES_MIN } else { 1 },
             number_bytes_min: if spec.custom.is_empty() { NUMBER_BYTES_MIN } else { 1 },
@@ -356,6 +412,21 @@ fn column_actions(rules: &[&Rule], columns: &[ColumnName]) -> HashMap<usize, Act
                 .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
                 .collect();
             actions.insert(index, action("COLUMN", &label.to_ascii_uppercase(), rule));
+        }
+    }
+    actions
+}
+
+fn json_actions(rules: &[&Rule]) -> Vec<(JsonPath, Action)> {
+    let mut actions: Vec<(JsonPath, Action)> = Vec::new();
+    // Rules that enforce come before rules that only analyse.
+    for enforce in [true, false] {
+        for rule in rules.iter().filter(|rule| rule.enforce == enforce) {
+            actions.extend(
+                rule.json
+                    .iter()
+                    .map(|path| (path.clone(), action("JSON", &path.label(), rule))),
+            );
         }
     }
     actions

@@ -1,0 +1,18 @@
+//! Every bound of the HTTP part of the session core.
+
+/// A JSON string up to this long is looked at whole, so that what is not masked leaves byte for byte as it came, bytes.
+pub const JSON_STRING_COLLECTED_BYTES_MAX: usize = 64 * 1024;
+/// Longest number or word of a JSON text, bytes.
+pub const JSON_SCALAR_BYTES_MAX: usize = 4 * 1024;
+/// Deepest nesting of a JSON text.
+pub const JSON_DEPTH_MAX: usize = 256;
+/// Longest name of a JSON member that paths and context look at, bytes; longer ones are looked at as values.
+pub const JSON_KEY_BYTES_MAX: usize = 256;
+/// Longest line of an event stream, bytes.
+pub const EVENT_LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Largest body of a request that is judged before any of it is passed on, bytes.
+pub const REQUEST_INSPECTED_BYTES_MAX: usize = 1024 * 1024;
+/// Steps of a JSON path.
+pub const JSON_PATH_STEPS_MAX: usize = 32;
+/// Longest path of a request in its audit event, bytes.
+pub const EVENT_PATH_BYTES_MAX: usize = 4 * 1024;

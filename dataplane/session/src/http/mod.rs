@@ -1,0 +1,19 @@
+//! HTTP in the session core: what a connection lets through, who asks, what becomes of headers and bodies, and the record.
+
+pub mod body;
+pub mod headers;
+pub mod judge;
+pub mod limits;
+pub mod net;
+pub mod policy;
+pub mod session;
+
+mod json;
+
+#[cfg(test)]
+mod tests;
+
+pub use body::{BodyFilter, Media, Unreadable};
+pub use judge::{Asked, Denial, Granted};
+pub use policy::{HttpPolicy, JsonPath};
+pub use session::{Exchange, HttpSession};

@@ -1,0 +1,280 @@
+//! The way back: interim answers, head and body of the target's answer, redacted and noted on the way to the client.
+
+use super::super::answer::Problem;
+use super::super::limits::{ANSWER_PAUSE_MAX, INTERIM_MAX};
+use super::super::upstream::{self, HeadError, Target};
+use super::super::{Downstream, within};
+use super::{Context, Ended, VERSION};
+use codecs::http::h1::BodyReader;
+use codecs::http::{BodyKind, Fields, ResponseHead, Version};
+use reactor::Buf;
+use session::http::headers;
+use session::http::{BodyFilter, HttpPolicy, Media};
+use session::policy::RuleSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+impl<D: Downstream> Context<'_, D> {
+    /// Target to client: interim answers, head, body.
+    pub(super) async fn answered(
+        &self,
+        target: &Rc<Target>,
+        http: &HttpPolicy,
+        rules: Option<Arc<RuleSet>>,
+        upgrade: bool,
+    ) -> Result<Ended, Answered> {
+        let mut interims = 0;
+        let head = loop {
+            let head = within(http.response_timeout, target.head(&self.head.method)).await;
+            let head = match head {
+                None => return Err(Problem::new(504, "the target did not answer in time").into()),
+                Some(Ok(None)) => return Err(Answered::Silent),
+                Some(Err(HeadError::Io(_))) if !target.has_more() => return Err(Answered::Silent),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "an answer was refused");
+                    return Err(Problem::new(502, "the target's answer is malformed").into());
+                }
+                Some(Ok(Some(head))) => head,
+            };
+            match head.status {
+                101 if upgrade => return self.upgraded(target, http, &head).await,
+                101 => return Err(Problem::new(502, "the target changed the protocol unasked").into()),
+                100..200 => {
+                    interims += 1;
+                    if interims > INTERIM_MAX {
+                        return Err(Problem::new(502, "the target sent too many interim answers").into());
+                    }
+                    // `100 Continue` was said by us when the body was wanted.
+                    if head.status != 100 {
+                        let fields = headers::response(&head, http, &self.known(), rules.is_some(), VERSION);
+                        let _ = self.down.interim(head.status, &fields).await;
+                    }
+                }
+                _ => break head,
+            }
+        };
+        self.relay(target, http, rules, head).await
+    }
+
+    async fn relay(
+        &self,
+        target: &Rc<Target>,
+        http: &HttpPolicy,
+        rules: Option<Arc<RuleSet>>,
+        head: ResponseHead,
+    ) -> Result<Ended, Answered> {
+        let redacts = rules.is_some();
+        let mut fields = headers::response(&head, http, &self.known(), redacts, VERSION);
+        let mut filter = None;
+        if let Some(rules) = &rules {
+            let mut tally = headers::FieldTally::default();
+            headers::redact(&mut fields, rules, &mut tally, &mut self.core.scratch.borrow_mut());
+            self.exchange.borrow_mut().fields = tally;
+            filter = Some(self.filter(rules, &head)?).filter(|filter| !filter.passes());
+        }
+        let length = match head.body {
+            BodyKind::Length(length) => Some(length),
+            BodyKind::Empty if self.head.method == "HEAD" => head
+                .fields
+                .text("content-length")
+                .and_then(|length| length.parse().ok()),
+            BodyKind::Empty => Some(0),
+            _ => None,
+        };
+        if let (Some(length), Some(max)) = (length, http.response_bytes_max)
+            && length > max
+        {
+            return Err(self
+                .because(Problem::new(502, "the answer is too large"), "response_bytes_max")
+                .into());
+        }
+        let keeps = head.version == Version::Http11
+            && !head.fields.has_token("connection", "close")
+            && head.body != BodyKind::UntilClose;
+        self.exchange.borrow_mut().status = head.status;
+        let has_body = head.body != BodyKind::Empty;
+        let told = if redacts && (has_body || self.head.method == "HEAD") {
+            None
+        } else {
+            length
+        };
+        let told = if head.status == 204 || head.status == 304 {
+            None
+        } else {
+            told
+        };
+        if self.down.head(head.status, &fields, told, has_body).await.is_err() {
+            self.broken(filter.as_ref());
+            return Ok(Ended::Broken);
+        }
+        let mut reader = BodyReader::response(head.body);
+        let complete = self
+            .body(target, &mut reader, filter.as_mut(), http.response_bytes_max)
+            .await;
+        if !complete {
+            self.broken(filter.as_ref());
+            return Ok(Ended::Broken);
+        }
+        if keeps {
+            upstream::keep(self.core, target.clone());
+        }
+        Ok(Ended::Complete)
+    }
+
+    /// How the body is to be read, or that it cannot be.
+    fn filter(&self, rules: &Arc<RuleSet>, head: &ResponseHead) -> Result<BodyFilter, Answered> {
+        let coding = head.fields.text("content-encoding").unwrap_or("identity");
+        let encoded = head.body != BodyKind::Empty && !coding.eq_ignore_ascii_case("identity");
+        let media = Media::of(head.fields.text("content-type"));
+        let partial = head.status == 206;
+        let unreadable = encoded || partial || media == Media::Unreadable;
+        if unreadable && !rules.lets_unreadable_pass() {
+            let why = if encoded {
+                "the target encoded its answer although it was asked not to, so it cannot be redacted"
+            } else if partial {
+                "the target sent a part, which cannot be redacted"
+            } else {
+                "the answer's character set cannot be redacted"
+            };
+            return Err(self.because(Problem::new(502, why), "unreadable").into());
+        }
+        Ok(BodyFilter::new(
+            rules.clone(),
+            if unreadable { Media::Opaque } else { media },
+        ))
+    }
+
+    /// Passes the body on piece by piece. False: it did not come to its end, or could not be passed on.
+    async fn body(
+        &self,
+        target: &Target,
+        reader: &mut BodyReader,
+        mut filter: Option<&mut BodyFilter>,
+        max: Option<u64>,
+    ) -> bool {
+        let mut noted = false;
+        loop {
+            if !target.has_more() && !reader.is_done() && !noted {
+                // Nothing more is here: what there is leaves now, so it is noted now.
+                self.note(filter.as_deref(), false);
+                noted = true;
+                if self.down.flush().await.is_err() {
+                    return false;
+                }
+            }
+            let piece = match within(ANSWER_PAUSE_MAX, target.body(reader)).await {
+                Some(Ok(piece)) => piece,
+                Some(Err(error)) => {
+                    tracing::info!(%error, "an answer was cut off");
+                    return false;
+                }
+                None => return false,
+            };
+            if target.settle(reader).is_err() {
+                return false;
+            }
+            let last = piece.is_none() || reader.is_done();
+            let piece = piece.unwrap_or_default();
+            let received = {
+                let mut exchange = self.exchange.borrow_mut();
+                exchange.bytes_down += piece.len() as u64;
+                exchange.bytes_down
+            };
+            if max.is_some_and(|max| received > max) {
+                return false;
+            }
+            let out = match filter.as_deref_mut() {
+                None => piece,
+                Some(filter) => {
+                    let mut out = Vec::with_capacity(piece.len() + 64);
+                    let fed = filter.feed(&piece, last, &mut self.core.scratch.borrow_mut(), &mut out);
+                    if let Err(error) = fed {
+                        tracing::info!(%error, "an answer was cut off: it cannot be redacted");
+                        self.rule.set("unreadable");
+                        return false;
+                    }
+                    Buf::from(out)
+                }
+            };
+            if last {
+                // The end of the record is written before the last bytes leave.
+                self.note(filter.as_deref(), true);
+            } else if !noted {
+                self.note(filter.as_deref(), false);
+                noted = true;
+            }
+            if self.down.data(out).await.is_err() {
+                return false;
+            }
+            if last {
+                let trailers = self.trailers(reader, filter.is_some());
+                return self.down.end(&trailers).await.is_ok();
+            }
+        }
+    }
+
+    /// Trailers of the answer; where bodies are redacted they are not passed on.
+    fn trailers(&self, reader: &BodyReader, redacts: bool) -> Fields {
+        let mut trailers = Fields::new();
+        if !redacts {
+            for (name, value) in reader.trailers().iter() {
+                if !TRAILERS_FORBIDDEN.contains(&name) {
+                    trailers.push(name, value);
+                }
+            }
+        }
+        trailers
+    }
+
+    /// The answer was cut off.
+    pub(super) fn broken(&self, filter: Option<&BodyFilter>) {
+        self.exchange.borrow_mut().broken = true;
+        self.note(filter, true);
+    }
+
+    /// The target speaks another protocol from here on.
+    async fn upgraded(&self, target: &Rc<Target>, http: &HttpPolicy, head: &ResponseHead) -> Result<Ended, Answered> {
+        let mut fields = headers::response(head, http, &self.known(), false, VERSION);
+        let protocol = head.fields.value("upgrade").unwrap_or_default();
+        fields.push(b"upgrade", protocol);
+        self.exchange.borrow_mut().status = 101;
+        self.note(None, true);
+        let sent = async {
+            self.down.head(101, &fields, None, false).await?;
+            self.down.flush().await
+        };
+        match sent.await {
+            Ok(()) => Ok(Ended::Upgrade(target.clone())),
+            Err(_) => Ok(Ended::Broken),
+        }
+    }
+}
+
+/// Fields that may not stand in trailers (RFC 9110 section 6.5.1).
+const TRAILERS_FORBIDDEN: &[&[u8]] = &[
+    b"content-length",
+    b"transfer-encoding",
+    b"host",
+    b"content-encoding",
+    b"content-type",
+    b"content-range",
+    b"trailer",
+    b"set-cookie",
+    b"location",
+    b"authorization",
+    b"connection",
+    b"www-authenticate",
+];
+
+/// Why there is no answer to pass on.
+pub(super) enum Answered {
+    /// The target closed before it said anything.
+    Silent,
+    Problem(Problem),
+}
+
+impl From<Problem> for Answered {
+    fn from(problem: Problem) -> Answered {
+        Answered::Problem(problem)
+    }
+}

@@ -1,0 +1,131 @@
+//! Who a request is from and which connection it means, before anything is judged.
+
+use super::Origin;
+use crate::core::Core;
+use codecs::http::RequestHead;
+use proto::policy::Plaintext;
+use session::admit::Admission;
+use session::http::HttpPolicy;
+use session::http::judge;
+use session::policy::{ConnectionPolicy, Policy};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// By what requests on one socket belong to one session: connection and key. Holds a digest, not the key.
+pub fn lane(core: &Core, origin: &Origin, head: &RequestHead) -> String {
+    let policy = core.policy.borrow().clone();
+    let (connection, _, _) = named(policy.as_deref(), origin, head);
+    let Some(connection) = connection else {
+        return String::new();
+    };
+    let key = connection
+        .http
+        .as_ref()
+        .and_then(|http| judge::key_of(head, &http.key_header));
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key.unwrap_or_default());
+    let digits: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{} {digits}", connection.name)
+}
+
+pub(super) fn http_inspects(http: &HttpPolicy) -> bool {
+    http.request_filter(None).is_some()
+}
+
+/// The connection that a request means, the path that named it, and the target without that.
+pub(super) fn named(
+    policy: Option<&Policy>,
+    origin: &Origin,
+    head: &RequestHead,
+) -> (Option<Arc<ConnectionPolicy>>, String, String) {
+    let whole = || head.target.clone();
+    let Some(policy) = policy else {
+        return (None, String::new(), whole());
+    };
+    if let Some(name) = &origin.fixed {
+        return (policy.connection(name).cloned(), String::new(), whole());
+    }
+    let host = head.authority.as_deref().unwrap_or_default();
+    let host = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    if let Some(connection) = policy.connection_of_host(host) {
+        return (Some(connection.clone()), String::new(), whole());
+    }
+    let Some(rest) = head.target.strip_prefix("/c/") else {
+        return (None, String::new(), whole());
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (name, rest) = rest.split_at(end);
+    let target = match rest {
+        rest if rest.starts_with('/') => rest.to_owned(),
+        rest => format!("/{rest}"),
+    };
+    (policy.connection(name).cloned(), format!("/c/{name}"), target)
+}
+
+/// The client behind trusted proxies: the last address of X-Forwarded-For that is none of theirs.
+pub(super) fn client_address(origin: &Origin, head: &RequestHead, connection: Option<&ConnectionPolicy>) -> IpAddr {
+    let peer = origin.peer.ip();
+    let Some(http) = connection.and_then(|connection| connection.http.as_ref()) else {
+        return peer;
+    };
+    if http.proxy_protocol || !http.trusted_proxies.contains(peer) {
+        return peer;
+    }
+    let mut listed: Vec<&str> = Vec::new();
+    for value in head.fields.values("x-forwarded-for") {
+        listed.extend(std::str::from_utf8(value).unwrap_or_default().split(',').map(str::trim));
+    }
+    let mut client = peer;
+    for text in listed.into_iter().rev() {
+        // What cannot be read ends what can be believed.
+        let Ok(address) = text.parse::<IpAddr>() else { break };
+        client = address;
+        if !http.trusted_proxies.contains(address) {
+            break;
+        }
+    }
+    client
+}
+
+pub(super) fn is_private(http: &HttpPolicy, origin: &Origin) -> bool {
+    let loopback = match origin.peer.ip() {
+        IpAddr::V4(address) => address.is_loopback(),
+        IpAddr::V6(address) => address.is_loopback() || address.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback()),
+    };
+    origin.https
+        || match http.plaintext {
+            Plaintext::Allow => true,
+            Plaintext::Loopback => loopback,
+            Plaintext::Refuse => false,
+        }
+}
+
+pub(super) fn per_minute(http: &HttpPolicy, admission: &Admission) -> Option<u32> {
+    let own = http
+        .keys
+        .get(&admission.user.name)
+        .and_then(|key| key.requests_per_minute);
+    own.or(http.requests_per_minute)
+}
+
+/// Path and names of the query's parameters.
+pub(super) fn shown_path(target: &str) -> String {
+    let Some((path, query)) = target.split_once('?') else {
+        return target.to_owned();
+    };
+    let names: Vec<&str> = query
+        .split('&')
+        .map(|parameter| parameter.split('=').next().unwrap_or_default())
+        .collect();
+    format!("{path}?{}", names.join("&"))
+}
+
+/// 128 random bits in hexadecimal.
+pub(super) fn request_id() -> String {
+    let mut bytes = [0u8; 16];
+    // An id that is not random is still an id.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

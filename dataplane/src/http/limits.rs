@@ -1,0 +1,37 @@
+//! Every bound of serving HTTP.
+
+use std::time::Duration;
+
+/// Time from the first byte of a head to its end, and for the TLS handshake before it.
+pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// An idle client's socket is closed after this long.
+pub const KEEP_ALIVE_TIME_MAX: Duration = Duration::from_secs(75);
+/// Longest pause within a request's body.
+pub const BODY_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// After [`BODY_PAUSE_MAX`] a request's body must have come at this rate, bytes per second.
+pub const BODY_RATE_MIN: u64 = 64;
+/// Longest pause within an answer's body; event streams say something more often.
+pub const ANSWER_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// How long a client may take no byte of its answer.
+pub const CLIENT_WRITE_TIME_MAX: Duration = Duration::from_secs(120);
+/// Clients' sockets of one core; further ones are closed at once.
+pub const CLIENTS_MAX: usize = 65_536;
+/// Idle sockets to the targets of one connection, per core.
+pub const IDLE_PER_CONNECTION_MAX: usize = 64;
+/// An idle socket to a target is not used after this long.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(20);
+/// A request that may not be sent twice uses no socket that was idle for longer than this.
+pub const IDLE_TIME_UNREPEATABLE_MAX: Duration = Duration::from_millis(500);
+/// A socket to a target is not used for longer than this, so that renewed secrets come into use.
+pub const SOCKET_AGE_MAX: Duration = Duration::from_secs(300);
+/// Interim answers of a target to one request.
+pub const INTERIM_MAX: usize = 16;
+/// What is left of a request's body when the answer is complete is read up to here, so that the socket can be kept, bytes.
+pub const BODY_DISCARDED_MAX: usize = 64 * 1024;
+/// After our last words a client is read for so long, and so many bytes.
+pub const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
+pub const LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// Access tokens whose rate is known; the oldest are forgotten.
+pub const RATES_MAX: usize = 65_536;
+/// Lines of the access log waiting to be written; further ones are dropped and counted.
+pub const LOG_LINES_MAX: usize = 65_536;
