@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use codecs::postgres::login::KeyCache;
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -36,6 +37,8 @@ pub struct Agent {
     pub phase: watch::Receiver<Phase>,
     /// Sessions that can be cancelled.
     pub sessions: Sessions,
+    /// SCRAM keys of logins at targets.
+    pub target_keys: Arc<KeyCache>,
     /// TLS set-ups towards targets.
     pub target_tls: TargetTls,
     links_ready: watch::Sender<usize>,
@@ -62,6 +65,7 @@ impl Agent {
             identity,
             phase,
             sessions: Sessions::default(),
+            target_keys: Arc::default(),
             target_tls: TargetTls::default(),
             links_ready: watch::Sender::new(0),
             links_wanted: AtomicUsize::new(0),

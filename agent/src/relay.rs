@@ -189,7 +189,7 @@ async fn log_in(
         resolve_columns: open.resolve_columns.iter().map(column_name).collect(),
     };
     let socket = dial(&place).await?;
-    let established = establish(socket, &place, tls.clone(), config).await?;
+    let established = establish(socket, &place, tls.clone(), config, agent.target_keys.clone()).await?;
     let encrypted = matches!(established.socket, TargetSocket::Tls(_));
     let cancel = established.facts.cancel.clone().map(|key| CancelHandle {
         place,

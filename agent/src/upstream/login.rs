@@ -51,6 +51,7 @@ pub async fn establish(
     place: &Place,
     tls: Option<Arc<ClientConfig>>,
     config: login::UpstreamConfig,
+    known_keys: Arc<login::KeyCache>,
 ) -> Result<Established, UpstreamError> {
     let mut nonce = Nonce::default();
     aws_lc_rs::rand::fill(&mut nonce)
@@ -59,7 +60,7 @@ pub async fn establish(
         socket,
         place,
         tls,
-        login: Upstream::new(config, nonce),
+        login: Upstream::new(config, nonce).with_known_keys(known_keys),
         input: BytesMut::new(),
         received: 0,
     };

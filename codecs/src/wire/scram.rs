@@ -4,6 +4,7 @@
 //! [`Server`] for how its flags are treated. No randomness is made here; nonces are passed in.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine as _;
@@ -11,8 +12,13 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::{Zeroize, Zeroizing};
 
+mod keys;
 #[cfg(test)]
 mod tests;
+
+pub use keys::{KEYS_KEPT_MAX, KeyCache};
+
+use keys::{Keys, KeysId};
 
 /// The mechanism's name on the wire.
 pub const MECHANISM: &str = "SCRAM-SHA-256";
@@ -282,6 +288,7 @@ impl Server {
 /// last returned `Ok` has the server proved that it knows the password.
 pub struct Client {
     password: Zeroizing<Vec<u8>>,
+    known: Option<Arc<KeyCache>>,
     first_bare: String,
     nonce: String,
     state: ClientState,
@@ -289,7 +296,11 @@ pub struct Client {
 
 enum ClientState {
     Start,
-    Answered { server_signature: Key },
+    Answered {
+        server_signature: Key,
+        /// Derived in this exchange, to be kept once the server has proved itself.
+        derived: Option<(KeysId, Keys)>,
+    },
     Done,
 }
 
@@ -310,10 +321,18 @@ impl Client {
         let user = user.replace('=', "=3D").replace(',', "=2C");
         Client {
             password,
+            known: None,
             first_bare: format!("n={user},r={nonce}"),
             nonce,
             state: ClientState::Start,
         }
+    }
+
+    /// Takes the keys of passwords, salts and iterations that were used before from `known`, and leaves new ones there.
+    #[must_use]
+    pub fn with_keys(mut self, known: Arc<KeyCache>) -> Client {
+        self.known = Some(known);
+        self
     }
 
     /// client-first-message.
@@ -321,7 +340,8 @@ impl Client {
         format!("n,,{}", self.first_bare).into_bytes()
     }
 
-    /// Reads server-first-message, returns client-final-message. Costs the announced iterations, which are bounded.
+    /// Reads server-first-message, returns client-final-message. Costs the announced iterations, which are bounded, unless the
+    /// keys are known.
     ///
     /// # Errors
     /// Malformed message, a nonce that does not begin with ours, iterations or salt out of bounds, or out of order.
@@ -332,15 +352,22 @@ impl Client {
         self.state = ClientState::Done;
         let message = message_text(message)?;
         let challenge = Challenge::parse(message, &self.nonce)?;
-        let salted = salted_password(&self.password, &challenge.salt, challenge.iterations)?;
+        let id = KeysId::of(&self.password, &challenge.salt, challenge.iterations);
+        let kept = self.known.as_ref().and_then(|known| known.find(&id));
+        let (keys, fresh) = match kept {
+            Some(keys) => (keys, false),
+            None => (
+                Keys::derive(&self.password, &challenge.salt, challenge.iterations)?,
+                true,
+            ),
+        };
         let without_proof = format!("c=biws,r={}", challenge.nonce);
         let auth_message = format!("{},{message},{without_proof}", self.first_bare);
-        let client_key = Zeroizing::new(hmac_sha256(&*salted, b"Client Key"));
-        let client_signature = hmac_sha256(&sha256(&*client_key), auth_message.as_bytes());
-        let proof = xor(*client_key, &client_signature);
-        let server_key = Zeroizing::new(hmac_sha256(&*salted, b"Server Key"));
+        let client_signature = hmac_sha256(&sha256(&keys.client), auth_message.as_bytes());
+        let proof = xor(keys.client, &client_signature);
         self.state = ClientState::Answered {
-            server_signature: hmac_sha256(&*server_key, auth_message.as_bytes()),
+            server_signature: hmac_sha256(&keys.server, auth_message.as_bytes()),
+            derived: fresh.then_some((id, keys)),
         };
         Ok(format!("{without_proof},p={}", BASE64.encode(proof)).into_bytes())
     }
@@ -352,7 +379,11 @@ impl Client {
     /// password, or a malformed or untimely message.
     pub fn server_final(&mut self, message: &[u8]) -> Result<(), ScramError> {
         let state = std::mem::replace(&mut self.state, ClientState::Done);
-        let ClientState::Answered { server_signature } = state else {
+        let ClientState::Answered {
+            server_signature,
+            derived,
+        } = state
+        else {
             return Err(ScramError::OutOfOrder);
         };
         let message = message_text(message)?;
@@ -361,11 +392,13 @@ impl Client {
             return Err(ScramError::BadProof);
         }
         let signature = key_from_base64(first.strip_prefix("v=").ok_or(ScramError::Malformed)?)?;
-        if bool::from(signature.ct_eq(&server_signature)) {
-            Ok(())
-        } else {
-            Err(ScramError::BadServerSignature)
+        if !bool::from(signature.ct_eq(&server_signature)) {
+            return Err(ScramError::BadServerSignature);
         }
+        if let (Some(known), Some((id, keys))) = (&self.known, derived) {
+            known.keep(id, keys);
+        }
+        Ok(())
     }
 }
 

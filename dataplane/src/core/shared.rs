@@ -6,6 +6,7 @@ use crate::identity::Identity;
 use crate::link::revoked::RevokedAgents;
 use crate::metrics::CoreMetrics;
 use crate::record::SpoolState;
+use codecs::postgres::login::KeyCache;
 use reactor::Sender;
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
@@ -55,6 +56,8 @@ pub struct Shared {
     pub spool: Arc<SpoolState>,
     /// Agents that are let in no more.
     pub revoked: Arc<RevokedAgents>,
+    /// SCRAM keys of logins at targets.
+    pub target_keys: Arc<KeyCache>,
     pub draining: AtomicBool,
     /// The reactor back end of the data cores, once they run.
     pub backend: OnceLock<reactor::Backend>,
@@ -84,6 +87,7 @@ impl Shared {
             generations: (0..count).map(|_| AtomicU64::new(0)).collect(),
             spool,
             revoked,
+            target_keys: Arc::default(),
             draining: AtomicBool::new(false),
             backend: OnceLock::new(),
             links: Mutex::default(),

@@ -6,13 +6,16 @@ use crate::tls;
 use crate::tls::stream::TlsStream;
 use crate::transport::Transport;
 use aws_lc_rs::rand;
-use codecs::postgres::login::{self, CancelKey, ColumnName, Established, UpstreamConfig, UpstreamError, UpstreamStep};
+use codecs::postgres::login::{
+    self, CancelKey, ColumnName, Established, KeyCache, UpstreamConfig, UpstreamError, UpstreamStep,
+};
 use proto::policy::{TargetGrant, TlsMode};
 use proto::tunnel::Fault;
 use reactor::{Gather, Socket};
 use rustls_pki_types::ServerName;
 use session::ResolvedColumn;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Reaches the target and logs in.
@@ -32,7 +35,7 @@ pub async fn open(core: &Core, request: &Request) -> Result<Opened, OpenError> {
         ))
     })?;
     let _ = socket.set_nodelay(true);
-    let (transport, established) = log_in(socket, config, &grant).await?;
+    let (transport, established) = log_in(socket, config, &grant, core.shared.target_keys.clone()).await?;
     let columns = established.columns.iter().map(|column| ResolvedColumn {
         index: column.index,
         table_oid: column.table_oid,
@@ -105,12 +108,13 @@ async fn log_in(
     socket: Socket,
     config: UpstreamConfig,
     grant: &TargetGrant,
+    known_keys: Arc<KeyCache>,
 ) -> Result<(Transport, Established), OpenError> {
     let lost =
         |error: std::io::Error| OpenError::upstream(format!("the target closed the connection during login: {error}"));
     let mut nonce = [0; 18];
     rand::fill(&mut nonce).map_err(|_| OpenError::ours("no random bytes"))?;
-    let mut login = login::Upstream::new(config, nonce);
+    let mut login = login::Upstream::new(config, nonce).with_known_keys(known_keys);
     let mut transport = Transport::Plain(socket);
     let mut pending: Vec<u8> = Vec::new();
     loop {

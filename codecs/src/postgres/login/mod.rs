@@ -26,7 +26,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::malformed::Malformed;
 use crate::wire::scram::ScramError;
-pub use crate::wire::scram::ScramVerifier;
+pub use crate::wire::scram::{KeyCache, ScramVerifier};
 pub use downstream::Downstream;
 pub use upstream::Upstream;
 

@@ -1,6 +1,7 @@
 //! The login towards a target: TLS by mode, start-up, authentication, settings, catalogue look-up.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;
@@ -40,6 +41,7 @@ pub struct Upstream {
     frames: usize,
     params: Vec<(String, String)>,
     cancel: Option<CancelKey>,
+    known_keys: Option<Arc<scram::KeyCache>>,
 }
 
 #[derive(Debug)]
@@ -75,7 +77,15 @@ impl Upstream {
             frames: 0,
             params: Vec::new(),
             cancel: None,
+            known_keys: None,
         }
+    }
+
+    /// Uses the keys of logins that went well before, and leaves its own: a SCRAM login then costs no iterations.
+    #[must_use]
+    pub fn with_known_keys(mut self, known: Arc<scram::KeyCache>) -> Upstream {
+        self.known_keys = Some(known);
+        self
     }
 
     /// Takes at most one frame from the front of `bytes`; returns how many bytes it took. Show it everything that was
@@ -257,7 +267,11 @@ impl Upstream {
     }
 
     fn start_scram(&mut self) -> Result<State, UpstreamFault> {
-        let client = Box::new(scram::Client::new("", self.config.password.clone(), self.nonce));
+        let mut client = scram::Client::new("", self.config.password.clone(), self.nonce);
+        if let Some(known) = &self.known_keys {
+            client = client.with_keys(Arc::clone(known));
+        }
+        let client = Box::new(client);
         let first = client.first();
         self.send(|out| encode::sasl_initial_response(out, scram::MECHANISM.as_bytes(), Some(&first)))?;
         Ok(State::Scram(client))

@@ -52,6 +52,56 @@ fn proof_for(token: &[u8], first_bare: &str, server_first: &[u8], binding: &str)
 }
 
 #[test]
+fn known_keys_make_the_same_exchange_and_only_proved_ones_are_known() {
+    let known = Arc::new(KeyCache::new());
+    let mut impostor = rfc_client().with_keys(Arc::clone(&known));
+    impostor.server_first(RFC_SERVER_FIRST).unwrap();
+    let forged = format!("v={}", BASE64.encode([7; 32]));
+    let outcome = impostor.server_final(forged.as_bytes());
+    assert_eq!(outcome, Err(ScramError::BadServerSignature));
+    assert!(known.is_empty(), "nobody has proved anything");
+    for _ in 0..2 {
+        let mut client = rfc_client().with_keys(Arc::clone(&known));
+        assert_eq!(client.server_first(RFC_SERVER_FIRST).as_deref(), Ok(RFC_CLIENT_FINAL));
+        assert_eq!(client.server_final(RFC_SERVER_FINAL), Ok(()));
+        assert_eq!(known.len(), 1);
+    }
+    let salt = BASE64.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
+    assert!(known.find(&KeysId::of(RFC_PASSWORD, &salt, 4096)).is_some());
+    for (password, salt, iterations) in [
+        (&b"pencils"[..], &salt[..], 4096),
+        (RFC_PASSWORD, b"x", 4096),
+        (RFC_PASSWORD, &salt, 4097),
+    ] {
+        assert!(known.find(&KeysId::of(password, salt, iterations)).is_none());
+    }
+}
+
+#[test]
+fn the_oldest_known_keys_give_way() {
+    let known = KeyCache::new();
+    let id = |number: usize| KeysId::of(&number.to_le_bytes(), b"salt", 4096);
+    for number in 0..KEYS_KEPT_MAX + 10 {
+        known.keep(
+            id(number),
+            Keys {
+                client: [1; 32],
+                server: [2; 32],
+            },
+        );
+        known.keep(
+            id(number),
+            Keys {
+                client: [1; 32],
+                server: [2; 32],
+            },
+        );
+    }
+    assert_eq!(known.len(), KEYS_KEPT_MAX);
+    assert!(known.find(&id(9)).is_none() && known.find(&id(10)).is_some());
+}
+
+#[test]
 fn the_rfc_example_as_client() {
     let mut client = rfc_client();
     assert_eq!(client.first(), RFC_CLIENT_FIRST);
