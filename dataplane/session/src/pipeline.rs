@@ -12,6 +12,7 @@ pub(crate) mod copy;
 mod down;
 pub(crate) mod long;
 mod note;
+mod rows;
 mod up;
 
 pub(crate) use note::missed as note_missed;
@@ -31,6 +32,8 @@ pub(crate) enum Step {
     /// The other direction has to move first.
     Stall,
     Close(Close),
+    /// So many bytes are dealt with, and then the session is over.
+    Last(usize, Close),
 }
 
 /// Client to target.
@@ -49,6 +52,11 @@ pub(crate) fn to_upstream(session: &mut Session, input: &mut [u8], scratch: &mut
                 break;
             }
             Step::Close(cause) => {
+                close = Some(cause);
+                break;
+            }
+            Step::Last(bytes, cause) => {
+                at += bytes;
                 close = Some(cause);
                 break;
             }
@@ -85,6 +93,11 @@ pub(crate) fn to_downstream(session: &mut Session, input: &mut [u8], scratch: &m
             }
             Step::Stall => break,
             Step::Close(cause) => {
+                close = Some(cause);
+                break;
+            }
+            Step::Last(bytes, cause) => {
+                at += bytes;
                 close = Some(cause);
                 break;
             }

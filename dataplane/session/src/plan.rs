@@ -27,6 +27,8 @@ pub(crate) enum Act {
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnPlan {
     pub act: Act,
+    /// Values up to this length are passed over.
+    pub passed_bytes_max: usize,
     pub kind: Kind,
     pub format: Format,
     pub context: Context,
@@ -135,10 +137,12 @@ impl Plan {
                     (Some(scanner), Ok(name)) => scanner.context_of(name),
                     _ => Context::default(),
                 };
+                let format = format.unwrap_or(Format::Text);
                 ColumnPlan {
                     act,
+                    passed_bytes_max: passed_bytes_max(act, kind, format, rules),
                     kind,
-                    format: format.unwrap_or(Format::Text),
+                    format,
                     context,
                 }
             })
@@ -179,6 +183,30 @@ fn shape(result: &Described) -> Option<Rc<Shape>> {
 
 fn is_skipped(rules: &RuleSet, kind: Kind) -> bool {
     rules.scanner.is_none() || kind.is_number() && !rules.finds_digits
+}
+
+/// The longest value of a column at which nobody has to look.
+fn passed_bytes_max(act: Act, kind: Kind, format: Format, rules: &RuleSet) -> usize {
+    match act {
+        Act::Skip => usize::MAX,
+        Act::Scan => passed_when_scanned(kind, format, rules),
+        // An empty value tells nothing.
+        Act::Hide(_) | Act::HideUnattributed | Act::Unreadable => 0,
+    }
+}
+
+/// The longest value of a kind in which a scan would find nothing.
+pub(crate) fn passed_when_scanned(kind: Kind, format: Format, rules: &RuleSet) -> usize {
+    if rules.scanner.is_none() {
+        return usize::MAX;
+    }
+    let too_short = match (kind.is_number(), format) {
+        // A packed number has few bytes for many digits.
+        (true, Format::Binary) => 0,
+        (true, Format::Text) => rules.number_bytes_min.max(rules.finding_bytes_min).saturating_sub(1),
+        (false, _) => rules.finding_bytes_min.saturating_sub(1),
+    };
+    too_short.max(kind.plain_bytes_max())
 }
 
 fn holds_text(kind: Kind) -> bool {

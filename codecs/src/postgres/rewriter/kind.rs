@@ -83,15 +83,20 @@ impl Kind {
     /// fit the kind is looked at whatever the kind says.
     #[inline]
     pub fn is_never_scanned(self, bytes: usize) -> bool {
+        bytes <= self.plain_bytes_max()
+    }
+
+    /// The longest value of this kind that cannot hold what a detector looks for, bytes.
+    pub fn plain_bytes_max(self) -> usize {
         /// No text form of these kinds is longer (an interval with all its fields takes 60).
         const PLAIN_BYTES_MAX: usize = 80;
         match self {
-            Kind::Bool | Kind::Float | Kind::Uuid | Kind::Date | Kind::Time | Kind::TimeTz => bytes <= PLAIN_BYTES_MAX,
-            Kind::Timestamp | Kind::TimestampTz | Kind::Interval | Kind::Money => bytes <= PLAIN_BYTES_MAX,
+            Kind::Bool | Kind::Float | Kind::Uuid | Kind::Date | Kind::Time | Kind::TimeTz => PLAIN_BYTES_MAX,
+            Kind::Timestamp | Kind::TimestampTz | Kind::Interval | Kind::Money => PLAIN_BYTES_MAX,
             // Dates and times of the built-in ranges, two of them.
-            Kind::Range => bytes <= 2 * PLAIN_BYTES_MAX,
-            Kind::Geometry | Kind::Bit | Kind::PlainArray => true,
-            _ => false,
+            Kind::Range => 2 * PLAIN_BYTES_MAX,
+            Kind::Geometry | Kind::Bit | Kind::PlainArray => usize::MAX,
+            _ => 0,
         }
     }
 

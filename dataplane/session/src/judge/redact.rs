@@ -17,7 +17,7 @@ use scan::{CellFinding, Cells, Context, Finding};
 
 use super::tally::{Finder, Place, Tally};
 use crate::limits::{DECODED_KEPT_BYTES_MAX, PACKED_BYTES_MAX};
-use crate::plan::{Act, ColumnPlan, Plan};
+use crate::plan::{Act, ColumnPlan, Plan, passed_when_scanned};
 use crate::policy::RuleSet;
 use crate::policy::redaction::{Action, OnError};
 
@@ -75,6 +75,18 @@ pub(crate) struct Target<'a> {
     pub rules: &'a RuleSet,
 }
 
+/// The frame that rows come in, for errors.
+const ROW: &str = "DataRow";
+
+/// What is known about a column that nobody described.
+const UNKNOWN: ColumnPlan = ColumnPlan {
+    act: Act::Unreadable,
+    passed_bytes_max: 0,
+    kind: Kind::Other,
+    format: Format::Text,
+    context: Context::NONE,
+};
+
 /// Buffers of one core, empty between two calls.
 #[derive(Default)]
 pub(crate) struct Redactor {
@@ -96,70 +108,32 @@ pub(crate) struct Redactor {
 impl Redactor {
     /// Takes in the row in `frame` of the input. Hidden columns are masked at once, the others wait for [`Redactor::flush`].
     pub(crate) fn row(&mut self, plan: &Plan, frame: Range<usize>, target: &mut Target<'_>) -> Result<(), Trouble> {
-        const PLACE: &str = "DataRow";
         let mut at = frame.start + 7;
         let count = target
             .input
             .get(frame.start + 5..at)
-            .ok_or(Malformed::Truncated { place: PLACE })?;
+            .ok_or(Malformed::Truncated { place: ROW })?;
         let count = usize::from(u16::from_be_bytes([count[0], count[1]]));
         if let Some(columns) = &plan.columns
             && columns.len() != count
         {
             return Err(Malformed::Value {
-                place: PLACE,
+                place: ROW,
                 value: count as i64,
             }
             .into());
         }
-        let unknown = ColumnPlan {
-            act: Act::Unreadable,
-            kind: Kind::Other,
-            format: Format::Text,
-            context: Context::default(),
-        };
-        for index in 0..count {
-            let length = target.input.get(at..at + 4).filter(|_| at + 4 <= frame.end);
-            let length = length
-                .and_then(|bytes| bytes.first_chunk())
-                .ok_or(Malformed::Truncated { place: PLACE })?;
-            let length = i32::from_be_bytes(*length);
-            at += 4;
-            let Ok(len) = usize::try_from(length) else {
-                if length == -1 {
-                    continue;
-                }
-                return Err(Malformed::Length {
-                    place: PLACE,
-                    announced: length.into(),
-                    min: 0,
-                    max: frame.len(),
-                }
-                .into());
+        let columns = plan.columns.as_deref().unwrap_or_default();
+        let mut index = 0;
+        while let Some(len) = next_value(columns, count, &mut index, target.input, &mut at, frame.end)? {
+            let holder = Holder::Counted {
+                frame: frame.start as u32,
+                length: at as u32 - 4,
             };
-            if len > frame.end - at {
-                return Err(Malformed::Truncated { place: PLACE }.into());
-            }
-            let column = plan
-                .columns
-                .as_deref()
-                .and_then(|columns| columns.get(index))
-                .unwrap_or(&unknown);
-            if len > 0 && column.act != Act::Skip {
-                let holder = Holder::Counted {
-                    frame: frame.start as u32,
-                    length: at as u32 - 4,
-                };
-                self.cell(column, index as u16, at..at + len, holder, target)?;
-            }
+            let column = columns.get(index).unwrap_or(&UNKNOWN);
+            self.cell(column, index as u16, at..at + len, holder, target)?;
             at += len;
-        }
-        if at != frame.end {
-            return Err(Malformed::Trailing {
-                place: PLACE,
-                bytes: frame.end - at,
-            }
-            .into());
+            index += 1;
         }
         Ok(())
     }
@@ -184,7 +158,7 @@ impl Redactor {
         };
         match column.act {
             Act::Skip => Ok(()),
-            Act::Scan => self.scan_value(value, column.context, target),
+            Act::Scan => self.look(value, column.context, target),
             Act::Hide(rule) => {
                 if let Some(action) = target.rules.columns.get(&rule) {
                     hide(value, action, Finder::Column, target);
@@ -204,18 +178,20 @@ impl Redactor {
     /// Packs a value to be looked at. A rule set without a scanner has nothing to look with.
     pub(crate) fn scan_value(
         &mut self,
-        mut value: Value,
+        value: Value,
         context: Context,
         target: &mut Target<'_>,
     ) -> Result<(), Trouble> {
-        let range = value.start as usize..value.end as usize;
-        if range.len() < target.rules.finding_bytes_min && !is_packed_number(value.kind, value.format)
-            || value.kind.is_never_scanned(range.len())
-            || value.kind.is_number() && value.format == Format::Text && range.len() < target.rules.number_bytes_min
-            || target.rules.scanner.is_none()
-        {
+        let len = (value.end - value.start) as usize;
+        if len <= passed_when_scanned(value.kind, value.format, target.rules) {
             return Ok(());
         }
+        self.look(value, context, target)
+    }
+
+    #[inline]
+    fn look(&mut self, mut value: Value, context: Context, target: &mut Target<'_>) -> Result<(), Trouble> {
+        let range = value.start as usize..value.end as usize;
         let bytes = target.input.get(range).unwrap_or_default();
         if value.format == Format::Binary {
             match value.kind {
@@ -433,6 +409,53 @@ impl Redactor {
         let how = (value.kind, value.escaping);
         rewriter::mask_span(how, &action.mask, &action.label, bytes, span, &mut self.walk);
     }
+}
+
+/// Passes over the values of a row at which nobody has to look, from column `index` with its length at `at` on. Stops at the
+/// first other one: `at` is its first byte, the result its length. `None` at the end of the row, which is at `end`.
+#[inline]
+fn next_value(
+    columns: &[ColumnPlan],
+    count: usize,
+    index: &mut usize,
+    input: &[u8],
+    at: &mut usize,
+    end: usize,
+) -> Result<Option<usize>, Malformed> {
+    let mut rest = input.get(*at..end).ok_or(Malformed::Truncated { place: ROW })?;
+    while *index < count {
+        let (length, values) = rest
+            .split_first_chunk::<4>()
+            .ok_or(Malformed::Truncated { place: ROW })?;
+        let length = i32::from_be_bytes(*length);
+        rest = values;
+        let Ok(len) = usize::try_from(length) else {
+            if length == -1 {
+                *index += 1;
+                continue;
+            }
+            return Err(Malformed::Length {
+                place: ROW,
+                announced: length.into(),
+                min: 0,
+                max: values.len(),
+            });
+        };
+        let after = rest.get(len..).ok_or(Malformed::Truncated { place: ROW })?;
+        if len > columns.get(*index).map_or(0, |column| column.passed_bytes_max) {
+            *at = end - rest.len();
+            return Ok(Some(len));
+        }
+        rest = after;
+        *index += 1;
+    }
+    if !rest.is_empty() {
+        return Err(Malformed::Trailing {
+            place: ROW,
+            bytes: rest.len(),
+        });
+    }
+    Ok(None)
 }
 
 fn is_packed_number(kind: Kind, format: Format) -> bool {

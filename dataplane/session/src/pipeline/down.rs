@@ -16,7 +16,7 @@ use scan::Context;
 
 use super::copy::CopyOut;
 use super::long::LongRow;
-use super::{Step, note};
+use super::{Step, note, rows};
 use crate::judge::redact::{self, Holder, Target, Trouble, Value};
 use crate::judge::tally::{Finder, Place};
 use crate::limits::{ANSWER_BYTES_MAX, FRAME_BUFFERED_BYTES_MAX, PLANS_MAX, VALUE_COLLECTED_BYTES_MAX};
@@ -33,6 +33,11 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
     }
     if session.long_row.is_some() {
         return super::long::step(session, input, at, scratch);
+    }
+    match rows::pass(session, input, at, scratch) {
+        (0, None) => {}
+        (bytes, None) => return Step::Took(bytes),
+        (bytes, Some(trouble)) => return Step::Last(bytes, Close::trouble(trouble)),
     }
     let rest = input.get(at..).unwrap_or_default();
     let header = match Framer::new(Speaker::Backend).header(rest) {

@@ -449,3 +449,39 @@ fn sql_prepared_statements_are_known_to_the_protocol() {
     assert!(!talk.seen_by_client().contains("alice@"));
     assert!(talk.statements()[1].text.starts_with("prepare s"));
 }
+
+/// Rows that follow each other take a shorter way than the first: what it lets out and where it stops is the same.
+#[test]
+fn a_bad_row_ends_the_session_behind_the_good_ones_whether_they_come_together_or_apart() {
+    let shape = columns(&[("id", TABLE, 1, 23, Format::Text), ("name", TABLE, 2, 25, Format::Text)]);
+    let good = |id: &'static str| row(&[Some(id.as_bytes()), Some(b"Ada Lovelace")]);
+    let short = row(&[Some(b"4")]);
+    let mut overlong = good("5");
+    let at = overlong.len() - b"Ada Lovelace".len() - 1;
+    overlong[at] += 1;
+    let mut negative = good("6");
+    negative[at - 3..=at].copy_from_slice(&(-2i32).to_be_bytes());
+    for bad in [short, overlong, negative] {
+        let outcome = |pieces: &[&[u8]]| {
+            let mut talk = Talk::new();
+            talk.client(&query("select id, name from customers"));
+            talk.target(&shape);
+            for piece in pieces {
+                talk.target(piece);
+            }
+            let close = talk.close.as_ref().map(|close| close.to_downstream.clone());
+            (talk.to_client.clone(), close)
+        };
+        let rows = [good("1"), good("2"), good("3")];
+        let together = outcome(&[&[&rows.concat()[..], &bad[..], &good("7")[..]].concat()]);
+        let apart = outcome(&[&rows[0], &rows[1], &rows[2], &bad]);
+        assert!(together.1.is_some(), "the session is over");
+        assert_eq!(together.1, apart.1);
+        let whole = outcome(&[&rows.concat()]).0;
+        assert!(
+            together.0.starts_with(&whole) && apart.0.starts_with(&whole),
+            "all good rows left"
+        );
+        assert!(!String::from_utf8_lossy(&together.0).contains("Lovelace"));
+    }
+}
