@@ -11,6 +11,7 @@
 //! PostgreSQL documentation, "Frontend/Backend Protocol", "Message Flow".
 
 mod answer;
+mod name_hash;
 mod names;
 mod request;
 mod shape;

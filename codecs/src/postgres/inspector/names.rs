@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use super::name_hash::NameHash;
 use super::shape::Shape;
 use crate::postgres::message::{Format, Formats};
 
@@ -138,7 +139,7 @@ impl<X> Slot<X> {
     }
 }
 
-type Table<X> = HashMap<Name, Slot<X>>;
+type Table<X> = HashMap<Name, Slot<X>, NameHash>;
 
 /// Both views of all names. The unnamed ones have a slot of their own: no lookup, no allocation for them.
 #[derive(Debug)]

@@ -85,6 +85,9 @@ impl Tally {
     /// Appends each count as embedded message `field`, by place and finder: in which order they were found is a matter of
     /// how the values were read. `column` names the columns of the result.
     pub(crate) fn write(&self, rules: Option<&RuleSet>, column: impl Fn(u16) -> String, field: u32, out: &mut Vec<u8>) {
+        if self.0.is_empty() {
+            return;
+        }
         let mut counts: SmallVec<[&Count; 4]> = self.0.iter().collect();
         counts.sort_unstable_by_key(|count| (count.place, count.finder, count.masked));
         for count in counts {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use codecs::fact::Form;
-use codecs::postgres::framer::{Framed, Framer, HEADER_BYTES, Speaker};
+use codecs::postgres::framer::{Framer, HEADER_BYTES, Speaker};
 use codecs::postgres::inspector::Announced;
 use codecs::postgres::message::tag::frontend as tag;
 use codecs::postgres::message::{Bind, Execute, Frontend, Parse, Target, encode};
@@ -34,8 +34,7 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
         session.passing_up -= bytes;
         return Step::Took(bytes);
     }
-    let mut framer = Framer::new(Speaker::Frontend);
-    let header = match framer.header(rest) {
+    let header = match Framer::new(Speaker::Frontend).header(rest) {
         Ok(Some(header)) => header,
         Ok(None) => return Step::Need(HEADER_BYTES),
         Err(error) => return Step::Close(Close::downstream(error)),
@@ -56,11 +55,10 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
         return stall(session, at, scratch);
     }
     session.flushed = false;
-    match framer.next(rest) {
-        Ok(Framed::Need(bytes)) => Step::Need(bytes),
-        Ok(Framed::Frame { tag, len }) => frame(session, rest, tag, at, len, scratch, now),
-        Err(error) => Step::Close(Close::downstream(error)),
+    if rest.len() < header.len {
+        return Step::Need(header.len);
     }
+    frame(session, rest, header.tag, at, header.len, scratch, now)
 }
 
 /// Waits for answers; a Flush makes the server send those that it holds back.
