@@ -222,6 +222,14 @@ def build():
     return os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release")
 
 
+def build_apart(name):
+    """Builds a crate of `perf/` that is a workspace of its own; path of its program, which has the crate's name."""
+    target = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), name)
+    command = ["cargo", "build", "--release", "--locked"]
+    subprocess.run(command, cwd=os.path.join(ROOT, "perf", name), check=True, env={**os.environ, "CARGO_TARGET_DIR": target})
+    return os.path.join(target, "release", name)
+
+
 def need(program, package):
     """Installs a Debian package when its program is missing."""
     if shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin") is None:

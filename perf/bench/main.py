@@ -66,7 +66,7 @@ def parse():
     parser.add_argument("--cores", type=int, nargs="+", help="numbers of proxy cores, for `scaling`")
     parser.add_argument("--proxy-cpus", help="CPUs of the proxies, as for taskset")
     parser.add_argument("--load-cpus", help="CPUs of servers and load generators, as for taskset")
-    parser.add_argument("--bin-dir", help="directory with sluice, sluice-dataplane, sluice-agent, sluice-controlplane and sluice-perf; without it they are built")
+    parser.add_argument("--bin-dir", help="directory with sluice, sluice-dataplane, sluice-agent, sluice-controlplane and sluice-perf (and the reactor's example relay, for `runtimes`); without it they are built")
     parser.add_argument("--update", action="store_true", help="`instructions`: writes the present counts as the new baseline")
     parser.add_argument("--minutes", type=float, help="`soak`: its length (default 10)")
     parser.add_argument("--out", help="directory for the results instead of bench-results")

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 
-from ..lab import ROOT, Missing, need
+from ..lab import ROOT, Missing, build_apart, need
 from ..result import Result
 
 NAME = "instructions"
@@ -24,7 +24,7 @@ def run(_, options):
         need("valgrind", "valgrind")
     except Missing as missing:
         raise Missing(f"instructions were not counted: {missing}") from None
-    program = build()
+    program = build_apart("micro")
     names = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split("\n")
     counts = {name: count(program, name) for name in names if name}
     about = {"toolchain": tool("rustc", "--version"), "valgrind": tool("valgrind", "--version"), "architecture": os.uname().machine}
@@ -70,13 +70,6 @@ def count(program, name):
     if done.returncode != 0 or not found or int(found.group(1)) == 0:
         raise RuntimeError(f"{name}: {done.stderr[-1000:]}")
     return round(int(found.group(1)) / runs)
-
-
-def build():
-    source = os.path.join(ROOT, "perf", "micro")
-    target = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "micro")
-    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=source, check=True, env={**os.environ, "CARGO_TARGET_DIR": target})
-    return os.path.join(target, "release", "micro")
 
 
 def tool(*command):

@@ -5,9 +5,8 @@ import os
 import subprocess
 import sys
 
-from ..lab import ROOT, Missing, cache_dir, need
+from ..lab import ROOT, Missing, build_apart, cache_dir, need
 from ..result import Result, rounds
-from .instructions import build
 
 NAME = "matcher"
 ROWS = [7]
@@ -59,7 +58,7 @@ def run(lab, options):
 
 def available(lab):
     """Engines that run here; says which do not."""
-    matchers = os.path.join(os.path.dirname(build()), "matchers")
+    matchers = build_apart("matchers")
     full, trimmed = (os.path.join(PEERS, f"patterns-{name}.txt") for name in ("full", "trimmed"))
     found = {
         "Sluice": lambda path: call([matchers, "sluice", path, "10"]),

@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from ..common import bulk, direct, query_figures, servers, settle, warm
-from ..lab import PASSWORD, ROOT, Target, cache_dir
+from ..lab import PASSWORD, ROOT, Target, build_apart
 from ..result import Result, rounds
 
 NAME = "runtimes"
@@ -18,7 +18,7 @@ STATEMENT = "SELECT * FROM perf_typed_100"
 
 def run(lab, options):
     result = Result(NAME, ROWS)
-    relays, reactor = build_relays(), build_reactor()
+    relays, reactor = build_apart("relays"), build_reactor(options)
     for server, port in servers(lab, options, ["perf_typed_100"]).items():
         peers = [direct(port)]
         for backend in ("uring", "epoll"):
@@ -53,14 +53,10 @@ def relay(lab, name, command, does):
     return Target(name, port, password=PASSWORD, pids=lab.descendants(process.pid), does=does)
 
 
-def build_relays():
-    """A workspace of its own, because of its dependencies; kept in the cache."""
-    target = cache_dir("relays")
-    source = os.path.join(ROOT, "perf", "relays")
-    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=source, check=True, env={**os.environ, "CARGO_TARGET_DIR": target})
-    return os.path.join(target, "release", "relays")
-
-
-def build_reactor():
+def build_reactor(options):
+    """The reactor's own example; taken from --bin-dir when it is there."""
+    given = os.path.join(options.bin_dir or "", "relay")
+    if options.bin_dir and os.path.exists(given):
+        return given
     subprocess.run(["cargo", "build", "--release", "--locked", "-p", "reactor", "--example", "relay"], cwd=ROOT, check=True)
     return os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release", "examples", "relay")
