@@ -396,6 +396,37 @@ def test_a_slow_head_is_timed_out(sluice):
         assert received.startswith(b"HTTP/1.1 408 ") and 8 < time.monotonic() - began < 14
 
 
+def test_a_target_that_answers_early_gets_no_other_request_on_that_socket(sluice, target):
+    """The rest of an upload must never be taken for a request, nor a request for the rest of an upload."""
+    seen = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def serve():
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    seen.append(connection.recv(65536))
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    connection.settimeout(2)
+                    try:
+                        while more := connection.recv(65536):
+                            seen[-1] += more
+                    except TimeoutError:
+                        pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        policy = POLICY + connection("early", server.getsockname()[1], "direct")
+        made = Sluice(policy, environment={"WEB_SECRET": SECRET})
+        try:
+            token = made.token("alice")
+            head = f"POST /c/early/up HTTP/1.1\r\nHost: a\r\nX-Key: {token}\r\nContent-Length: 5000\r\n\r\n"
+            assert raw(made.addresses["http"], head.encode() + b"x" * 100, 3).endswith(b"ok")
+            assert curl(url(made, "early", "/next"), *key(made)).body == b"ok"
+        finally:
+            made.close()
+    assert seen[0].startswith(b"POST /up ") and b"/next" not in seen[0]
+    assert seen[1].startswith(b"GET /next ")
+
+
 def test_expect_is_answered_when_the_body_is_wanted(sluice, target):
     answer = curl(url(sluice, "web-agent", "/x"), *key(sluice), "-H", "Expect: 100-continue", "--data-binary", "@-", data=b"z" * 50_000)
     assert answer.status == 200 and len(target.last().body) == 50_000 and target.last().get("Expect") is None

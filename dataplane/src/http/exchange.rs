@@ -21,7 +21,7 @@ use session::http::headers::{self, Client as Known};
 use session::http::judge::{self, Asked, Denial, Granted};
 use session::http::limits::REQUEST_INSPECTED_BYTES_MAX;
 use session::http::{BodyFilter, Exchange, HttpPolicy, HttpSession};
-use session::policy::{ConnectionPolicy, Policy};
+use session::policy::{ConnectionPolicy, Policy, RuleSet};
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -74,6 +74,8 @@ struct Context<'a, D> {
     shown: RefCell<String>,
     rule: Cell<&'static str>,
     bytes_up: Cell<u64>,
+    /// The target has the whole request: only then can its socket serve another one.
+    uploaded: Cell<bool>,
 }
 
 /// Runs one exchange to its end.
@@ -121,6 +123,7 @@ impl<'a, D: Downstream> Context<'a, D> {
             target,
             rule: Cell::new(""),
             bytes_up: Cell::new(0),
+            uploaded: Cell::new(false),
         }
     }
 
@@ -301,12 +304,7 @@ impl<'a, D: Downstream> Context<'a, D> {
             return Err(too_large());
         }
         let inspected = self.inspect(http).await?;
-        let upgrade = judge::is_upgrade(self.head);
-        let rules = self.entry.session.borrow().as_ref().and_then(HttpSession::rules);
-        if upgrade && rules.is_some() {
-            let why = "what a WebSocket carries cannot be redacted, and this connection redacts";
-            return Err(self.because(Problem::new(403, why), "websocket"));
-        }
+        let (upgrade, rules) = self.plan()?;
         let framing = match &inspected {
             Some(body) if body.is_empty() => BodyKind::Empty,
             Some(body) => BodyKind::Length(body.len() as u64),
@@ -329,12 +327,15 @@ impl<'a, D: Downstream> Context<'a, D> {
                 }
                 return Err(self.lost(&error.to_string()));
             }
-            let upload = self.upload(&target, framing, inspected.as_deref(), http.request_bytes_max);
+            self.uploaded.set(!has_body);
             let outcome = RefCell::new(None);
             let upload = async {
-                if let Err(error) = upload.await {
-                    outcome.replace(Some(error));
-                    return;
+                match self
+                    .upload(&target, framing, inspected.as_deref(), http.request_bytes_max)
+                    .await
+                {
+                    Ok(whole) => self.uploaded.set(whole),
+                    Err(error) => return drop(outcome.replace(Some(error))),
                 }
                 std::future::pending::<()>().await;
             };
@@ -354,6 +355,17 @@ impl<'a, D: Downstream> Context<'a, D> {
                 }
             };
         }
+    }
+
+    /// Whether the socket shall change its protocol, and what is masked in the answer: not both.
+    fn plan(&self) -> Result<(bool, Option<Arc<RuleSet>>), Problem> {
+        let upgrade = judge::is_upgrade(self.head);
+        let rules = self.entry.session.borrow().as_ref().and_then(HttpSession::rules);
+        if upgrade && rules.is_some() {
+            let why = "what a WebSocket carries cannot be redacted, and this connection redacts";
+            return Err(self.because(Problem::new(403, why), "websocket"));
+        }
+        Ok((upgrade, rules))
     }
 
     /// A socket to the target: an idle one if it need not be fresh, or a new one.
@@ -474,18 +486,16 @@ impl<'a, D: Downstream> Context<'a, D> {
         Ok(Some(body))
     }
 
-    /// Client to target: the body, framed anew.
+    /// Client to target: the body, framed anew. False: the target did not take all of it, which it may still answer.
     async fn upload(
         &self,
         target: &Target,
         framing: BodyKind,
         inspected: Option<&[u8]>,
         max: Option<u64>,
-    ) -> Result<(), BodyError> {
+    ) -> Result<bool, BodyError> {
         if let Some(body) = inspected {
-            // A target that takes nothing may still answer.
-            let _ = target.send(Gather::from(body.to_vec())).await;
-            return Ok(());
+            return Ok(target.send(Gather::from(body.to_vec())).await.is_ok());
         }
         let mut takes = true;
         while let Some(piece) = self.down.body().await? {
@@ -507,9 +517,9 @@ impl<'a, D: Downstream> Context<'a, D> {
             takes = takes && target.send(gather).await.is_ok();
         }
         if framing == BodyKind::Chunked && takes {
-            let _ = target.send(Gather::from(write::LAST_CHUNK.to_vec())).await;
+            takes = target.send(Gather::from(write::LAST_CHUNK.to_vec())).await.is_ok();
         }
-        Ok(())
+        Ok(takes)
     }
 }
 

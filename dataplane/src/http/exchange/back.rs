@@ -115,7 +115,7 @@ impl<D: Downstream> Context<'_, D> {
             self.broken(filter.as_ref());
             return Ok(Ended::Broken);
         }
-        if keeps {
+        if keeps && self.uploaded.get() {
             upstream::keep(self.core, target.clone());
         }
         Ok(Ended::Complete)
