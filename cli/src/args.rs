@@ -487,14 +487,19 @@ pub enum Keys {
 
 #[derive(Subcommand)]
 pub enum Redact {
-    /// Show what redaction does to text from standard input.
+    /// Show what redaction does to a text: what is found, how sure that is, what takes its place, and what the rules cost.
     Test {
+        /// File with the text; without it, standard input.
+        file: Option<std::path::PathBuf>,
         /// Rule to use; may be repeated. Without it: the default detectors with labels.
         #[arg(long = "rule", value_name = "NAME")]
         rules: Vec<String>,
         /// Use the rules of this connection.
         #[arg(long, value_name = "NAME", conflicts_with = "rules")]
         connection: Option<String>,
+        /// Take the text for a value of a column of this name, whose words may confirm weak forms.
+        #[arg(long, value_name = "NAME")]
+        column: Option<String>,
     },
 }
 

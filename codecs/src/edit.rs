@@ -22,12 +22,14 @@ pub enum Mask {
     Null,
     /// This text.
     Replace(Box<[u8]>),
+    /// For a run of base64, hexadecimal or URL encoding: `0` or `A` for every byte, so that the run can still be decoded.
+    Encoded,
 }
 
 impl Mask {
     /// Whether the replacement is as long as the value, so that it can be written over it.
     pub fn keeps_length(&self) -> bool {
-        matches!(self, Mask::Label | Mask::Full | Mask::Partial { .. })
+        matches!(self, Mask::Label | Mask::Full | Mask::Partial { .. } | Mask::Encoded)
     }
 
     /// Whether the replacement means the same in every textual encoding (JSON strings, CSV, array literals …),
@@ -57,6 +59,7 @@ impl Mask {
                     hidden.fill(MASK_BYTE);
                 }
             }
+            Mask::Encoded => overwrite_encoded(value),
             Mask::Label | Mask::Hash(_) | Mask::Null | Mask::Replace(_) => overwrite_label(label, value),
         }
     }
@@ -117,9 +120,29 @@ fn overwrite_label(label: &str, value: &mut [u8]) {
     }
 }
 
+/// Padding stays: without it some decoders refuse the run.
+fn overwrite_encoded(value: &mut [u8]) {
+    let hexadecimal = value.iter().all(u8::is_ascii_hexdigit);
+    let fill = if hexadecimal { b'0' } else { b'A' };
+    value
+        .iter_mut()
+        .filter(|byte| **byte != b'=')
+        .for_each(|byte| *byte = fill);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn encoded_runs_stay_in_their_alphabet() {
+        assert_eq!(
+            masked(&Mask::Encoded, "YWRhQGV4YW1wbGUuY29tIQ=="),
+            "AAAAAAAAAAAAAAAAAAAAAA=="
+        );
+        assert_eq!(masked(&Mask::Encoded, "6d61696C"), "00000000");
+        assert_eq!(masked(&Mask::Encoded, "ada%40example.com"), "AAAAAAAAAAAAAAAAA");
+    }
 
     fn masked(mask: &Mask, value: &str) -> String {
         let mut bytes = value.as_bytes().to_vec();

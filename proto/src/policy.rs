@@ -368,6 +368,18 @@ pub struct Redaction {
     pub except_groups: Vec<String>,
     #[prost(enumeration = "Unattributed", tag = "9")]
     pub unattributed: i32,
+    /// Values that the rule's detectors never report.
+    #[prost(string, repeated, tag = "10")]
+    pub allow: Vec<String>,
+    /// Regexes; a value that one matches as a whole is never reported.
+    #[prost(string, repeated, tag = "11")]
+    pub allow_patterns: Vec<String>,
+    /// A right checksum counts where no word says what the number is.
+    #[prost(bool, tag = "12")]
+    pub checksum_suffices: bool,
+    /// Levels of base64, hexadecimal and URL encoding that are undone before looking; 0: none.
+    #[prost(uint32, tag = "13")]
+    pub decode_depth: u32,
     /// JSON paths whose values are masked whole: `$.user.email`, `$..token`, `$.items[*].name`.
     #[prost(string, repeated, tag = "20")]
     pub json: Vec<String>,
@@ -383,6 +395,24 @@ pub struct CustomDetector {
     /// Longest match in bytes where the expression itself has no bound; 0: not given.
     #[prost(uint32, tag = "3")]
     pub length_max: u32,
+    /// Words and phrases instead of an expression.
+    #[prost(string, repeated, tag = "4")]
+    pub dictionary: Vec<String>,
+    /// Upper and lower case are alike in the dictionary.
+    #[prost(bool, tag = "5")]
+    pub fold_case: bool,
+    /// Name of a checksum that the digits and letters of a match must fulfil; empty: none.
+    #[prost(string, tag = "6")]
+    pub checksum: String,
+    /// A match counts only with one of these words near it or in the field's name.
+    #[prost(string, repeated, tag = "7")]
+    pub context: Vec<String>,
+    /// Letters and digits may touch a match.
+    #[prost(bool, tag = "8")]
+    pub inside_words: bool,
+    /// Word in masks; empty: the name.
+    #[prost(string, tag = "9")]
+    pub label: String,
 }
 
 /// How a finding is replaced.

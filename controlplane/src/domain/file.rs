@@ -266,6 +266,10 @@ fn redaction(fields: &mut Fields<'_>, name: Option<String>) -> Option<Redaction>
     let on_error = fields.choice("on_error", &["close", "blank_field", "pass"]);
     let except_groups = groups(fields, "except_groups");
     let unattributed = fields.choice("unattributed", &["scan", "mask"]);
+    let allow = fields.words("allow");
+    let allow_patterns = fields.texts("allow_patterns");
+    let context = fields.choice("context", &["required", "optional"]);
+    let decode = fields.number("decode", 0, 2).unwrap_or(0) as u32;
     if detect.is_empty() && columns.is_empty() && custom.is_empty() && json.is_empty() {
         fields.wrong(
             "detect",
@@ -283,6 +287,10 @@ fn redaction(fields: &mut Fields<'_>, name: Option<String>) -> Option<Redaction>
         on_error,
         except_groups,
         unattributed,
+        allow,
+        allow_patterns,
+        context,
+        decode,
     })
 }
 
@@ -290,13 +298,26 @@ fn custom(fields: &mut Fields<'_>, table: Map<String, Value>) -> Option<CustomDe
     let place = fields.place_of("custom");
     let mut inner = Fields::new(place, table, fields.mistakes());
     let name = inner.text_required("name");
-    let regex = inner.text_required("regex");
-    let max_len = inner.number("max_len", 1, 1 << 20).map(|n| n as u32);
+    let regex = inner.text("regex").unwrap_or_default();
+    let dictionary = inner.words("dictionary");
+    if regex.is_empty() == dictionary.is_empty() {
+        inner.wrong("regex", "exactly one of regex and dictionary must be given");
+    }
+    let detector = CustomDetector {
+        name: String::new(),
+        regex,
+        max_len: inner.number("max_len", 1, 1 << 20).map(|n| n as u32),
+        dictionary,
+        ignore_case: inner.flag("ignore_case"),
+        checksum: inner.text("checksum"),
+        context: inner.texts("context"),
+        inside_words: inner.flag("inside_words"),
+        label: inner.text("label"),
+    };
     inner.finish();
     Some(CustomDetector {
         name: name?,
-        regex: regex?,
-        max_len,
+        ..detector
     })
 }
 

@@ -92,10 +92,42 @@ pub struct User {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomDetector {
     pub name: String,
+    /// Exactly one of `regex` and `dictionary` is set.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub regex: String,
     /// Longest match in bytes, needed where the regex has no bound of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_len: Option<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dictionary: Vec<String>,
+    /// Upper and lower case are alike in the dictionary.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_case: bool,
+    /// Name of a checksum that a match must fulfil.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+    /// Words of which one must stand near a match or in its field's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub context: Vec<String>,
+    /// Letters and digits may touch a match.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inside_words: bool,
+    /// Word in masks; the name when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+/// Whether a number with a right checksum needs a word that says what it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WordNearby {
+    #[default]
+    Required,
+    Optional,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Whether a redaction rule masks or only counts.
@@ -149,6 +181,17 @@ pub struct Redaction {
     pub except_groups: Vec<String>,
     #[serde(default)]
     pub unattributed: Unattributed,
+    /// Values that are never masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// Regexes; a value that one matches as a whole is never masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_patterns: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub context: WordNearby,
+    /// Levels of base64, hexadecimal and URL encoding that are undone before looking.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub decode: u32,
 }
 
 /// One rule of a guardrail; exactly one of `deny`, `review`, `deny_pattern` is set.

@@ -79,6 +79,33 @@ impl<'a> Fields<'a> {
         texts
     }
 
+    /// A long list of texts, in which one may stand twice.
+    pub fn words(&mut self, key: &'static str) -> Vec<String> {
+        let values = match self.value(key) {
+            None => return Vec::new(),
+            Some(Value::Array(values)) => values,
+            Some(other) => {
+                self.wrong(key, format!("must be a list of texts, not {}", kind_of(&other)));
+                return Vec::new();
+            }
+        };
+        let mut words = Vec::with_capacity(values.len());
+        for value in values {
+            match value {
+                Value::String(text) if text.trim().is_empty() || text.contains('\0') => {
+                    self.wrong(key, format!("entry {} is empty or holds NUL", words.len() + 1));
+                    return words;
+                }
+                Value::String(text) => words.push(text),
+                other => {
+                    self.wrong(key, format!("must hold texts, not {}", kind_of(&other)));
+                    return words;
+                }
+            }
+        }
+        words
+    }
+
     /// A list of tables.
     pub fn tables(&mut self, key: &'static str) -> Vec<Map<String, Value>> {
         let values = match self.value(key) {

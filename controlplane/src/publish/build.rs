@@ -242,6 +242,10 @@ fn redaction_of(r: &model::Redaction) -> Redaction {
         on_error: on_error.into(),
         except_groups: r.except_groups.clone(),
         unattributed: unattributed.into(),
+        allow: r.allow.clone(),
+        allow_patterns: r.allow_patterns.clone(),
+        checksum_suffices: r.context == model::WordNearby::Optional,
+        decode_depth: r.decode,
         json: r.json.clone(),
     }
 }
@@ -251,6 +255,12 @@ fn custom_of(custom: &model::CustomDetector) -> CustomDetector {
         name: custom.name.clone(),
         regex: custom.regex.clone(),
         length_max: custom.max_len.unwrap_or(0),
+        dictionary: custom.dictionary.clone(),
+        fold_case: custom.ignore_case,
+        checksum: custom.checksum.clone().unwrap_or_default(),
+        context: custom.context.clone(),
+        inside_words: custom.inside_words,
+        label: custom.label.clone().unwrap_or_default(),
     }
 }
 

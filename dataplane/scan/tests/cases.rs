@@ -165,3 +165,32 @@ fn every_detector_that_finds_by_content_and_has_forms_has_cases() {
         .collect();
     assert_eq!(without, [""; 0]);
 }
+
+#[test]
+fn the_page_on_detectors_names_exactly_the_catalogue() {
+    let page = include_str!("../../../docs/detectors.md");
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let listed: BTreeSet<&str> = rows
+        .map(|(name, _)| name)
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+        .collect();
+    let by_content: BTreeSet<&str> = Detector::all()
+        .filter(|detector| detector.built())
+        .map(Detector::name)
+        .collect();
+    assert_eq!(listed, by_content);
+    let section = page
+        .split("## By column or dictionary only")
+        .nth(1)
+        .and_then(|rest| rest.split("##").next());
+    let section = section.expect("the page has the section");
+    for detector in Detector::all().filter(|detector| !detector.built()) {
+        assert!(
+            section.contains(&format!("`{}`", detector.name())),
+            "{}",
+            detector.name()
+        );
+    }
+}

@@ -14,6 +14,12 @@ pub struct Previewed {
     pub detector: String,
     pub start: u32,
     pub end: u32,
+    /// 0 to 100: how little doubt the form, the checksum and the words near it leave.
+    pub confidence: u8,
+    /// The span is an encoded run with the value inside.
+    pub encoded: bool,
+    /// What takes its place; the value's own text is not repeated.
+    pub mask: String,
     /// `masked`, or `found` where the rule only analyses.
     pub action: &'static str,
 }
@@ -23,12 +29,20 @@ pub struct Previewed {
 pub struct Preview {
     pub text: String,
     pub findings: Vec<Previewed>,
+    /// What the rules cost; none where nothing is looked for.
+    pub cost: Option<scan::Report>,
 }
 
 /// Applies the named rules of `snapshot` to `text`, for somebody who is in no excepted group; without names, the detectors
 /// that are on by default with their labels. Rules that name columns have nothing to look at here; a mask that makes the
-/// field NULL shows the label. Errors: a rule that does not exist, or does not compile, with its place.
-pub fn preview(snapshot: &wire::Snapshot, rules: &[String], text: &str) -> Result<Preview, Vec<PolicyError>> {
+/// field NULL shows the label. With `column`, the text is taken for a value of a column of that name, whose words may confirm what
+/// content alone leaves open. Errors: a rule that does not exist, or does not compile, with its place.
+pub fn preview(
+    snapshot: &wire::Snapshot,
+    rules: &[String],
+    column: Option<&str>,
+    text: &str,
+) -> Result<Preview, Vec<PolicyError>> {
     let policy = compile(&stand_in(snapshot, rules))?;
     let rule_set = policy
         .connection(STAND_IN)
@@ -38,15 +52,12 @@ pub fn preview(snapshot: &wire::Snapshot, rules: &[String], text: &str) -> Resul
         return Ok(Preview {
             text: text.to_owned(),
             findings: Vec::new(),
+            cost: None,
         });
     };
+    let context = column.map_or(scan::Context::NONE, |name| scanner.context_of(name));
     let mut found = Vec::new();
-    scanner.scan(
-        text.as_bytes(),
-        scan::Context::default(),
-        &mut scan::Scratch::default(),
-        &mut found,
-    );
+    scanner.scan(text.as_bytes(), context, &mut scan::Scratch::default(), &mut found);
     let mut out = Vec::with_capacity(text.len());
     let mut findings = Vec::with_capacity(found.len());
     let mut at = 0;
@@ -57,8 +68,11 @@ pub fn preview(snapshot: &wire::Snapshot, rules: &[String], text: &str) -> Resul
             break;
         };
         out.extend_from_slice(before);
+        let masked_from = out.len();
+        let encoded = finding.detector.is_in_code();
         match &action.mask {
             _ if !action.enforce => out.extend_from_slice(value),
+            _ if encoded => Mask::Encoded.append(&action.label, value, &mut out),
             Mask::Null => Mask::Label.append(&action.label, value, &mut out),
             mask => mask.append(&action.label, value, &mut out),
         }
@@ -66,6 +80,12 @@ pub fn preview(snapshot: &wire::Snapshot, rules: &[String], text: &str) -> Resul
             detector: action.name.to_string(),
             start: finding.start,
             end: finding.end,
+            confidence: finding.confidence,
+            encoded,
+            mask: match action.enforce {
+                true => String::from_utf8_lossy(out.get(masked_from..).unwrap_or_default()).into_owned(),
+                false => String::new(),
+            },
             action: if action.enforce { "masked" } else { "found" },
         });
         at = end;
@@ -74,6 +94,7 @@ pub fn preview(snapshot: &wire::Snapshot, rules: &[String], text: &str) -> Resul
     Ok(Preview {
         text: String::from_utf8_lossy(&out).into_owned(),
         findings,
+        cost: Some(scanner.report().clone()),
     })
 }
 
@@ -150,7 +171,7 @@ mod tests {
     #[test]
     fn a_rule_masks_and_an_analysing_one_only_tells() {
         let text = "to ada@example.com, now";
-        let masked = preview(&snapshot(), &["mail".to_owned()], text).unwrap();
+        let masked = preview(&snapshot(), &["mail".to_owned()], None, text).unwrap();
         assert_eq!(masked.text, "to [EMAIL]********, now");
         assert_eq!(
             (
@@ -160,14 +181,67 @@ mod tests {
             ),
             (3, 18, "masked")
         );
-        let watched = preview(&snapshot(), &["watch".to_owned()], text).unwrap();
+        let watched = preview(&snapshot(), &["watch".to_owned()], None, text).unwrap();
         assert_eq!((watched.text.as_str(), watched.findings[0].action), (text, "found"));
-        assert!(preview(&snapshot(), &[], text).unwrap().text.contains("[EMAIL"));
+        assert!(preview(&snapshot(), &[], None, text).unwrap().text.contains("[EMAIL"));
     }
 
     #[test]
     fn an_unknown_rule_is_named() {
-        let errors = preview(&snapshot(), &["nope".to_owned()], "x").unwrap_err();
+        let errors = preview(&snapshot(), &["nope".to_owned()], None, "x").unwrap_err();
         assert!(errors[0].message.contains("nope"), "{errors:?}");
+    }
+
+    #[test]
+    fn a_column_name_confirms_a_weak_form_and_masks_are_shown() {
+        let text = "876543210";
+        let mut snapshot = snapshot();
+        snapshot.redactions[0].detect = vec!["AUSTRALIA_TAX_FILE_NUMBER".to_owned()];
+        let rules = ["mail".to_owned()];
+        assert!(preview(&snapshot, &rules, None, text).unwrap().findings.is_empty());
+        let found = preview(&snapshot, &rules, Some("tax_file_number"), text).unwrap();
+        assert_eq!(
+            (found.findings[0].mask.as_str(), found.text.as_str()),
+            ("[TFN]****", "[TFN]****")
+        );
+        assert!(found.findings[0].confidence >= 75 && found.cost.unwrap().hold_back_bytes_max > 0);
+        snapshot.redactions[0].checksum_suffices = true;
+        assert_eq!(preview(&snapshot, &rules, None, text).unwrap().findings.len(), 1);
+    }
+
+    #[test]
+    fn allowed_values_stay_and_encoded_ones_are_masked_in_their_alphabet() {
+        let mut snapshot = snapshot();
+        snapshot.redactions[0].allow = vec!["help@example.com".to_owned()];
+        snapshot.redactions[0].allow_patterns = vec![r".*@ourselves\.example".to_owned()];
+        snapshot.redactions[0].decode_depth = 1;
+        let text = "help@example.com x@ourselves.example bWFpbCBhZGFAZXhhbXBsZS5jb20gbm93IQ==";
+        let seen = preview(&snapshot, &["mail".to_owned()], None, text).unwrap();
+        assert_eq!(
+            seen.text,
+            "help@example.com x@ourselves.example AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="
+        );
+        assert!(seen.findings[0].encoded);
+    }
+
+    #[test]
+    fn names_need_a_dictionary_and_a_mistake_says_where_it_is() {
+        let mut snapshot = snapshot();
+        snapshot.redactions[0].detect = vec!["PERSON_NAME".to_owned()];
+        let errors = preview(&snapshot, &["mail".to_owned()], None, "x").unwrap_err();
+        assert_eq!(errors[0].place, "redaction \"mail\", detect");
+        assert!(errors[0].message.contains("dictionary"), "{errors:?}");
+        snapshot.redactions[0].custom = vec![wire::CustomDetector {
+            name: "PERSON_NAME".to_owned(),
+            dictionary: vec!["Ada Lovelace".to_owned()],
+            fold_case: true,
+            ..wire::CustomDetector::default()
+        }];
+        let seen = preview(&snapshot, &["mail".to_owned()], None, "by ADA LOVELACE.").unwrap();
+        assert_eq!(seen.text, "by [NAME]******.");
+        snapshot.redactions[0].custom[0].dictionary.clear();
+        snapshot.redactions[0].custom[0].regex = "(".to_owned();
+        let errors = preview(&snapshot, &["mail".to_owned()], None, "x").unwrap_err();
+        assert_eq!(errors[0].place, "redaction \"mail\", custom", "{errors:?}");
     }
 }

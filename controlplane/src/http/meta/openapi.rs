@@ -649,7 +649,8 @@ fn schemas() -> Value {
         "Group": with("name! description members:texts"),
         "User": with("name! email groups:texts status:active|inactive"),
         "Redaction": with("name! detect:texts1 columns:texts1 json:texts1 custom:objects mask mode:enforce|analyse \
-            on_error:close|blank_field|pass except_groups:texts1 unattributed:scan|mask"),
+            on_error:close|blank_field|pass except_groups:texts1 unattributed:scan|mask allow:texts \
+            allow_patterns:texts1 context:required|optional decode:number"),
         "GuardrailRule": object("deny:texts1 review:texts1 deny_pattern message reviewers:texts1"),
         "Guardrail": with("name! rules!:GuardrailRule"),
         "Routes": with("name! description allow!:objects"),
@@ -671,8 +672,8 @@ fn schemas() -> Value {
         "DataPlane": object("id! name! connected!:flag version! backend! generation!:number generation_published!:number \
             enforced!:flag cores!:objects agents!:number last_ack_at!:text? nack!:object? enrolled_at! last_seen_at!:text? \
             certificate_expires_at!"),
-        "RedactionTest": object("text! rules:texts connection"),
-        "RedactionTested": object("text! findings!:objects"),
+        "RedactionTest": object("text! rules:texts connection column"),
+        "RedactionTested": object("text! findings!:objects cost:object?"),
         "PolicyFile": object("policy! dry_run:flag adopt:flag force:flag"),
         "Republish": object("above:number"),
         "Kill": object("reason"),

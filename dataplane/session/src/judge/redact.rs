@@ -397,9 +397,13 @@ impl Redactor {
             (true, _) => self.map.get(i as usize).map_or(len, |at| *at as usize),
         };
         let span = at(finding.start)..at(finding.end);
+        let mask = match finding.detector.is_in_code() {
+            true => &Mask::Encoded,
+            false => &action.mask,
+        };
         let plain = value.kind.is_free_text() && value.escaping == Escaping::None && !decoded
-            || action.mask.is_plain() && matches!(value.holder, Holder::Framed { .. }) && !decoded;
-        if may_grow && !action.mask.keeps_length() && plain {
+            || mask.is_plain() && matches!(value.holder, Holder::Framed { .. }) && !decoded;
+        if may_grow && !mask.keeps_length() && plain {
             return replace_span(value, action, span, target);
         }
         let bytes = target
@@ -407,7 +411,7 @@ impl Redactor {
             .get_mut(value.start as usize..value.end as usize)
             .unwrap_or_default();
         let how = (value.kind, value.escaping);
-        rewriter::mask_span(how, &action.mask, &action.label, bytes, span, &mut self.walk);
+        rewriter::mask_span(how, mask, &action.label, bytes, span, &mut self.walk);
     }
 }
 

@@ -214,6 +214,7 @@ fn connections(
             errors.add(place, "is given twice".to_owned());
         }
     }
+    sets.check_unused(rules.values(), errors);
     connections
 }
 

@@ -1,12 +1,12 @@
 //! Redaction rules, compiled: what is looked for, what becomes of it, and for whom.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use codecs::edit;
 use proto::policy as wire;
-use scan::{Detector, Scanner, Spec};
+use scan::{Detector, Scanner, Spec, SpecError};
 
 use super::PolicyError;
 use super::compile::Errors;
@@ -36,6 +36,14 @@ pub(crate) struct Rule {
     pub on_error: OnError,
     pub except_groups: Vec<String>,
     pub mask_unattributed: bool,
+    /// Values that the rule's detectors never report.
+    pub allow: Vec<String>,
+    /// The same as regexes for whole values.
+    pub allow_patterns: Vec<String>,
+    /// A right checksum counts without a word near it.
+    pub checksum_suffices: bool,
+    /// Levels of encoding that are undone before looking.
+    pub decode_depth: u32,
 }
 
 impl Rule {
@@ -113,8 +121,8 @@ const NEVER_DIGITS: &[Detector] = &[
     Detector::SwiftCode,
     Detector::CryptoAddress,
 ];
-/// The shortest finding of a built-in detector, bytes: `a@b.co`. Custom detectors may find a single byte.
-const FINDING_BYTES_MIN: usize = 6;
+/// The shortest finding of a built-in detector, bytes: a postal code. Custom detectors may find a single byte.
+const FINDING_BYTES_MIN: usize = 5;
 /// The shortest number that a built-in detector can mean: a national phone number of seven digits.
 const NUMBER_BYTES_MIN: usize = 7;
 
@@ -167,7 +175,10 @@ impl RuleSet {
     }
 
     pub(crate) fn action(&self, detector: scan::DetectorId) -> &Action {
-        let action = self.actions.get(usize::from(detector.0)).and_then(Option::as_ref);
+        let action = self
+            .actions
+            .get(usize::from(detector.plain().0))
+            .and_then(Option::as_ref);
         // A finding without an action cannot be: the table is made from the same list as the scanner.
         debug_assert!(action.is_some());
         action.unwrap_or(&self.blank)
@@ -209,13 +220,11 @@ pub(super) fn rule(rule: &wire::Redaction, hash_key: &[u8], errors: &mut Errors)
         // A rule that names nothing at all means the detectors that are on by default.
         detectors.extend_from_slice(Detector::DEFAULT_ON);
     }
-    let custom = rule.custom.iter().map(|custom| {
-        scan::Custom::new(
-            &custom.name,
-            &custom.regex,
-            (custom.length_max > 0).then_some(custom.length_max as usize),
-        )
-    });
+    let custom = rule
+        .custom
+        .iter()
+        .map(|written| custom(written, &place, errors))
+        .collect();
     let on_error = match wire::OnError::try_from(rule.on_error) {
         Ok(wire::OnError::BlankField) => OnError::BlankField,
         Ok(wire::OnError::Pass) => OnError::Pass,
@@ -225,13 +234,42 @@ pub(super) fn rule(rule: &wire::Redaction, hash_key: &[u8], errors: &mut Errors)
         name: rule.name.clone(),
         json,
         detectors,
-        custom: custom.collect(),
+        custom,
         columns,
         mask: mask(rule.mask.as_ref(), hash_key, &place, errors),
         enforce: rule.mode != wire::RedactionMode::Analyse as i32,
         on_error,
         except_groups: rule.except_groups.clone(),
         mask_unattributed: rule.unattributed == wire::Unattributed::Mask as i32,
+        allow: rule.allow.clone(),
+        allow_patterns: rule.allow_patterns.clone(),
+        checksum_suffices: rule.checksum_suffices,
+        decode_depth: rule.decode_depth,
+    }
+}
+
+fn custom(written: &wire::CustomDetector, place: &str, errors: &mut Errors) -> scan::Custom {
+    let checksum = match written.checksum.as_str() {
+        "" => None,
+        name => scan::Checksum::from_name(name).or_else(|| {
+            let known: Vec<&str> = scan::Checksum::names().collect();
+            errors.add(
+                format!("{place}, custom {:?}, checksum", written.name),
+                format!("there is no checksum {name:?}; known are {}", known.join(", ")),
+            );
+            None
+        }),
+    };
+    scan::Custom {
+        regex: written.regex.clone(),
+        max_len: (written.length_max > 0).then_some(written.length_max as usize),
+        dictionary: written.dictionary.clone(),
+        fold_case: written.fold_case,
+        checksum,
+        context: written.context.clone(),
+        inside_words: written.inside_words,
+        label: (!written.label.is_empty()).then(|| written.label.clone()),
+        ..scan::Custom::new(&written.name, "", None)
     }
 }
 
@@ -282,6 +320,100 @@ fn mask(mask: Option<&wire::Mask>, hash_key: &[u8], place: &str, errors: &mut Er
 #[derive(Default)]
 pub(super) struct Sets {
     scanners: HashMap<String, Arc<Scanner>>,
+    /// Names of the rules that are in some set.
+    used: HashSet<String>,
+}
+
+/// Why rules make no set.
+enum Refused {
+    Scanner(SpecError),
+    /// Two custom detectors of this name differ.
+    Differ(String),
+}
+
+impl Refused {
+    /// Notes the mistake at the rule that it stands in, if it is one rule's.
+    fn note(self, rules: &[&Rule], place: &str, errors: &mut Errors) {
+        match self {
+            Refused::Differ(name) => errors.add(
+                place.to_owned(),
+                format!("two custom detectors are named {name:?} and differ"),
+            ),
+            Refused::Scanner(error) => {
+                let named = |rule: &&&Rule| error.detector().is_some_and(|name| rule.names(name));
+                let place = match rules.iter().find(named) {
+                    Some(rule) => format!("redaction {:?}, {}", rule.name, error.field()),
+                    None => format!("{place}, {}", error.field()),
+                };
+                errors.add(place, error.to_string());
+            }
+        }
+    }
+}
+
+/// What the rules look for together.
+fn spec(rules: &[&Rule]) -> Result<Spec, Refused> {
+    let mut spec = Spec::of(&[]);
+    for rule in rules {
+        for detector in &rule.detectors {
+            if !spec.detectors.contains(detector) {
+                spec.detectors.push(*detector);
+            }
+        }
+        for custom in &rule.custom {
+            match spec.custom.iter().find(|known| known.name == custom.name) {
+                None => spec.custom.push(custom.clone()),
+                Some(known) if known == custom => {}
+                Some(_) => return Err(Refused::Differ(custom.name.clone())),
+            }
+        }
+        spec.decode_depth = spec.decode_depth.max(rule.decode_depth as usize);
+    }
+    for detector in &spec.detectors {
+        if acting(rules, detector.name()).is_some_and(|rule| rule.checksum_suffices) {
+            spec.checksum_suffices.push(*detector);
+        }
+    }
+    let names = || {
+        let built_in = spec.detectors.iter().map(|detector| detector.name());
+        built_in.chain(spec.custom.iter().map(|custom| custom.name.as_str()))
+    };
+    let mut allow = Vec::new();
+    for rule in rules
+        .iter()
+        .filter(|rule| !rule.allow.is_empty() || !rule.allow_patterns.is_empty())
+    {
+        let acts = |name: &&str| acting(rules, name).is_some_and(|acting| std::ptr::eq(acting, *rule));
+        let detectors: Vec<String> = names().filter(acts).map(str::to_owned).collect();
+        if !detectors.is_empty() {
+            allow.push(scan::Allow {
+                detectors,
+                values: rule.allow.clone(),
+                patterns: rule.allow_patterns.clone(),
+            });
+        }
+    }
+    spec.allow = allow;
+    Ok(spec)
+}
+
+/// The rule that decides about a detector: the first that names it, an enforcing one before one that only analyses.
+fn acting<'a>(rules: &[&'a Rule], detector: &str) -> Option<&'a Rule> {
+    let naming = || rules.iter().copied().filter(|rule| rule.names(detector));
+    naming().find(|rule| rule.enforce).or_else(|| naming().next())
+}
+
+/// Detectors whose numbers may be shorter than [`NUMBER_BYTES_MIN`].
+const SHORT_NUMBERS: &[Detector] = &[Detector::GermanyPostalCode, Detector::UsDriversLicenseNumber];
+
+fn number_bytes_min(spec: &Spec) -> usize {
+    if !spec.custom.is_empty() {
+        1
+    } else if spec.detectors.iter().any(|detector| SHORT_NUMBERS.contains(detector)) {
+        FINDING_BYTES_MIN
+    } else {
+        NUMBER_BYTES_MIN
+    }
 }
 
 impl Sets {
@@ -315,28 +447,26 @@ impl Sets {
                 .collect();
             match self.set(&applying, columns) {
                 Ok(set) => drop(sets.insert(bits, Arc::new(set))),
-                Err(message) => errors.add(place.to_owned(), message),
+                Err(refused) => refused.note(&applying, place, errors),
             }
         }
         sets
     }
 
-    fn set(&mut self, rules: &[&Rule], columns: &[ColumnName]) -> Result<RuleSet, String> {
-        let mut spec = Spec::of(&[]);
+    /// Checks rules that are in no set, so that a mistake shows when a rule is saved and not when it is first used.
+    pub(super) fn check_unused<'a>(&mut self, rules: impl Iterator<Item = &'a Arc<Rule>>, errors: &mut Errors) {
         for rule in rules {
-            for detector in &rule.detectors {
-                if !spec.detectors.contains(detector) {
-                    spec.detectors.push(*detector);
-                }
-            }
-            for custom in &rule.custom {
-                match spec.custom.iter().find(|known| known.name == custom.name) {
-                    None => spec.custom.push(custom.clone()),
-                    Some(known) if known.regex == custom.regex && known.max_len == custom.max_len => {}
-                    Some(_) => return Err(format!("two custom detectors are named {:?} and differ", custom.name)),
-                }
+            if !self.used.contains(&rule.name)
+                && let Err(refused) = self.set(&[rule], &[])
+            {
+                refused.note(&[rule], &format!("redaction {:?}", rule.name), errors);
             }
         }
+    }
+
+    fn set(&mut self, rules: &[&Rule], columns: &[ColumnName]) -> Result<RuleSet, Refused> {
+        self.used.extend(rules.iter().map(|rule| rule.name.clone()));
+        let spec = spec(rules)?;
         let scanner = if spec.detectors.is_empty() && spec.custom.is_empty() {
             None
         } else {
@@ -353,7 +483,7 @@ impl Sets {
             json: json_actions(rules),
             finds_digits: !spec.custom.is_empty() || spec.detectors.iter().any(|d| !NEVER_DIGITS.contains(d)),
             finding_bytes_min: if spec.custom.is_empty() { FINDING_BYTES_MIN } else { 1 },
-            number_bytes_min: if spec.custom.is_empty() { NUMBER_BYTES_MIN } else { 1 },
+            number_bytes_min: number_bytes_min(&spec),
             on_error: rules.iter().map(|rule| rule.on_error).max().unwrap_or_default(),
             unattributed: rules
                 .iter()
@@ -368,12 +498,12 @@ impl Sets {
         })
     }
 
-    fn scanner(&mut self, spec: &Spec) -> Result<Arc<Scanner>, String> {
+    fn scanner(&mut self, spec: &Spec) -> Result<Arc<Scanner>, Refused> {
         let key = format!("{spec:?}");
         if let Some(known) = self.scanners.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let scanner = Arc::new(Scanner::build(spec).map_err(|error| error.to_string())?);
+        let scanner = Arc::new(Scanner::build(spec).map_err(Refused::Scanner)?);
         self.scanners.insert(key, Arc::clone(&scanner));
         Ok(scanner)
     }
@@ -385,9 +515,7 @@ fn actions(scanner: &Scanner, spec: &Spec, rules: &[&Rule]) -> Vec<Option<Action
     let names = built_in.chain(spec.custom.iter().map(|custom| custom.name.as_str()));
     let mut actions = Vec::new();
     for name in names {
-        let naming = || rules.iter().filter(|rule| rule.names(name));
-        let rule = naming().find(|rule| rule.enforce).or_else(|| naming().next());
-        let (Some(id), Some(rule)) = (scanner.id(name), rule) else {
+        let (Some(id), Some(rule)) = (scanner.id(name), acting(rules, name)) else {
             continue;
         };
         let at = usize::from(id.0);
