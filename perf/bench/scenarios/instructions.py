@@ -33,6 +33,8 @@ def run(_, options):
             json.dump({**about, "instructions_per_run": counts}, file, indent=1)
             file.write("\n")
         print(f"wrote {BASELINE}", flush=True)
+    if not os.path.exists(BASELINE):
+        raise RuntimeError(f"there is no baseline: make one with --update and commit {os.path.relpath(BASELINE, ROOT)}")
     with open(BASELINE, encoding="utf-8") as file:
         baseline = json.load(file)
     if baseline["toolchain"] != about["toolchain"]:

@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn cards_pass_their_check() {
-        assert_eq!(card(11_111_111_111_111), "4011111111111112");
+        assert_eq!(card(11_111_111_111_111), "4111111111111111");
         assert_eq!(card(0).len(), 16);
     }
 
