@@ -60,6 +60,8 @@ pub(crate) struct Shapes<V> {
     pub keys: V,
     /// A run of base64 that counts with a hot word.
     pub runs: V,
+    /// A word that may have one of the policy's forms.
+    pub words: V,
 }
 
 impl<V: Lanes> Shapes<V> {
@@ -72,6 +74,7 @@ impl<V: Lanes> Shapes<V> {
             weak: self.weak.and(own),
             keys: self.keys.and(own),
             runs: self.runs.and(own),
+            words: self.words.and(own),
         }
     }
 }
@@ -116,8 +119,8 @@ pub(crate) fn shapes<V: Lanes>(m: &Masks<V>, plan: &Plan, word_before: bool) -> 
     if wanted.phone {
         sure = sure.or(phone(m, &terms));
     }
-    if wanted.weak_digits {
-        weak = terms.first;
+    if wanted.words {
+        weak = m.word.without(before);
     } else if wanted.weak_number && d.any() {
         let part = d.or(terms.sep);
         let part2 = part.and(part.ahead::<1>());
@@ -140,13 +143,19 @@ pub(crate) fn shapes<V: Lanes>(m: &Masks<V>, plan: &Plan, word_before: bool) -> 
     if wanted.colons || wanted.pairs {
         sure = sure.or(hexadecimal(m, plan));
     }
-    if wanted.words {
-        sure = sure.or(words(m, &terms));
+    if wanted.scheme {
+        let slash = m.op.and(m.sep).without(m.special);
+        sure = sure.or(m.op.and(m.gap).and(slash.ahead::<1>()).and(slash.ahead::<2>()));
+    }
+    if wanted.dot {
+        let dot = m.special.and(m.sep).without(m.op.or(m.gap));
+        sure = sure.or(dot.and(m.word.ahead::<1>()));
     }
     Shapes {
         sure,
         weak,
         keys: if wanted.keys { keys(m) } else { V::zero() },
+        words: if wanted.words { words(m, &terms) } else { V::zero() },
         runs: if wanted.secret { runs(m) } else { V::zero() },
     }
 }
@@ -164,25 +173,16 @@ fn numbers<V: Lanes>(plan: &Plan, t: &Terms<V>) -> V {
     let wanted = &plan.wanted;
     let x4 = t.sep.and(t.d4.ahead::<1>());
     let mut places = V::zero();
-    if wanted.card || wanted.bare_min > 0 {
+    if wanted.card {
         let d8 = t.d4.and(t.d4.ahead::<4>());
-        if wanted.bare_min > 0 {
-            places = match wanted.bare_min {
-                ..4 => t.d,
-                4..8 => t.d4,
-                8.. => d8,
-            };
-        }
-        if wanted.card {
-            let d12 = d8.and(t.d4.ahead::<8>());
-            let d6 = t.d4.and(t.d2.ahead::<4>());
-            let more = t.d.or(t.sep.and(t.d.ahead::<1>()));
-            let fours = x4.and(x4.ahead::<5>()).and(more.ahead::<10>()).ahead::<4>();
-            let six_four = t.sep.and(d6.ahead::<1>()).and(x4.ahead::<7>());
-            let grouped = t.d4.and(fours.or(six_four.ahead::<4>()));
-            let six_thirteen = d6.and(t.sep.ahead::<6>()).and(d12.ahead::<7>());
-            places = places.or(d12).or(grouped).or(six_thirteen);
-        }
+        let d12 = d8.and(t.d4.ahead::<8>());
+        let d6 = t.d4.and(t.d2.ahead::<4>());
+        let more = t.d.or(t.sep.and(t.d.ahead::<1>()));
+        let fours = x4.and(x4.ahead::<5>()).and(more.ahead::<10>()).ahead::<4>();
+        let six_four = t.sep.and(d6.ahead::<1>()).and(x4.ahead::<7>());
+        let grouped = t.d4.and(fours.or(six_four.ahead::<4>()));
+        let six_thirteen = d6.and(t.sep.ahead::<6>()).and(d12.ahead::<7>());
+        places = places.or(d12).or(grouped).or(six_thirteen);
     }
     if wanted.g324 {
         let two_four = t.sep.and(t.d2.ahead::<1>()).and(x4.ahead::<3>());
@@ -245,7 +245,8 @@ fn phone<V: Lanes>(m: &Masks<V>, t: &Terms<V>) -> V {
     let open = special_sep.and(m.op);
     let open_digit = open.and(t.d.ahead::<1>());
     let mut places = V::zero();
-    if open_digit.any() {
+    // The parenthesis that opens may be the last byte before the window.
+    if open_digit.or(close).any() {
         // A group in parentheses: first `(dd)` up to `(ddddd)` with more behind, or one somewhere in the next bytes.
         let goes_on = close.and(
             t.d.ahead::<1>()
@@ -370,13 +371,17 @@ fn hexadecimal<V: Lanes>(m: &Masks<V>, plan: &Plan) -> V {
     places
 }
 
-/// Words with a digit among the first bytes: what letters and digits together may name.
+/// Words that have a digit among the sixteen bytes from their start on, and long ones.
 #[inline(always)]
 fn words<V: Lanes>(m: &Masks<V>, t: &Terms<V>) -> V {
     let near = t.d.or(t.d.ahead::<1>());
     let near = near.or(near.ahead::<2>());
     let near = near.or(near.ahead::<4>());
-    m.word.without(t.before).and(near)
+    let near = near.or(near.ahead::<8>());
+    let run2 = m.word.and(m.word.ahead::<1>());
+    let run4 = run2.and(run2.ahead::<2>());
+    let run12 = run4.and(run4.ahead::<4>()).and(run4.ahead::<8>());
+    m.word.without(t.before).and(near.or(run12))
 }
 
 /// Ends of keys that an operator follows, with quotes and blanks between; or a blank and a quote.

@@ -1,10 +1,10 @@
 //! Candidates in bulk: a back end says at which places something can begin, and the channels of the reference judge them there.
 
-use crate::arch::{Found, Search, WORDS_MAX, next_window};
-use crate::class::{DIGIT, LETTER, is};
+use crate::arch::{Found, Search, WORDS_MAX, class_bits, next_window};
+use crate::class::{DIGIT, LETTER, WORD, is, table_of};
 use crate::detect::aws;
 use crate::engine::Engine;
-use crate::plan::{KEY_SETS, LITERAL_SETS, PRINT_BYTES, Plan};
+use crate::plan::{KEY_SETS, PRINT_BYTES, Plan};
 use crate::trigger::Triggers;
 
 /// Longest distance between the end of a key and its operator: blanks, a quote with a backslash, a colon.
@@ -98,7 +98,12 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
         for word in 0..WORDS_MAX {
             let near = if found.any_near { found.near[word] } else { 0 };
             let base = found.base + word * 64;
-            self.each(base, found.places[word], |bulk, place| {
+            let mut places = found.places[word];
+            if self.plan.wanted.words {
+                let words = if found.any_words { found.words[word] } else { 0 };
+                places |= self.possible_words(base, words | near, near);
+            }
+            self.each(base, places, |bulk, place| {
                 bulk.engine.near_hot = bulk.all_near || near >> (place - base) & 1 == 1;
                 bulk.visit(place);
             });
@@ -175,17 +180,43 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
         }
     }
 
+    /// Those of the words that begin at `places` which may be something, with or without a hot word near them.
+    fn possible_words(&self, base: usize, places: u64, near: u64) -> u64 {
+        let level = self.engine.scanner().level;
+        let mut rest = places;
+        let mut possible = 0;
+        while rest != 0 {
+            let bit = rest & rest.wrapping_neg();
+            rest ^= bit;
+            let place = base + bit.trailing_zeros() as usize;
+            let digits = class_bits(level, self.bytes, place, &table_of(DIGIT));
+            let words = class_bits(level, self.bytes, place, &table_of(WORD));
+            let byte = |offset: usize| self.bytes.get(place + offset).copied().unwrap_or(0);
+            let head = [byte(0), byte(1), byte(2)];
+            let near = self.all_near || near & bit != 0;
+            // A number may be one for the other channels as well, and those know hot words too.
+            let weak_number = near && (head[0].is_ascii_digit() || head[0] == b'(');
+            if weak_number || self.plan.words.possible(head, digits, words, near) {
+                possible |= bit;
+            }
+        }
+        possible
+    }
+
     #[inline(always)]
     fn visit(&mut self, place: usize) {
         let byte = self.bytes[place];
         match byte {
-            b'0'..=b'9' => self.channel(place),
+            b'0'..=b'9' | b'(' => self.channel(place),
             b'-' => self.dash(place),
             _ if is(byte, LETTER) || byte == b'_' => {
-                self.engine.near_hot = true;
+                self.engine.near_hot |= !self.plan.wanted.words;
                 self.word(place);
             }
-            _ => self.channel(place),
+            _ => {
+                self.engine.near_hot = true;
+                self.channel(place);
+            }
         }
     }
 
@@ -197,36 +228,13 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
         }
     }
 
-    /// A word that begins like a literal, like a number with letters first, or like an IBAN.
+    /// A word that begins like a literal, like one of the policy's forms, or like an IBAN.
     fn word(&mut self, place: usize) {
-        let four = self
-            .bytes
-            .get(place..place + PRINT_BYTES)
-            .and_then(|four| four.try_into().ok());
-        let four: [u8; PRINT_BYTES] = four.unwrap_or_default();
-        let formed = self.plan.wanted.words && self.formed(place);
-        let literal = self.plan.prints.sets(four) & LITERAL_SETS != 0;
-        let fallback = self.plan.fallback.is_some();
-        if literal || formed || fallback {
-            self.channel(place);
-        }
-        if is(four[1], LETTER) && is(four[2], DIGIT) {
+        self.channel(place);
+        let letters = self.bytes.get(place + 1).is_some_and(|byte| is(*byte, LETTER));
+        if letters && self.bytes.get(place + 2).is_some_and(u8::is_ascii_digit) {
             self.channel(place + 2);
         }
-        if formed && four[2] == b' ' && is(four[3], DIGIT) {
-            self.channel(place + 3);
-        }
-    }
-
-    /// Whether the word looks as some detector wants it.
-    fn formed(&self, place: usize) -> bool {
-        let text = &self.bytes[place..self.bytes.len().min(place + 32)];
-        let bits = |class| {
-            let places = text.iter().enumerate().filter(|(_, byte)| is(**byte, class));
-            places.fold(0u32, |bits, (place, _)| bits | 1 << place)
-        };
-        let (digits, words) = (bits(DIGIT), bits(crate::class::WORD));
-        self.plan.words.iter().any(|form| form.fits(digits, words))
     }
 
     /// A dash before `BEG`, or between two pairs of digits.

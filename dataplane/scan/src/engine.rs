@@ -173,6 +173,14 @@ impl<'s, 't> Engine<'s, 't> {
 
     /// Whether the field's name or the text to the left of `start` has a hot word.
     pub fn hot(&mut self, wanted: Context, start: usize) -> bool {
+        if self.cells.is_none() && self.field.has(wanted) {
+            return true;
+        }
+        self.context_at(start).has(wanted)
+    }
+
+    /// What the field's name and the text to the left of `start` enable.
+    pub fn context_at(&mut self, start: usize) -> Context {
         let (field, floor) = match self.cells {
             None => (self.field, 0),
             Some(cells) => {
@@ -180,19 +188,16 @@ impl<'s, 't> Engine<'s, 't> {
                 (cells.context(self.cell), cells.start(self.cell))
             }
         };
-        if field.has(wanted) {
-            return true;
-        }
         if !self.near_hot {
-            return false;
+            return field;
         }
         let known = self.left.filter(|(place, _)| *place == start);
-        let context = match known {
+        let left = match known {
             Some((_, context)) => context,
             None => self.hot_words_before(floor, start),
         };
-        self.left = Some((start, context));
-        context.has(wanted)
+        self.left = Some((start, left));
+        field.union(left)
     }
 
     /// What the words in the haystack from `floor` to `start` enable.

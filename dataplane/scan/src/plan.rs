@@ -7,7 +7,10 @@
 //! The bits of a byte that is no letter, digit or underscore combine: a blank is `sep|gap`, `(` is `sep|op|special`, and so on.
 
 use crate::Detector;
+use crate::detect::national;
+use crate::detect::pattern::VALUE_BYTES_MAX;
 use crate::detect::tokens::Index;
+use crate::hit::Strength;
 use crate::scanner::Enabled;
 use crate::shape::{self, Shape};
 use crate::trigger::Triggers;
@@ -259,53 +262,148 @@ pub(crate) struct Wanted {
     pub dotted: bool,
     pub colons: bool,
     pub pairs: bool,
-    pub weak_digits: bool,
     pub weak_number: bool,
     pub weak_parenthesis: bool,
     /// Groups 3-2-4.
     pub g324: bool,
     pub words: bool,
-    /// Shortest bare run that counts; 0 if none does.
-    pub bare_min: u8,
+    pub scheme: bool,
+    pub dot: bool,
 }
 
 impl Wanted {
     /// Anything that begins with a digit.
     pub fn digit_borne(&self) -> bool {
-        self.card || self.phone || self.g324 || self.bare_min > 0 || self.dotted
+        self.card || self.phone || self.g324 || self.dotted
     }
 }
 
 /// How the first bytes of a word must look, as bits per place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WordForm {
-    digits: u32,
-    letters: u32,
-    words: u32,
-    blanks: u32,
+    digits: u64,
+    letters: u64,
+    words: u64,
+    blanks: u64,
+    /// It counts without a hot word.
+    strong: bool,
 }
 
 impl WordForm {
-    fn build(pattern: &str) -> WordForm {
+    /// From signs: `9` a digit, `A` or a lower-case letter a letter, `X` either; all others are no part of a word.
+    fn build(pattern: &str, strong: bool) -> WordForm {
         let bits = |wanted: fn(u8) -> bool| {
-            let places = pattern.bytes().enumerate().filter(|(_, byte)| wanted(*byte));
+            let places = pattern
+                .bytes()
+                .enumerate()
+                .filter(|(place, byte)| *place < 64 && wanted(*byte));
             places.fold(0, |bits, (place, _)| bits | 1 << place)
         };
         WordForm {
-            digits: bits(|byte| byte == b'9'),
-            letters: bits(|byte| byte == b'a'),
-            words: bits(|byte| byte != b' '),
-            blanks: bits(|byte| byte == b' '),
+            digits: bits(|sign| sign == b'9'),
+            letters: bits(|sign| sign == b'A' || sign.is_ascii_lowercase()),
+            words: bits(|sign| sign.is_ascii_alphanumeric()),
+            blanks: bits(|sign| !sign.is_ascii_alphanumeric()),
+            strong,
         }
     }
 
     /// Whether text with these digits and word characters fits.
     #[inline(always)]
-    pub fn fits(&self, digits: u32, words: u32) -> bool {
+    pub fn fits(&self, digits: u64, words: u64) -> bool {
         digits & self.digits == self.digits
             && digits & self.letters == 0
             && words & self.words == self.words
             && words & self.blanks == 0
+    }
+}
+
+/// What words the policy looks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Words {
+    /// By the length of the run of word characters that they begin with.
+    by_run: Vec<Vec<WordForm>>,
+    /// Crypto addresses: long words with one of a few first characters.
+    crypto: bool,
+    /// Days that begin with the name of a month.
+    months: bool,
+}
+
+/// Word characters that a crypto address begins with at least, see `detect::tokens`.
+const CRYPTO_RUN_MIN: usize = 12;
+const MONTH_RUN_MAX: usize = 9;
+
+/// The first three letters of a month's name, in any case.
+fn begins_month(head: [u8; 3]) -> bool {
+    const HEADS: &[u8] = b"janfebmaraprmayjunjulaugsepoctnovdec";
+    let head = head.map(|byte| byte.to_ascii_lowercase());
+    HEADS.chunks_exact(3).any(|month| month == head)
+}
+
+impl Words {
+    fn build(enabled: Enabled, checksum_suffices: Enabled) -> Words {
+        let mut words = Words {
+            by_run: vec![Vec::new(); VALUE_BYTES_MAX + 1],
+            crypto: enabled.has(Detector::CryptoAddress),
+            months: enabled.has(Detector::Date),
+        };
+        for row in national::rows().filter(|row| enabled.has(row.detector)) {
+            for form in row.forms {
+                let strong = match form.strength {
+                    Strength::Strong => true,
+                    Strength::Checked => checksum_suffices.has(row.detector),
+                    Strength::Weak => false,
+                };
+                words.add(WordForm::build(form.pattern, strong), form.first_run().len);
+            }
+        }
+        if enabled.has(Detector::UkNationalInsuranceNumber) {
+            for (pattern, run) in [
+                ("AA 99", 2),
+                ("AA99 99", 4),
+                ("AA9999 99", 6),
+                ("AA999999 A", 8),
+                ("AA999999A", 9),
+            ] {
+                words.add(WordForm::build(pattern, true), run);
+            }
+        }
+        if enabled.has(Detector::Date) {
+            for day in ["9", "99", "999", "9999"] {
+                for rest in ["~9~9", "~99~9", "~AAA"] {
+                    words.add(WordForm::build(&format!("{day}{rest}"), true), day.len());
+                }
+            }
+        }
+        words
+    }
+
+    fn add(&mut self, form: WordForm, run: usize) {
+        if let Some(forms) = self.by_run.get_mut(run)
+            && !forms.contains(&form)
+        {
+            forms.push(form);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.crypto && !self.months && self.by_run.iter().all(Vec::is_empty)
+    }
+
+    /// Whether a word can be something, given the digits and word characters from its start on. `near` says that a hot word may
+    /// be near it.
+    #[inline(always)]
+    pub fn possible(&self, head: [u8; 3], digits: u64, words: u64, near: bool) -> bool {
+        let first = head[0];
+        let run = words.trailing_ones() as usize;
+        let crypto = self.crypto && run >= CRYPTO_RUN_MIN && matches!(first, b'0' | b'1' | b'3' | b'b' | b'B');
+        let month = self.months && (3..=MONTH_RUN_MAX).contains(&run) && begins_month(head);
+        let forms = self.by_run.get(run).map_or(&[][..], Vec::as_slice);
+        crypto
+            || month
+            || forms
+                .iter()
+                .any(|form| (form.strong || near) && form.fits(digits, words))
     }
 }
 
@@ -315,7 +413,7 @@ pub(crate) struct Plan {
     pub prints: Box<Prints>,
     /// Ends of hot words.
     pub hot: Box<Prints>,
-    pub words: Vec<WordForm>,
+    pub words: Words,
     /// Lengths of groups of digits.
     pub groups: Vec<&'static [u8]>,
     /// Triggers of the detectors about whose shape nothing is known.
@@ -324,12 +422,12 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Compiles the shapes of the enabled detectors; `hot_words` are all spellings of the words that enable weak ones.
-    pub fn build<'w>(enabled: Enabled, hot_words: impl Iterator<Item = &'w [u8]>) -> Plan {
+    pub fn build<'w>(enabled: Enabled, checksum_suffices: Enabled, hot_words: impl Iterator<Item = &'w [u8]>) -> Plan {
         let mut plan = Plan {
             wanted: Wanted::default(),
             prints: Box::new(Prints::empty()),
             hot: Box::new(Prints::empty()),
-            words: Vec::new(),
+            words: Words::build(enabled, checksum_suffices),
             groups: Vec::new(),
             fallback: None,
         };
@@ -348,6 +446,7 @@ impl Plan {
                 }
             }
         }
+        plan.wanted.words = !plan.words.is_empty();
         plan.fallback = (!unknown.is_empty()).then(|| Triggers::build(unknown, &Index::build(unknown)));
         plan.wanted.literals = !literals.is_empty();
         plan.wanted.keys = !keys.is_empty();
@@ -360,21 +459,16 @@ impl Plan {
     fn take(&mut self, shape: Shape) {
         let wanted = &mut self.wanted;
         match shape {
-            Shape::WeakDigits => wanted.weak_digits = true,
             Shape::WeakNumber => wanted.weak_number = true,
             Shape::WeakParenthesis => wanted.weak_parenthesis = true,
-            Shape::Bare(min) if wanted.bare_min == 0 => wanted.bare_min = min,
-            Shape::Bare(min) => wanted.bare_min = wanted.bare_min.min(min),
             Shape::Groups([3, 2, 4]) => wanted.g324 = true,
             Shape::Groups(lens) => {
                 if !self.groups.contains(&lens) {
                     self.groups.push(lens);
                 }
             }
-            Shape::Word(pattern) => {
-                wanted.words = true;
-                self.words.push(WordForm::build(pattern));
-            }
+            Shape::Scheme => wanted.scheme = true,
+            Shape::Dot => wanted.dot = true,
             Shape::At => wanted.at = true,
             Shape::Phone => wanted.phone = true,
             Shape::Card => wanted.card = true,
@@ -384,7 +478,12 @@ impl Plan {
             Shape::Dotted => wanted.dotted = true,
             Shape::Colons => wanted.colons = true,
             Shape::Pairs => wanted.pairs = true,
-            Shape::Any | Shape::Literal(_) | Shape::LiteralAnyCase(_) | Shape::Armour | Shape::KeyEnds(_) => {}
+            Shape::Any
+            | Shape::Forms
+            | Shape::Literal(_)
+            | Shape::LiteralAnyCase(_)
+            | Shape::Armour
+            | Shape::KeyEnds(_) => {}
         }
     }
 }
@@ -443,7 +542,7 @@ mod tests {
 
     #[test]
     fn word_forms_fit_what_they_describe() {
-        let form = WordForm::build("aa99x ");
+        let form = WordForm::build("AA99X~", true);
         // "AB12C " and "AB12CD": bit 0 is the first byte.
         assert!(form.fits(0b001100, 0b011111));
         assert!(!form.fits(0b001100, 0b111111));

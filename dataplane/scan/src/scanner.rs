@@ -94,7 +94,7 @@ impl Scanner {
         let triggers = Triggers::build(enabled, &forms);
         let mut report = report(enabled, &triggers, &hot_words, &custom, spec.decode_depth);
         report.memory_bytes += allow.memory_bytes();
-        let plan = Plan::build(enabled, hot_words.spellings());
+        let plan = Plan::build(enabled, checksum_suffices, hot_words.spellings());
         let ranks = Detector::all().map(|detector| spec.rank(detector)).collect();
         Ok(Scanner {
             enabled,

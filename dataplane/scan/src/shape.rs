@@ -5,25 +5,21 @@
 //! [`Shape::Any`]: all its trigger places are looked at, which is always right and slow.
 
 use crate::Detector::{self, *};
+use crate::detect::national;
 
 /// One form of a candidate. Any one of a detector's shapes suffices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "forms that no detector has declared yet")]
 pub(crate) enum Shape {
     /// Nothing is known: every place that triggers is looked at.
     Any,
-    /// A digit run at a boundary that counts only with a hot word (or with the field's name).
-    WeakDigits,
-    /// The same for numbers of at least seven digits, separators not counted.
+    /// A number of at least seven digits, separators not counted, that counts only with a hot word (or with the field's name).
     WeakNumber,
     /// An opening parenthesis before a digit that counts only with a hot word.
     WeakParenthesis,
-    /// At least so many digits in a row at a boundary.
-    Bare(u8),
     /// Digit groups of exactly these lengths (the last one: at least) with one of ` -./` between.
     Groups(&'static [u8]),
-    /// A word that begins so: `a` letter, `9` digit, `x` letter, digit or underscore, blank none of those.
-    Word(&'static str),
+    /// Words whose forms `detect::national` or [`crate::plan::Words`] knows.
+    Forms,
     /// A word that begins with this literal.
     Literal(&'static [u8]),
     /// A word that begins with this literal, given in lower case, in any case.
@@ -36,8 +32,12 @@ pub(crate) enum Shape {
     Card,
     /// Two letters, two digits, and more of them or a separator.
     Iban,
-    /// `://`.
+    /// `://` before what may be user information.
     Url,
+    /// `://`.
+    Scheme,
+    /// A dot before a letter or digit.
+    Dot,
     /// A key with one of these ends (in lower case) before `=` or `:`, or before a quoted SQL literal.
     KeyEnds(&'static [&'static [u8]]),
     /// A run of forty base64 characters that counts only with a hot word.
@@ -112,6 +112,10 @@ pub(crate) fn of(detector: Detector) -> &'static [Shape] {
         UrlWithCredentials => &[Shape::Url],
         IpAddress => &[Shape::Dotted, Shape::Colons],
         MacAddress => &[Shape::Pairs],
+        Url => &[Shape::Scheme, Shape::Dot],
+        DomainName => &[Shape::Dot],
+        UkNationalInsuranceNumber | CryptoAddress | Date => &[Shape::Forms],
+        other if national::rows().any(|row| row.detector == other) => &[Shape::Forms],
         _ => &[Shape::Any],
     }
 }

@@ -75,6 +75,7 @@ pub(crate) struct Found {
     pub places: [u64; WORDS_MAX],
     pub keys: [u64; WORDS_MAX],
     pub runs: [u64; WORDS_MAX],
+    pub words: [u64; WORDS_MAX],
     /// Those of `places` that may have a hot word near them.
     pub near: [u64; WORDS_MAX],
     /// Ends of hot words, the block before the window first.
@@ -85,6 +86,7 @@ pub(crate) struct Found {
     pub any_keys: bool,
     pub any_runs: bool,
     pub any_near: bool,
+    pub any_words: bool,
     /// The first of the unfiltered ranges that may matter for later windows.
     unfiltered: usize,
 }
@@ -172,7 +174,12 @@ fn search_windows<B: Backend>(search: &Search<'_>, from: usize, found: &mut Foun
             }
         };
         let shapes = shapes(&masks, search.plan, word_before).own();
-        let any = shapes.sure.or(shapes.weak).or(shapes.keys).or(shapes.runs);
+        let any = shapes
+            .sure
+            .or(shapes.weak)
+            .or(shapes.keys)
+            .or(shapes.runs)
+            .or(shapes.words);
         if any.any() || search.every {
             found.base = base;
             found.next = next;
@@ -185,13 +192,32 @@ fn search_windows<B: Backend>(search: &Search<'_>, from: usize, found: &mut Foun
     false
 }
 
+/// A text of at most one block, whose masks are single words.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn search_block<B: Backend>(search: &Search<'_>, masks: &Masks<B::V>, found: &mut Found) -> bool {
+    let given_away = masks.digit.or(masks.special).or(masks.literal).or(masks.key);
+    let long = masks.word.or(masks.op).any_sixteen() || search.plan.wanted.words;
+    let colon = masks.op.and(masks.gap);
+    if !(given_away.or(colon).any() || long || search.every) {
+        return false;
+    }
+    found.base = 0;
+    found.next = B::BYTES;
+    take::<B>(search, &shapes(masks, search.plan, false), found) || search.every
+}
+
 /// Writes the places of a window down; `false` when none is left.
 #[inline(always)]
 fn take<B: Backend>(search: &Search<'_>, shapes: &Shapes<B::V>, found: &mut Found) -> bool {
     found.any_runs = shapes.runs.any();
     found.any_keys = shapes.keys.any();
     found.any_near = shapes.weak.any();
+    found.any_words = shapes.words.any();
     B::store(shapes.sure, &mut found.places);
+    if found.any_words {
+        B::store(shapes.words, &mut found.words);
+    }
     if found.any_keys {
         B::store(shapes.keys, &mut found.keys);
     }
@@ -204,7 +230,7 @@ fn take<B: Backend>(search: &Search<'_>, shapes: &Shapes<B::V>, found: &mut Foun
     if found.any_near || found.any_runs {
         weigh::<B>(search, found);
     }
-    found.any_keys || found.any_runs || found.any_near || shapes.sure.any()
+    found.any_keys || found.any_runs || found.any_near || found.any_words || shapes.sure.any()
 }
 
 /// Leaves those of the weak places at which a hot word may be near, and adds them to the others.
@@ -233,7 +259,8 @@ fn weigh<B: Backend>(search: &Search<'_>, found: &mut Found) {
     {
         found.any_near = keep_hot(&mut found.near, &found.hot, reach);
     }
-    if found.any_near {
+    // Words are looked at again before they are places.
+    if found.any_near && !search.plan.wanted.words {
         found
             .places
             .iter_mut()

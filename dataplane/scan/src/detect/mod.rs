@@ -1,6 +1,7 @@
 //! The detectors, one file per family, and the channels that lead from a trigger byte to them.
 
 use crate::class::{DIGIT, LETTER, WORD, is};
+use crate::context::Context;
 use crate::engine::Engine;
 use crate::text::Text;
 use crate::{Detector, Detector::*, Standing};
@@ -152,7 +153,8 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
         }
     }
     let phone = grouped && len <= 11 || (7..=15).contains(&len);
-    if phone && engine.on(PhoneNumber) && (layout.phone || engine.maybe_hot()) {
+    // What only a hot word makes a number is asked for that first.
+    if phone && engine.on(PhoneNumber) && (layout.phone || engine.hot(Context::of(PhoneNumber), place)) {
         phone::national(engine, place);
     }
     if engine.on(IpAddress) && next == b'.' && len <= 3 {

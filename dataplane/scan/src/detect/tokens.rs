@@ -1,10 +1,11 @@
 //! Identifiers with a form of their own: at the start of a word, every form of the policy that begins with a run of this length.
 
 use crate::class::{ALNUM, DIGIT, is};
+use crate::context::Context;
 use crate::detect::pattern::{Form, Row, VALUE_BYTES_MAX, verify};
 use crate::detect::{crypto, date, national, uk};
 use crate::engine::Engine;
-use crate::hit::Hit;
+use crate::hit::{Hit, Strength};
 use crate::scanner::Enabled;
 use crate::text::Text;
 use crate::{Detector, Detector::*};
@@ -26,6 +27,8 @@ struct Group {
     /// Some form needs a digit, or accepts a run without one.
     with_digit: bool,
     without_digit: bool,
+    /// Some form counts without a hot word.
+    strong: bool,
     forms: Vec<(&'static Row, &'static Form)>,
 }
 
@@ -55,12 +58,14 @@ impl Index {
                 detector: row.detector,
                 with_digit: false,
                 without_digit: false,
+                strong: false,
                 forms: Vec::new(),
             });
         }
         if let Some(group) = groups.iter_mut().find(|group| group.detector == row.detector) {
             group.with_digit |= run.maybe_digit;
             group.without_digit |= !run.digit;
+            group.strong |= form.strength == Strength::Strong;
             group.forms.push((row, form));
         }
     }
@@ -94,12 +99,21 @@ pub(crate) fn at(engine: &mut Engine<'_, '_>, start: usize) {
     let Some(groups) = scanner.forms.by_first_run.get(len) else {
         return;
     };
+    if groups.is_empty() {
+        return;
+    }
+    let context = engine.context_at(start);
     for group in groups {
-        if if has_digit {
-            group.with_digit
-        } else {
-            group.without_digit
-        } {
+        // What only a hot word makes a value is not even read without one.
+        let counts =
+            group.strong || scanner.checksum_suffices.has(group.detector) || context.has(Context::of(group.detector));
+        if counts
+            && if has_digit {
+                group.with_digit
+            } else {
+                group.without_digit
+            }
+        {
             engine.consider(group.detector, start, |text| best(text, start, &group.forms));
         }
     }

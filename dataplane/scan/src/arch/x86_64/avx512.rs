@@ -9,7 +9,7 @@
 use std::arch::x86_64::*;
 
 use crate::algebra::{Lanes, Masks};
-use crate::arch::{Backend, Found, Search, WORDS_MAX, hot_marks, search_windows};
+use crate::arch::{Backend, Found, Search, WORDS_MAX, hot_marks, search_block, search_windows};
 use crate::class::Nibbles;
 use crate::plan::{CODES, KEY, KEY_SETS, LITERAL, LITERAL_SETS, Plan, Prints};
 
@@ -27,7 +27,144 @@ pub(crate) fn available() -> bool {
 
 pub(in crate::arch) fn next_window(search: &Search<'_>, from: usize, found: &mut Found) -> bool {
     // SAFETY: a scanner has this level only if `available` said that the processor has these instructions.
-    unsafe { search_avx512(search, from, found) }
+    unsafe {
+        match search.bytes.len() {
+            0..=64 if from == 0 => search_small(search, found),
+            _ => search_avx512(search, from, found),
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+fn search_small(search: &Search<'_>, found: &mut Found) -> bool {
+    // SAFETY: the instructions are there.
+    let masks = unsafe { small_masks(&search.plan.prints, search.bytes) };
+    search_block::<Small>(search, &masks, found)
+}
+
+/// A text of at most 64 bytes: the same algebra on single words.
+struct Small;
+
+#[derive(Clone, Copy)]
+struct Word(u64);
+
+impl Lanes for Word {
+    #[inline(always)]
+    fn zero() -> Word {
+        Word(0)
+    }
+
+    #[inline(always)]
+    fn and(self, other: Word) -> Word {
+        Word(self.0 & other.0)
+    }
+
+    #[inline(always)]
+    fn or(self, other: Word) -> Word {
+        Word(self.0 | other.0)
+    }
+
+    #[inline(always)]
+    fn without(self, other: Word) -> Word {
+        Word(self.0 & !other.0)
+    }
+
+    #[inline(always)]
+    fn ahead<const N: i32>(self) -> Word {
+        Word(self.0 >> N)
+    }
+
+    #[inline(always)]
+    fn ahead_by(self, distance: u32) -> Word {
+        Word(self.0 >> distance)
+    }
+
+    #[inline(always)]
+    fn behind_one(self, first: bool) -> Word {
+        Word(self.0 << 1 | u64::from(first))
+    }
+
+    #[inline(always)]
+    fn own() -> Word {
+        Word(u64::MAX)
+    }
+
+    #[inline(always)]
+    fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    #[inline(always)]
+    fn any_sixteen(self) -> bool {
+        [0, 16, 32, 48]
+            .into_iter()
+            .any(|quarter| self.0 >> quarter & 0xffff == 0xffff)
+    }
+}
+
+impl Backend for Small {
+    type V = Word;
+    const BYTES: usize = 64;
+
+    #[inline(always)]
+    fn masks(plan: &Plan, window: &[u8]) -> Masks<Word> {
+        // SAFETY: as for the larger windows.
+        unsafe { small_masks(&plan.prints, &window[..Small::BYTES]) }
+    }
+
+    #[inline(always)]
+    fn hot(plan: &Plan, block: &[u8]) -> u64 {
+        Avx512::hot(plan, block)
+    }
+
+    #[inline(always)]
+    fn store(mask: Word, words: &mut [u64; WORDS_MAX]) {
+        words[0] = mask.0;
+    }
+}
+
+/// The masks of at most 64 bytes; what is not there counts as NUL.
+#[inline(always)]
+unsafe fn small_masks(prints: &Prints, text: &[u8]) -> Masks<Word> {
+    // SAFETY: the caller has the instructions; masked loads touch only bytes of the text.
+    unsafe {
+        let codes = codes_of(
+            prints,
+            load_some(text, 0),
+            [
+                load_some(text, 0),
+                load_some(text, 1),
+                load_some(text, 2),
+                load_some(text, 3),
+            ],
+        );
+        let mut masks = [0u64; 8];
+        _mm512_storeu_si512(masks.as_mut_ptr().cast(), turn(codes));
+        let [digit, word, sep, gap, op, special, literal, key] = masks.map(Word);
+        Masks {
+            digit,
+            word,
+            sep,
+            gap,
+            op,
+            special,
+            literal,
+            key,
+        }
+    }
+}
+
+/// Up to 64 bytes of a text from `from` on, then NULs.
+#[inline(always)]
+unsafe fn load_some(text: &[u8], from: usize) -> __m512i {
+    let rest = text.get(from..).unwrap_or_default();
+    let present = if rest.len() >= 64 {
+        u64::MAX
+    } else {
+        (1 << rest.len()) - 1
+    };
+    // SAFETY: bytes outside of the mask are not read.
+    unsafe { _mm512_maskz_loadu_epi8(present, rest.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
@@ -222,10 +359,22 @@ unsafe fn look_up(table: &[u8; 128], bytes: __m512i) -> __m512i {
 unsafe fn print_sets(prints: &Prints, start: *const u8) -> __m512i {
     // SAFETY: the caller has 67 bytes there.
     unsafe {
-        let first = look_up(&prints.allow[0], ascii(load(start)));
-        let second = look_up(&prints.allow[1], ascii(load(start.add(1))));
-        let third = look_up(&prints.allow[2], ascii(load(start.add(2))));
-        let fourth = look_up(&prints.allow[3], ascii(load(start.add(3))));
+        sets_of(
+            prints,
+            [load(start), load(start.add(1)), load(start.add(2)), load(start.add(3))],
+        )
+    }
+}
+
+/// The same for bytes that are loaded: those at each place, and those one to three behind.
+#[inline(always)]
+unsafe fn sets_of(prints: &Prints, bytes: [__m512i; 4]) -> __m512i {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        let first = look_up(&prints.allow[0], ascii(bytes[0]));
+        let second = look_up(&prints.allow[1], ascii(bytes[1]));
+        let third = look_up(&prints.allow[2], ascii(bytes[2]));
+        let fourth = look_up(&prints.allow[3], ascii(bytes[3]));
         _mm512_and_si512(_mm512_and_si512(first, second), _mm512_and_si512(third, fourth))
     }
 }
@@ -235,13 +384,30 @@ unsafe fn print_sets(prints: &Prints, start: *const u8) -> __m512i {
 unsafe fn block_masks(prints: &Prints, start: *const u8) -> __m512i {
     // SAFETY: the caller has 67 bytes there.
     unsafe {
-        let bytes = load(start);
+        let ahead = [load(start), load(start.add(1)), load(start.add(2)), load(start.add(3))];
+        turn(codes_of(prints, load(start), ahead))
+    }
+}
+
+/// Codes of bytes; `ahead` are those at each place, and those one to three behind.
+#[inline(always)]
+unsafe fn codes_of(prints: &Prints, bytes: __m512i, ahead: [__m512i; 4]) -> __m512i {
+    // SAFETY: the caller has the instructions.
+    unsafe {
         let codes = look_up(&CODES, ascii(bytes));
-        let sets = print_sets(prints, start);
+        let sets = sets_of(prints, ahead);
         let literal = _mm512_test_epi8_mask(sets, _mm512_set1_epi8(LITERAL_SETS as i8));
         let key = _mm512_test_epi8_mask(sets, _mm512_set1_epi8(KEY_SETS as i8));
         let codes = _mm512_mask_add_epi8(codes, literal, codes, _mm512_set1_epi8(LITERAL as i8));
-        let codes = _mm512_mask_add_epi8(codes, key, codes, _mm512_set1_epi8(KEY as i8));
+        _mm512_mask_add_epi8(codes, key, codes, _mm512_set1_epi8(KEY as i8))
+    }
+}
+
+/// From one code per byte to one mask per lane.
+#[inline(always)]
+unsafe fn turn(codes: __m512i) -> __m512i {
+    // SAFETY: the caller has the instructions.
+    unsafe {
         // In each group of eight: byte `i` of the product has bit `j` of byte `7 - j`, so the bytes are reversed before.
         let reversed = _mm512_shuffle_epi8(codes, repeat16(0x08090a0b0c0d0e0f, 0x0001020304050607));
         let units = _mm512_set1_epi64(0x8040_2010_0804_0201_u64 as i64);
