@@ -1,6 +1,5 @@
 """What the end-to-end tests share: a private PostgreSQL, a Sluice per back end, stock clients."""
 
-import ctypes
 import os
 import subprocess
 
@@ -8,12 +7,10 @@ import psycopg
 import pytest
 
 from harness.postgres import PASSWORD, Postgres
+from harness.process import io_uring_allowed
 from harness.sluice import Sluice
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-# io_uring_setup(2) on every architecture that the kernel's common table covers.
-SYS_IO_URING_SETUP = 425
 
 # People: alice is an analyst, dana sees personal data, eve may connect to nothing.
 POLICY = """
@@ -31,6 +28,11 @@ rules = [
   {{ deny = "update-without-where" }},
   {{ deny = ["drop", "truncate"], message = "ask #dba" }},
 ]
+
+[[guardrail]]
+name  = "nothing-at-all"
+rules = [{{ deny = ["select", "ddl", "write", "copy", "call", "do", "execute", "prepare", "set", "set-role", "transaction", "lock", "vacuum",
+  "listen", "notify", "cursor", "explain", "show", "maintenance", "load", "deallocate", "unknown"] }}]
 
 [[group]]
 name = "analysts"
@@ -72,16 +74,6 @@ record     = "{record}"
 ROUTES = {"agent": 'pool = "local"', "direct": 'via = "direct"'}
 
 
-def io_uring_allowed():
-    """Whether the kernel lets this process set up a ring: asks it, as the data plane does."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    parameters = (ctypes.c_char * 120)()
-    descriptor = libc.syscall(SYS_IO_URING_SETUP, 2, ctypes.byref(parameters))
-    if descriptor >= 0:
-        os.close(descriptor)
-    return descriptor >= 0
-
-
 def connection(name, port, via="agent", tls="prefer", user="scram_user", database="shop", guardrails='["no-accidents"]', record="statements", **more):
     """A connection of the policy as text; `more` are further keys, already as TOML values."""
     text = CONNECTION.format(name=name, port=port, route=ROUTES[via], tls=tls, user=user, database=database, guardrails=guardrails, record=record)
@@ -117,6 +109,7 @@ def sluice(request, target):
     connections += [connection(f"lab-{via}", target.port, via, database="lab", guardrails="[]") for via in ROUTES]
     connections += [
         connection("recorded", target.port, record="full"),
+        connection("guarded", target.port, via="direct", guardrails='["nothing-at-all"]'),
         connection("own-port", target.port, via="direct", listen='"127.0.0.1:0"'),
         connection("login-md5", target.port, user="md5_user"),
         connection("login-clear", target.port, user="clear_user"),

@@ -1,12 +1,26 @@
 """Processes and ports that a test or a benchmark owns."""
 
 import contextlib
+import ctypes
 import os
 import pwd
 import signal
 import socket
 import subprocess
 import time
+
+# io_uring_setup(2) on every architecture that the kernel's common table covers.
+SYS_IO_URING_SETUP = 425
+
+
+def io_uring_allowed():
+    """Whether the kernel lets this process set up a ring: asks it, as the data plane does."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    parameters = (ctypes.c_char * 120)()
+    descriptor = libc.syscall(SYS_IO_URING_SETUP, 2, ctypes.byref(parameters))
+    if descriptor >= 0:
+        os.close(descriptor)
+    return descriptor >= 0
 
 
 def free_port():

@@ -1,5 +1,6 @@
 """The suites of others: where each comes from, what it needs, how it is run, what it says of its tests."""
 
+import fcntl
 import glob
 import os
 import re
@@ -48,6 +49,9 @@ class Suite:
     def __init__(self, work):
         self.dir = os.path.join(work, self.name)
         os.makedirs(self.dir, exist_ok=True)
+        # One run at a time: they share reports. Held as long as this object lives.
+        self.lock = open(os.path.join(self.dir, "lock"), "w", encoding="utf-8")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
 
     def prepare(self):
         raise NotImplementedError
@@ -171,6 +175,10 @@ class Pg8000(Pytest):
         "--ignore=test/native/test_benchmarks.py", "--ignore=test/dbapi/test_benchmarks.py",
         "--ignore=test/legacy/test_benchmarks.py", "--ignore=test/test_readme.py",
     )
+
+    def before(self, column, target):
+        # Its tests work in the user's own database.
+        target.server.sql("CREATE EXTENSION IF NOT EXISTS hstore", database=USER)
 
 
 class PostgresSource(Suite):

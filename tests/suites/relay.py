@@ -13,27 +13,18 @@ class Relay:
     def __init__(self, port):
         self.target = port
         self.port = None
-        self.loop = asyncio.new_event_loop()
         ready = threading.Event()
-        self.thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
+        self.thread = threading.Thread(target=asyncio.run, args=(self._listen(ready),), daemon=True)
         self.thread.start()
         ready.wait(10)
 
-    def _run(self, ready):
-        asyncio.set_event_loop(self.loop)
-
-        async def listen():
-            server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-            self.port = server.sockets[0].getsockname()[1]
-
-        self.loop.run_until_complete(listen())
+    async def _listen(self, ready):
+        self.loop, self.over = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
         ready.set()
-        self.loop.run_forever()
-        # What is still open ends here.
-        tasks = asyncio.all_tasks(self.loop)
-        for task in tasks:
-            task.cancel()
-        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        await self.over.wait()
+        server.close()
 
     async def _serve(self, client_reader, client_writer):
         try:
@@ -44,7 +35,7 @@ class Relay:
         await asyncio.gather(pump(client_reader, server_writer), pump(server_reader, client_writer))
 
     def close(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.loop.call_soon_threadsafe(self.over.set)
         self.thread.join(10)
 
 
