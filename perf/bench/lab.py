@@ -225,7 +225,8 @@ def build():
 def build_apart(name):
     """Builds a crate of `perf/` that is a workspace of its own; path of its program, which has the crate's name."""
     target = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), name)
-    command = ["cargo", "build", "--release", "--locked"]
+    # Not --locked: some depend on our own crates, and a new dependency of those is no reason to measure nothing.
+    command = ["cargo", "build", "--release"]
     subprocess.run(command, cwd=os.path.join(ROOT, "perf", name), check=True, env={**os.environ, "CARGO_TARGET_DIR": target})
     return os.path.join(target, "release", name)
 
