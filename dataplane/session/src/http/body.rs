@@ -86,7 +86,7 @@ pub struct BodyFilter {
 enum Reader {
     Pass,
     Refuse,
-    Text(TextReader),
+    Text(Box<TextReader>),
     /// The first byte decides whether what is called JSON is JSON.
     JsonUnknown,
     Json(Box<Json>),
@@ -101,7 +101,7 @@ impl BodyFilter {
             _ if rules.is_empty() => Reader::Pass,
             Media::Opaque => Reader::Pass,
             Media::Unreadable => Reader::Refuse,
-            Media::Text => Reader::Text(TextReader::default()),
+            Media::Text => Reader::Text(Box::default()),
             Media::Json => Reader::JsonUnknown,
             Media::Events => Reader::Events { line: Vec::new() },
         };
@@ -145,7 +145,7 @@ impl BodyFilter {
                     Reader::Json(Box::default())
                 }
                 Some(0 | 0xfe | 0xff) => Reader::Refuse,
-                Some(_) => Reader::Text(TextReader::default()),
+                Some(_) => Reader::Text(Box::default()),
                 None => Reader::JsonUnknown,
             };
         }
