@@ -84,7 +84,7 @@ MUTANTS = [
 
 
 def run(command):
-    environment = {**os.environ, "CARGO_TARGET_DIR": TARGET, "RUST_BACKTRACE": "0"}
+    environment = {**os.environ, "CARGO_TARGET_DIR": os.path.join(TARGET, "mutants-target"), "RUST_BACKTRACE": "0"}
     return subprocess.run(
         command, cwd=COPY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=TEST_SECONDS_MAX, check=False
     )
