@@ -6,7 +6,7 @@ import re
 import subprocess
 
 from ..lab import ROOT, Missing, build_apart, need
-from ..result import Result
+from ..result import Result, commit
 
 NAME = "instructions"
 ROWS = []
@@ -30,7 +30,7 @@ def run(_, options):
     about = {"toolchain": tool("rustc", "--version"), "valgrind": tool("valgrind", "--version"), "architecture": os.uname().machine}
     if options.update:
         with open(BASELINE, "w", encoding="utf-8") as file:
-            json.dump({**about, "instructions_per_run": counts}, file, indent=1)
+            json.dump({**about, "commit": commit(), "instructions_per_run": counts}, file, indent=1)
             file.write("\n")
         print(f"wrote {BASELINE}", flush=True)
     if not os.path.exists(BASELINE):
