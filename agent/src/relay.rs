@@ -256,6 +256,7 @@ fn accept(facts: &login::Established) -> Accept {
         columns: facts.columns.iter().map(column).collect(),
         relation_oid_max: facts.relation_oid_max,
         cancelable: facts.cancel.is_some(),
+        backend_pid: facts.cancel.as_ref().map_or(0, |key| key.pid),
     }
 }
 

@@ -157,7 +157,7 @@ pub fn downstream(data: &[u8], step: usize) -> Vec<DownstreamStep> {
                 while input.more() {}
                 login.feed(input.held());
                 if input.held().is_empty() && input.start_tls() {
-                    login.tls_started();
+                    login.tls_started(Some(NONCE.to_vec()));
                     steps.push(polled);
                 } else if input.held().is_empty() {
                     steps.push(polled);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Data cores of one process: the core's number is part of cancel keys (8 bits).
+/// Data cores of one process: a machine has fewer.
 pub const CORES_MAX: usize = 256;
 /// A client that has not logged in by then is told so and closed.
 pub const LOGIN_TIME_MAX: Duration = Duration::from_secs(10);

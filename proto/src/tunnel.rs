@@ -143,6 +143,9 @@ pub struct Accept {
     /// The target gave a cancel key, kept by the agent.
     #[prost(bool, tag = "4")]
     pub cancelable: bool,
+    /// Process number of the target's session, as clients and notifications name it. 0: not known.
+    #[prost(uint32, tag = "5")]
+    pub backend_pid: u32,
 }
 
 /// No session, and whose fault it is.

@@ -1,7 +1,11 @@
 """What a guardrail denies does not reach the target, and the session goes on."""
 
+import os
+
 import psycopg
 import pytest
+
+from harness.sluice import ROOT
 
 DENIED = [
     "DELETE FROM orders",
@@ -18,6 +22,47 @@ DENIED = [
     "TRUNCATE orders",
     "SELECT 'x\\'; DROP TABLE orders; --'",
 ]
+
+
+# Statements with what they do; lines that begin with `!` are refused by the server's grammar.
+CORPUS = os.path.join(ROOT, "codecs", "src", "wire", "sql", "tests", "corpus.txt")
+SYNTAX = ("syntax error", "unterminated", "invalid Unicode")
+
+
+def corpus():
+    """Effects, text, and whether the server's grammar takes it."""
+    with open(CORPUS, encoding="utf-8") as lines:
+        for line in lines:
+            if line.strip() and not line.startswith("#"):
+                effects, _, text = line.rstrip("\n").partition(" | ")
+                plain = text.replace("\\\\", "\0").replace("\\n", "\n").replace("\\t", "\t").replace("\0", "\\")
+                yield effects.removeprefix("! "), plain, not effects.startswith("!")
+
+
+def test_the_corpus_is_what_the_server_takes_it_for(target):
+    """Parse alone: grammar and names are checked, nothing runs."""
+    wrong = []
+    with psycopg.connect(target.url("shop"), autocommit=True) as link:
+        for effects, text, accepted in corpus():
+            result = link.pgconn.prepare(b"", text.encode())
+            message = (result.error_message or b"").decode().removeprefix("ERROR:  ")
+            if accepted == message.startswith(SYNTAX):
+                wrong.append((text, message))
+    assert not wrong, wrong
+
+
+def test_where_everything_is_denied_nothing_of_the_corpus_arrives(target, connect):
+    link = connect("guarded", autocommit=True)
+    begins = len(target.log())
+    passed = []
+    for effects, text, _ in corpus():
+        # With the simple protocol, then with the extended one.
+        results = [link.pgconn.exec_(text.encode()), link.pgconn.exec_params(text.encode(), [])]
+        if any(result.error_field(psycopg.pq.DiagnosticField.SQLSTATE) != b"42501" for result in results):
+            passed.append((effects, text, [result.error_message for result in results]))
+    assert not passed, passed
+    seen = target.log()[begins:]
+    assert not [text for _, text, _ in corpus() if len(text) > 16 and text.strip() in seen]
 
 
 def count(target):

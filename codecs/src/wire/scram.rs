@@ -1,7 +1,7 @@
 //! SCRAM-SHA-256, both faces: a server that knows only verifiers, and a client that bounds what a server may ask of it.
 //!
-//! RFC 5802 (mechanism), RFC 7677 (SHA-256), RFC 4013 (SASLprep). Channel binding is not offered yet: see
-//! [`Server`] for how its flags are treated. No randomness is made here; nonces are passed in.
+//! RFC 5802 (mechanism), RFC 7677 (SHA-256), RFC 4013 (SASLprep), RFC 5929 (channel binding, on the server face alone: see
+//! [`Server`]). No randomness is made here; nonces are passed in.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -22,8 +22,10 @@ use keys::{Keys, KeysId};
 
 /// The mechanism's name on the wire.
 pub const MECHANISM: &str = "SCRAM-SHA-256";
-/// The same with channel binding; not offered and not chosen yet.
+/// The same with channel binding.
 pub const MECHANISM_PLUS: &str = "SCRAM-SHA-256-PLUS";
+/// The only kind of channel binding that is offered (RFC 5929, section 4), as PostgreSQL does.
+const BINDING_TYPE: &str = "tls-server-end-point";
 /// Fewest iterations that the client face accepts (RFC 7677 section 4: at least 4096).
 pub const ITERATIONS_MIN: u32 = 4_096;
 /// Most iterations that the client face accepts, so that a server cannot keep it busy: the highest number that is
@@ -137,14 +139,27 @@ impl ScramVerifier {
 ///
 /// Order: [`Server::client_first`], send what it returns, [`Server::client_final`], send what [`Accepted`] holds.
 ///
-/// Channel binding flags of the client (RFC 5802 section 6): `n` is accepted; `y` ("I could, but you did not offer it")
-/// is accepted because the PLUS mechanism is never offered here; `p=` is refused.
+/// Channel binding flags of the client (RFC 5802 section 6): `n` is accepted with the plain mechanism; `y` ("I could, but you
+/// did not offer it") where that is true, because otherwise somebody on the way took the offer out; `p=` with the PLUS
+/// mechanism alone.
 #[derive(Debug)]
 pub struct Server {
+    channel: Channel,
     /// All with the salt and iterations of the first; index into what the caller gave.
     verifiers: Vec<(usize, ScramVerifier)>,
     server_nonce: String,
     state: ServerState,
+}
+
+/// What a server does about channel binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Channel {
+    /// There is nothing to bind to, so the PLUS mechanism was not offered.
+    None,
+    /// It was offered and not chosen.
+    Offered,
+    /// It was chosen; the data of `tls-server-end-point` (the hash of the server's certificate).
+    Bound(Vec<u8>),
 }
 
 #[derive(Debug)]
@@ -177,6 +192,7 @@ impl Server {
         let first = verifiers.first().ok_or(ScramError::NoVerifier)?;
         let same = |v: &&ScramVerifier| v.salt == first.salt && v.iterations == first.iterations;
         Ok(Server {
+            channel: Channel::None,
             verifiers: verifiers
                 .iter()
                 .enumerate()
@@ -186,6 +202,11 @@ impl Server {
             server_nonce: BASE64.encode(nonce),
             state: ServerState::Start,
         })
+    }
+
+    /// What was offered and chosen; to be said before the first message is read.
+    pub fn set_channel(&mut self, channel: Channel) {
+        self.channel = channel;
     }
 
     /// Reads client-first-message, returns server-first-message. The user name inside is ignored, as the protocol around
@@ -200,7 +221,7 @@ impl Server {
         self.state = ServerState::Done;
         let (_, verifier) = self.verifiers.first().ok_or(ScramError::NoVerifier)?;
         let message = message_text(message)?;
-        let (gs2_header, bare) = split_gs2_header(message)?;
+        let (gs2_header, bare) = split_gs2_header(message, &self.channel)?;
         let mut attributes = bare.split(',');
         let user = attributes.next().unwrap_or_default();
         if user.starts_with("m=") {
@@ -246,7 +267,11 @@ impl Server {
             .and_then(|a| a.strip_prefix("c="))
             .ok_or(ScramError::Malformed)?;
         let binding = BASE64.decode(binding).map_err(|_| ScramError::Malformed)?;
-        if binding != gs2_header {
+        let data = match &self.channel {
+            Channel::Bound(data) => data.as_slice(),
+            Channel::None | Channel::Offered => &[],
+        };
+        if binding.strip_prefix(gs2_header.as_slice()) != Some(data) {
             return Err(ScramError::ChannelBindingMismatch);
         }
         if nonce_attribute(attributes.next())? != nonce {
@@ -466,19 +491,25 @@ fn salted_password(password: &[u8], salt: &[u8], iterations: u32) -> Result<Zero
     Ok(out)
 }
 
-/// Splits client-first-message into the GS2 header (`n,,` or `y,,`) and the rest.
-fn split_gs2_header(message: &str) -> Result<(&str, &str), ScramError> {
+/// Splits client-first-message into the GS2 header (`n,,`, `y,,` or `p=…,,`) and the rest.
+fn split_gs2_header<'m>(message: &'m str, channel: &Channel) -> Result<(&'m str, &'m str), ScramError> {
     let flag = message.split(',').next().unwrap_or_default();
-    if flag.starts_with("p=") {
-        return Err(ScramError::ChannelBindingRequired);
+    match (flag, flag.strip_prefix("p="), channel) {
+        ("n", _, Channel::None | Channel::Offered) | ("y", _, Channel::None) => {}
+        // The client did not see our offer: somebody on the way took it out.
+        ("y", _, Channel::Offered) => return Err(ScramError::ChannelBindingMismatch),
+        (_, Some(BINDING_TYPE), Channel::Bound(_)) => {}
+        (_, Some(_), Channel::Bound(_)) => return Err(ScramError::ChannelBindingMismatch),
+        (_, Some(_), _) => return Err(ScramError::ChannelBindingRequired),
+        _ => return Err(ScramError::Malformed),
     }
-    if flag != "n" && flag != "y" {
-        return Err(ScramError::Malformed);
-    }
-    match message.get(1..3) {
-        Some(",,") => message.split_at_checked(3).ok_or(ScramError::Malformed),
-        Some(",a") => Err(ScramError::AuthorizationIdentity),
-        _ => Err(ScramError::Malformed),
+    let rest = message.get(flag.len()..).unwrap_or_default();
+    if rest.starts_with(",a") {
+        Err(ScramError::AuthorizationIdentity)
+    } else if rest.starts_with(",,") {
+        message.split_at_checked(flag.len() + 2).ok_or(ScramError::Malformed)
+    } else {
+        Err(ScramError::Malformed)
     }
 }
 

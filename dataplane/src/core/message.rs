@@ -22,8 +22,16 @@ pub enum Message {
     },
     /// A client that has logged in and whose pool has a link here.
     Client(Box<Handoff>),
-    /// A cancel request whose key names this core.
-    Cancel(CancelKey),
+    /// A cancel request that came to another core.
+    Cancel {
+        key: CancelKey,
+        from: usize,
+        ticket: u64,
+    },
+    /// Another core has done what it can for our request.
+    Cancelled {
+        ticket: u64,
+    },
     Kill {
         session_id: [u8; 16],
         by: String,

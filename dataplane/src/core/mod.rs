@@ -1,11 +1,13 @@
 //! What one data core owns: policy in force, sessions, links, audit spool. Nothing here is shared with another core.
 
+pub mod cancels;
 pub mod message;
 pub mod sessions;
 pub mod shared;
 
 use crate::link::LinkTable;
 use crate::record::spool::Spool;
+use cancels::Cancels;
 use message::Message;
 use reactor::sync::Notify;
 use session::policy::Policy;
@@ -31,6 +33,7 @@ pub struct Core {
     pub shared: Arc<Shared>,
     pub policy: RefCell<Option<Arc<Policy>>>,
     pub sessions: RefCell<SessionTable>,
+    pub cancels: Cancels,
     pub links: LinkTable,
     pub scratch: RefCell<Scratch>,
     /// Clients of connections of type `http`, and idle sockets to their targets.
@@ -52,7 +55,8 @@ impl Core {
             index,
             shared,
             policy: RefCell::default(),
-            sessions: RefCell::new(SessionTable::new(index)),
+            sessions: RefCell::default(),
+            cancels: Cancels::default(),
             links: LinkTable::default(),
             scratch: RefCell::new(Scratch::new()),
             http: Http::default(),
@@ -170,7 +174,8 @@ pub fn handle(core: &Rc<Core>, message: Message) {
         Message::StopListening(key) => crate::listener::stop(core, &key),
         Message::Link { fd, ticket } => crate::link::accept::take(core, fd, ticket),
         Message::Client(handoff) => crate::listener::postgres::resume(core, *handoff),
-        Message::Cancel(key) => crate::upstream::cancel(core, &key),
+        Message::Cancel { key, from, ticket } => cancels::look(core, key, from, ticket),
+        Message::Cancelled { ticket } => core.cancels.answered(ticket),
         Message::Kill { session_id, by, reason } => {
             core.http.table.kill(&session_id, &format!("{by}: {reason}"));
             core.sessions.borrow().kill(&session_id, &by, &reason);

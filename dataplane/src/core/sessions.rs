@@ -5,10 +5,8 @@ use codecs::postgres::login::CancelKey;
 use reactor::sync::Notify;
 use session::{Close, CloseCause, EndCause, Session};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
-
-/// Bits of a cancel key's process number that name the slot; the rest names the core.
-const SLOT_BITS: u32 = 23;
 
 /// One running session.
 pub struct SessionEntry {
@@ -50,83 +48,80 @@ impl SessionEntry {
     }
 }
 
+/// A session's place in its table, from before it opens until it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place(u64);
+
 /// All sessions of a core.
+#[derive(Default)]
 pub struct SessionTable {
-    core: usize,
-    slots: Vec<Option<Rc<SessionEntry>>>,
-    free: Vec<usize>,
+    last: u64,
+    /// `None`: about to open.
+    places: HashMap<Place, Option<Rc<SessionEntry>>>,
+    /// Process numbers are those of the targets' sessions, so several sessions can have the same.
+    by_pid: HashMap<u32, Vec<Place>>,
 }
 
 impl SessionTable {
-    pub fn new(core: usize) -> Self {
-        Self {
-            core,
-            slots: Vec::new(),
-            free: Vec::new(),
+    /// Counts a session that is about to open.
+    pub fn reserve(&mut self) -> Place {
+        self.last += 1;
+        let place = Place(self.last);
+        self.places.insert(place, None);
+        place
+    }
+
+    /// Gives back the place of a session that did not open, or is over.
+    pub fn release(&mut self, place: Place) {
+        let Some(Some(entry)) = self.places.remove(&place) else {
+            return;
+        };
+        if let Some(places) = self.by_pid.get_mut(&entry.key.pid) {
+            places.retain(|other| *other != place);
+            if places.is_empty() {
+                self.by_pid.remove(&entry.key.pid);
+            }
         }
     }
 
-    /// The core that a cancel key's process number names.
-    pub fn core_of(pid: u32) -> usize {
-        (pid >> SLOT_BITS) as usize
-    }
-
-    /// Reserves a cancel key for a session that is about to open. `secret`: random.
-    pub fn reserve(&mut self, secret: Vec<u8>) -> CancelKey {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
-        });
-        let pid = ((self.core as u32) << SLOT_BITS) | (slot as u32 & ((1 << SLOT_BITS) - 1));
-        CancelKey { pid, secret }
-    }
-
-    /// Gives back a key whose session did not open, or is over.
-    pub fn release(&mut self, key: &CancelKey) {
-        let slot = slot_of(key);
-        if let Some(place) = self.slots.get_mut(slot) {
-            *place = None;
-            self.free.push(slot);
-        }
-    }
-
-    /// Adds a session under its reserved key.
+    /// Adds a session at its place.
     pub fn insert(
         &mut self,
+        place: Place,
         key: CancelKey,
         id: [u8; 16],
         session: Rc<RefCell<Session>>,
         cancel: CancelTarget,
     ) -> Rc<SessionEntry> {
+        self.by_pid.entry(key.pid).or_default().push(place);
         let entry = Rc::new(SessionEntry {
             id,
             session,
             cancel,
-            key: key.clone(),
+            key,
             killed: RefCell::default(),
             to_end: Notify::new(),
         });
-        if let Some(place) = self.slots.get_mut(slot_of(&key)) {
-            *place = Some(entry.clone());
-        }
+        self.places.insert(place, Some(entry.clone()));
         entry
     }
 
-    /// The session that a cancel request means; the secret is compared in constant time.
+    /// The session that a cancel request means; secrets are compared in constant time.
     pub fn by_key(&self, key: &CancelKey) -> Option<Rc<SessionEntry>> {
         use subtle::ConstantTimeEq;
-        let entry = self.slots.get(slot_of(key))?.as_ref()?;
-        let same = entry.key.pid == key.pid && bool::from(entry.key.secret.ct_eq(&key.secret));
-        same.then(|| entry.clone())
+        let places = self.by_pid.get(&key.pid)?;
+        let mut entries = places.iter().filter_map(|place| self.places.get(place)?.as_ref());
+        let meant = entries.find(|entry| bool::from(entry.key.secret.ct_eq(&key.secret)))?;
+        Some(meant.clone())
     }
 
     pub fn entries(&self) -> Vec<Rc<SessionEntry>> {
-        self.slots.iter().flatten().cloned().collect()
+        self.places.values().flatten().cloned().collect()
     }
 
     /// Ends one session by somebody's word (PostgreSQL, appendix A: 57P01).
     pub fn kill(&self, id: &[u8; 16], by: &str, reason: &str) {
-        let Some(entry) = self.slots.iter().flatten().find(|entry| entry.id == *id) else {
+        let Some(entry) = self.places.values().flatten().find(|entry| entry.id == *id) else {
             return;
         };
         let mut why = if by.is_empty() {
@@ -145,7 +140,7 @@ impl SessionTable {
     }
 
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.places.len()
     }
 }
 
@@ -157,8 +152,4 @@ pub fn admin_close(reason: &str) -> Close {
         to_downstream,
         cause: CloseCause::Policy(reason.to_owned()),
     }
-}
-
-fn slot_of(key: &CancelKey) -> usize {
-    (key.pid & ((1 << SLOT_BITS) - 1)) as usize
 }

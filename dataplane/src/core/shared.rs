@@ -40,7 +40,7 @@ impl Drop for LinkTicket {
 pub struct TlsConfigs {
     pub links: Arc<ServerConfig>,
     /// For stock clients; `None` when TLS is off.
-    pub clients: Option<Arc<ServerConfig>>,
+    pub clients: Option<crate::tls::ClientsTls>,
 }
 
 /// The process.

@@ -94,7 +94,7 @@ async fn open(core: &Rc<Core>, socket: Socket, peer: SocketAddr, fixed: Option<&
     }
     let is_tls = *early.first()? == TLS_HANDSHAKE;
     let transport = if is_tls {
-        let config = server_config(&core.shared.tls().clients?);
+        let config = server_config(&core.shared.tls().clients?.config);
         match TlsStream::accept_after(socket, config, &early).await {
             Ok(stream) => {
                 early = Vec::new();

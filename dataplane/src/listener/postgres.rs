@@ -1,10 +1,11 @@
 //! Front door for stock PostgreSQL clients: login, admission, the way to the target, then the relay.
 
 use crate::core::message::Message;
-use crate::core::sessions::SessionTable;
-use crate::core::{Core, wall_micros};
+use crate::core::sessions::Place;
+use crate::core::{Core, cancels, wall_micros};
 use crate::limits::{AGENT_WAIT_MAX, LOGIN_BYTES_MAX, LOGIN_TIME_MAX, LOGINS_PENDING_MAX, REFUSAL_WRITE_TIME_MAX};
 use crate::relay;
+use crate::tls::ALPN_POSTGRESQL;
 use crate::tls::stream::TlsStream;
 use crate::transport::{Parcel, Transport};
 use crate::upstream::{self, OpenError, Request};
@@ -113,14 +114,13 @@ async fn log_in(core: &Rc<Core>, socket: Socket, peer: SocketAddr, fixed: Option
     let mut transport = Transport::Plain(socket);
     let mut login = Downstream::new(DownstreamConfig { tls: tls_offer(core) });
     let mut pending: Vec<u8> = Vec::new();
-    let mut received_bytes = 0;
+    let (mut received_bytes, mut left) = (0, false);
     let mut candidate: Option<(Startup, Wanted)> = None;
     loop {
         match login.poll() {
             DownstreamStep::Need => {
-                let taken = login.feed(&pending);
-                pending.drain(..taken.min(pending.len()));
-                if taken > 0 {
+                // What begins TLS at once stays with us, and the next step says so.
+                if feed(&mut login, &mut pending) || !pending.is_empty() && !std::mem::replace(&mut left, true) {
                     continue;
                 }
                 let received = transport.recv().await.ok()?;
@@ -132,25 +132,22 @@ async fn log_in(core: &Rc<Core>, socket: Socket, peer: SocketAddr, fixed: Option
             }
             DownstreamStep::Send(reply) => transport.send(Gather::from(reply)).await.ok()?,
             DownstreamStep::StartTls { reply } => {
-                transport = start_tls(core, transport, reply, peer).await?;
-                login.tls_started();
+                transport.send(Gather::from(reply)).await.ok()?;
+                transport = start_tls(core, &mut login, transport, None, peer).await?;
+            }
+            DownstreamStep::StartTlsAtOnce => {
+                let early = Some(std::mem::take(&mut pending));
+                transport = start_tls(core, &mut login, transport, early, peer).await?;
             }
             DownstreamStep::Identify(startup) => {
                 let wanted = wanted(&startup, fixed.as_deref());
-                let (verifiers, nonce) = match verifiers(core, &wanted.user) {
-                    Ok(found) => found,
+                match verifiers(core, &wanted.user) {
+                    Ok((verifiers, nonce)) => login.verifiers(&verifiers, nonce),
                     Err(message) => {
-                        return turn_away(
-                            core,
-                            &transport,
-                            login.refuse(sqlstate::CANNOT_CONNECT_NOW, message),
-                            peer,
-                            message,
-                        )
-                        .await;
+                        let reply = login.refuse(sqlstate::CANNOT_CONNECT_NOW, message);
+                        return turn_away(core, &transport, reply, peer, message).await;
                     }
-                };
-                login.verifiers(&verifiers, nonce);
+                }
                 candidate = Some((startup, wanted));
             }
             DownstreamStep::Authenticated { verifier } => {
@@ -166,19 +163,13 @@ async fn log_in(core: &Rc<Core>, socket: Socket, peer: SocketAddr, fixed: Option
                         database: wanted.database,
                     }),
                     Err(denied) => {
-                        turn_away(
-                            core,
-                            &transport,
-                            refusal_of(&mut login, denied),
-                            peer,
-                            &denied.to_string(),
-                        )
-                        .await
+                        let reply = refusal_of(&mut login, denied);
+                        turn_away(core, &transport, reply, peer, &denied.to_string()).await
                     }
                 };
             }
             DownstreamStep::Cancel(key) => {
-                route_cancel(core, key);
+                cancels::request(core, key).await;
                 return None;
             }
             DownstreamStep::Refused { reply, reason } => {
@@ -196,14 +187,36 @@ fn tls_offer(core: &Core) -> TlsOffer {
     }
 }
 
-async fn start_tls(core: &Core, transport: Transport, reply: Vec<u8>, peer: SocketAddr) -> Option<Transport> {
-    transport.send(Gather::from(reply)).await.ok()?;
-    let config = core.shared.tls().clients?;
+/// Shows the login what was read; whether it took something.
+fn feed(login: &mut Downstream, pending: &mut Vec<u8>) -> bool {
+    let taken = login.feed(pending);
+    pending.drain(..taken.min(pending.len()));
+    taken > 0
+}
+
+/// The handshake. `early`: the client began at once, and so much was read already. Such a handshake might be meant for
+/// another protocol (ALPACA): it must name ours.
+async fn start_tls(
+    core: &Core,
+    login: &mut Downstream,
+    transport: Transport,
+    early: Option<Vec<u8>>,
+    peer: SocketAddr,
+) -> Option<Transport> {
+    let tls = core.shared.tls().clients?;
     let Transport::Plain(socket) = transport else {
         return None;
     };
-    match TlsStream::accept(socket, config).await {
-        Ok(stream) => Some(Transport::Tls(stream)),
+    match TlsStream::accept_after(socket, tls.config, early.as_deref().unwrap_or_default()).await {
+        Ok(stream) if early.is_some() && !stream.speaks(ALPN_POSTGRESQL) => {
+            tracing::info!(%peer, "a client began TLS at once without the protocol postgresql in ALPN");
+            let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, stream.shutdown()).await;
+            None
+        }
+        Ok(stream) => {
+            login.tls_started(tls.channel);
+            Some(Transport::Tls(stream))
+        }
         Err(error) => {
             tracing::info!(%peer, %error, "a client's TLS handshake failed");
             None
@@ -318,16 +331,6 @@ async fn send_last(transport: &Transport, reply: Vec<u8>) {
     .await;
 }
 
-fn route_cancel(core: &Rc<Core>, key: CancelKey) {
-    let target = SessionTable::core_of(key.pid);
-    if target == core.index {
-        upstream::cancel(core, &key);
-    } else if let Some(sender) = core.shared.cores.get(target) {
-        // A full mailbox loses a cancel request, which the protocol allows (PostgreSQL, "Canceling Requests in Progress").
-        drop(sender.try_send(Message::Cancel(key)));
-    }
-}
-
 /// From a proved client to a running session.
 async fn open(core: Rc<Core>, mut client: Client) {
     if !client.admission.connection.pool.is_empty() && core.links.pick(&client.admission.connection.pool).is_none() {
@@ -340,7 +343,7 @@ async fn open(core: Rc<Core>, mut client: Client) {
     if rand::fill(&mut secret).is_err() {
         return;
     }
-    let key = core.sessions.borrow_mut().reserve(secret);
+    let place = core.sessions.borrow_mut().reserve();
     let session_id = new_session_id();
     let request = Request {
         session_id,
@@ -350,12 +353,16 @@ async fn open(core: Rc<Core>, mut client: Client) {
         params: client.startup.params.clone(),
     };
     match upstream::open(&core, request).await {
-        Ok(opened) => run(core, client, key, session_id, opened).await,
-        Err(error) => {
-            core.sessions.borrow_mut().release(&key);
-            refuse_open(&core, &mut client, &error).await;
+        Ok(opened) => {
+            let key = CancelKey {
+                pid: opened.cancel.pid().unwrap_or_else(made_up_pid),
+                secret,
+            };
+            run(&core, client, (place, key), session_id, opened).await;
         }
+        Err(error) => refuse_open(&core, &mut client, &error).await,
     }
+    core.sessions.borrow_mut().release(place);
 }
 
 async fn refuse_open(core: &Core, client: &mut Client, error: &OpenError) {
@@ -365,7 +372,21 @@ async fn refuse_open(core: &Core, client: &mut Client, error: &OpenError) {
     send_last(&client.transport, reply).await;
 }
 
-async fn run(core: Rc<Core>, client: Client, key: CancelKey, session_id: [u8; 16], opened: upstream::Opened) {
+/// A process number for a session whose target tells none: nobody can compare it with anything.
+fn made_up_pid() -> u32 {
+    let mut bytes = [0; 4];
+    // Without random bytes the session would not have come as far as here.
+    let _ = rand::fill(&mut bytes);
+    u32::from_be_bytes(bytes) >> 1 | 1
+}
+
+async fn run(
+    core: &Rc<Core>,
+    client: Client,
+    (place, key): (Place, CancelKey),
+    session_id: [u8; 16],
+    opened: upstream::Opened,
+) {
     let application = client
         .startup
         .params
@@ -384,7 +405,7 @@ async fn run(core: Rc<Core>, client: Client, key: CancelKey, session_id: [u8; 16
         relation_oid_max: opened.relation_oid_max,
     };
     let Some(policy) = core.policy.borrow().clone() else {
-        return core.sessions.borrow_mut().release(&key);
+        return;
     };
     let session = Session::open(policy, opening, &mut core.scratch.borrow_mut(), core.now());
     core.collect_events();
@@ -393,9 +414,8 @@ async fn run(core: Rc<Core>, client: Client, key: CancelKey, session_id: [u8; 16
     let entry = core
         .sessions
         .borrow_mut()
-        .insert(key.clone(), session_id, session, opened.cancel);
-    relay::run(&core, entry, client.transport, opened.upstream, welcome, client.early).await;
-    core.sessions.borrow_mut().release(&key);
+        .insert(place, key, session_id, session, opened.cancel);
+    relay::run(core, entry, client.transport, opened.upstream, welcome, client.early).await;
 }
 
 /// Waits for a link to the pool on any core, preferring our own.

@@ -1,5 +1,6 @@
 //! TLS of every leg: configurations here, the stream over a reactor socket in `stream`.
 
+pub mod binding;
 pub mod pinned;
 pub mod stream;
 pub mod target;
@@ -15,6 +16,16 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 
 const ALPN_H2: &[u8] = b"h2";
+/// What a PostgreSQL client names (IANA, "TLS Application-Layer Protocol Negotiation (ALPN) Protocol IDs").
+pub const ALPN_POSTGRESQL: &[u8] = b"postgresql";
+
+/// How stock clients get TLS.
+#[derive(Clone)]
+pub struct ClientsTls {
+    pub config: Arc<ServerConfig>,
+    /// What a login can be bound to; `None`: the certificate's signature defines nothing.
+    pub channel: Option<Vec<u8>>,
+}
 
 /// Who is at the other end of an agent's link, from its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +57,7 @@ pub fn control_client(identity: &Identity) -> anyhow::Result<Arc<ClientConfig>> 
 }
 
 /// Server side for stock clients; `None` when TLS is off.
-pub fn client_server(source: &ClientTls, identity: &Identity) -> anyhow::Result<Option<Arc<ServerConfig>>> {
+pub fn client_server(source: &ClientTls, identity: &Identity) -> anyhow::Result<Option<ClientsTls>> {
     let (chain, key) = match source {
         ClientTls::Off => return Ok(None),
         ClientTls::Issued => (chain(identity), identity.key.clone_key()),
@@ -55,11 +66,19 @@ pub fn client_server(source: &ClientTls, identity: &Identity) -> anyhow::Result<
             (chain, PrivateKeyDer::from_pem_file(key)?)
         }
     };
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+    let channel = chain
+        .first()
+        .and_then(|certificate| binding::tls_server_end_point(certificate));
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    Ok(Some(Arc::new(config)))
+    // A client that names protocols has to name this one; one that names none is served after an SSLRequest.
+    config.alpn_protocols = vec![ALPN_POSTGRESQL.to_vec()];
+    Ok(Some(ClientsTls {
+        config: Arc::new(config),
+        channel,
+    }))
 }
 
 /// Reads `sluice://agent/POOL/ID` from a verified certificate.

@@ -72,6 +72,11 @@ impl TlsStream {
             .map(CertificateDer::into_owned)
     }
 
+    /// Whether both sides agreed on this protocol.
+    pub fn speaks(&self, protocol: &[u8]) -> bool {
+        self.connection.borrow().alpn_protocol() == Some(protocol)
+    }
+
     /// The next plaintext; empty at the end of the stream. An end without `close_notify` is an end all the same: every
     /// protocol that we carry marks its own ends.
     pub async fn recv(&self) -> io::Result<Buf> {

@@ -100,6 +100,7 @@ fn opened(request: &Request, link: Rc<AgentLink>, stream: Stream, accept: Accept
         CancelTarget::Linked {
             link,
             session_id: request.session_id,
+            pid: accept.backend_pid,
         }
     } else {
         CancelTarget::None

@@ -59,7 +59,20 @@ pub enum CancelTarget {
     Linked {
         link: Rc<AgentLink>,
         session_id: [u8; 16],
+        /// Process number of the target's session; 0: an agent of an earlier version did not say.
+        pid: u32,
     },
+}
+
+impl CancelTarget {
+    /// Process number of the target's session, which notifications and `pg_backend_pid()` name as well.
+    pub fn pid(&self) -> Option<u32> {
+        match self {
+            Self::None => None,
+            Self::Direct { key, .. } => Some(key.pid),
+            Self::Linked { pid, .. } => Some(*pid).filter(|pid| *pid != 0),
+        }
+    }
 }
 
 /// No session, whose fault it is, and what the client is told.
@@ -107,12 +120,14 @@ pub async fn open(core: &Rc<Core>, request: Request) -> Result<Opened, OpenError
         })
 }
 
-/// Passes a cancel request on, if its key is right. The client gets no answer either way.
-pub fn cancel(core: &Rc<Core>, key: &CancelKey) {
-    let Some(entry) = core.sessions.borrow().by_key(key) else {
-        return tracing::debug!(pid = key.pid, "a cancel request with an unknown key");
-    };
-    reactor::spawn(async move { cancel_running(&entry).await });
+/// Passes a cancel request on, if a session of this core has its key, and waits until the target has taken it. False: none
+/// has.
+pub async fn cancel(core: &Rc<Core>, key: &CancelKey) -> bool {
+    // Taken in a statement of its own: the borrow would otherwise last through the wait below.
+    let entry = core.sessions.borrow().by_key(key);
+    let Some(entry) = entry else { return false };
+    cancel_running(&entry).await;
+    true
 }
 
 /// Asks the target to stop what it does for a session.
@@ -120,7 +135,7 @@ pub async fn cancel_running(entry: &SessionEntry) {
     let cancelled = match &entry.cancel {
         CancelTarget::None => Ok(()),
         CancelTarget::Direct { address, key } => direct::cancel(*address, key).await,
-        CancelTarget::Linked { link, session_id } => linked::cancel(link, session_id).await,
+        CancelTarget::Linked { link, session_id, .. } => linked::cancel(link, session_id).await,
     };
     if let Err(error) = cancelled {
         tracing::warn!(%error, "a cancel request could not be passed on");

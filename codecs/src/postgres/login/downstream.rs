@@ -11,7 +11,7 @@ use crate::postgres::limits::{MINOR_MAX, SECRET_BYTES_V30, SECRET_BYTES_V32};
 use crate::postgres::message::encode;
 use crate::postgres::message::{PasswordMessage, TransactionStatus};
 use crate::postgres::refusal::{Refusal, sqlstate};
-use crate::wire::scram::{self, ScramError, ScramVerifier};
+use crate::wire::scram::{self, Channel, ScramError, ScramVerifier};
 
 /// Codes of Authentication messages.
 const SASL_CONTINUE: u32 = 11;
@@ -31,6 +31,8 @@ pub struct Downstream {
     ssl_asked: bool,
     gss_asked: bool,
     tls: bool,
+    /// What a client can bind its proof to (RFC 5929, `tls-server-end-point`).
+    channel: Option<Vec<u8>>,
     /// Plain bytes came behind an SSLRequest that was, or will be, answered with yes.
     stuffed: bool,
     user: String,
@@ -45,6 +47,8 @@ enum State {
     Opening,
     /// The caller runs the TLS handshake.
     Handshake,
+    /// The same, with the bytes that were read already.
+    HandshakeAtOnce,
     /// The caller looks up the user.
     Identified,
     /// SASLInitialResponse comes next.
@@ -70,6 +74,7 @@ impl Downstream {
             ssl_asked: false,
             gss_asked: false,
             tls: false,
+            channel: None,
             stuffed: false,
             user: String::new(),
             minor: 0,
@@ -82,6 +87,10 @@ impl Downstream {
     ///
     /// Takes nothing while a packet waits to be polled, while the user is being looked up, and after the login.
     pub fn feed(&mut self, bytes: &[u8]) -> usize {
+        if self.begins_tls(bytes) {
+            self.state = State::HandshakeAtOnce;
+            self.steps.push_back(DownstreamStep::StartTlsAtOnce);
+        }
         let unit = match self.state {
             State::Opening => Unit::Startup,
             State::Mechanism(_) | State::First(_) | State::Final(_) => Unit::Frame(Framer::new(Speaker::FrontendLogin)),
@@ -89,7 +98,7 @@ impl Downstream {
                 self.stuffed |= !bytes.is_empty();
                 return 0;
             }
-            State::Identified | State::Authenticated { .. } | State::Done => return 0,
+            State::HandshakeAtOnce | State::Identified | State::Authenticated { .. } | State::Done => return 0,
         };
         let taken = self.inbox.feed(unit, bytes);
         let upgrade = matches!(self.state, State::Opening) && self.config.tls != TlsOffer::No && !self.ssl_asked;
@@ -116,10 +125,19 @@ impl Downstream {
         self.steps.pop_front().unwrap_or(DownstreamStep::Need)
     }
 
-    /// The TLS handshake is done: from here on decrypted bytes are fed.
-    pub fn tls_started(&mut self) {
-        if matches!(self.state, State::Handshake) && !self.stuffed {
+    /// The first byte of a socket tells a TLS handshake from a start-up packet: such a packet would be far too long.
+    fn begins_tls(&self, bytes: &[u8]) -> bool {
+        let fresh = !self.tls && !self.ssl_asked && !self.gss_asked && self.inbox.bytes().is_empty();
+        let offered = self.config.tls != TlsOffer::No;
+        matches!(self.state, State::Opening) && fresh && offered && bytes.first() == Some(&TLS_HANDSHAKE)
+    }
+
+    /// The TLS handshake is done: from here on decrypted bytes are fed. `channel`: the hash of the certificate that was shown
+    /// (RFC 5929, section 4.1), with which the client can make sure that nobody sits between; without it that is not offered.
+    pub fn tls_started(&mut self, channel: Option<Vec<u8>>) {
+        if matches!(self.state, State::Handshake | State::HandshakeAtOnce) && !self.stuffed {
             self.tls = true;
+            self.channel = channel;
             self.state = State::Opening;
         }
     }
@@ -135,7 +153,11 @@ impl Downstream {
             Err(error) => self.reject_scram(error),
             Ok(server) => {
                 let mut reply = std::mem::take(&mut self.preface);
-                let written = encode::authentication_sasl(&mut reply, &[scram::MECHANISM.as_bytes()]);
+                let plain = scram::MECHANISM.as_bytes();
+                let written = match &self.channel {
+                    Some(_) => encode::authentication_sasl(&mut reply, &[scram::MECHANISM_PLUS.as_bytes(), plain]),
+                    None => encode::authentication_sasl(&mut reply, &[plain]),
+                };
                 debug_assert_eq!(written, Ok(()));
                 self.steps.push_back(DownstreamStep::Send(reply));
                 self.state = State::Mechanism(server);
@@ -200,7 +222,11 @@ impl Downstream {
             State::Mechanism(server) => self.choose(server, split_frame(packet).1),
             State::First(server) => self.challenge(server, split_frame(packet).1),
             State::Final(server) => self.prove(server, split_frame(packet).1),
-            state @ (State::Handshake | State::Identified | State::Authenticated { .. } | State::Done) => {
+            state @ (State::Handshake
+            | State::HandshakeAtOnce
+            | State::Identified
+            | State::Authenticated { .. }
+            | State::Done) => {
                 self.state = state;
             }
         }
@@ -253,14 +279,17 @@ impl Downstream {
         self.steps.push_back(DownstreamStep::Identify(packet.startup));
     }
 
-    fn choose(&mut self, server: scram::Server, body: &[u8]) {
+    fn choose(&mut self, mut server: scram::Server, body: &[u8]) {
         let initial = match PasswordMessage::new(body).sasl_initial() {
             Ok(initial) => initial,
             Err(fault) => return self.reject(LoginRefusal::Malformed(fault)),
         };
-        if initial.mechanism != scram::MECHANISM.as_bytes() {
-            return self.reject(LoginRefusal::Mechanism);
-        }
+        server.set_channel(match (initial.mechanism, &self.channel) {
+            (plain, None) if plain == scram::MECHANISM.as_bytes() => Channel::None,
+            (plain, Some(_)) if plain == scram::MECHANISM.as_bytes() => Channel::Offered,
+            (plus, Some(data)) if plus == scram::MECHANISM_PLUS.as_bytes() => Channel::Bound(data.clone()),
+            _ => return self.reject(LoginRefusal::Mechanism),
+        });
         match initial.data {
             Some(data) => self.challenge(server, data),
             None => {

@@ -58,6 +58,9 @@ pub enum DownstreamStep {
     StartTls {
         reply: Vec<u8>,
     },
+    /// The client began a TLS handshake without asking (PostgreSQL 17, `sslnegotiation=direct`). Hand everything that was read to
+    /// the handshake; only one that agrees on the ALPN protocol `postgresql` may go on, with [`Downstream::tls_started`].
+    StartTlsAtOnce,
     /// Look the user up and call [`Downstream::verifiers`].
     Identify(Startup),
     /// The secret behind this verifier (index into what was given) is known to the client. It knows nothing of that yet: finish with
@@ -120,7 +123,7 @@ pub enum LoginRefusal {
     BytesBeforeTls,
     #[error("TLS or encryption was negotiated twice")]
     NegotiatedTwice,
-    #[error("a TLS handshake without SSLRequest is not supported")]
+    #[error("a TLS handshake came where none is offered")]
     DirectTls,
     #[error("protocol {major}.{minor} is not supported")]
     Version { major: u16, minor: u16 },

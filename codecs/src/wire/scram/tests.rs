@@ -41,6 +41,10 @@ fn server_for(tokens: &[&[u8]]) -> Server {
 
 /// A correct client-final-message for a token, without the client's bounds on iterations.
 fn proof_for(token: &[u8], first_bare: &str, server_first: &[u8], binding: &str) -> Vec<u8> {
+    proof_with(token, first_bare, server_first, binding.as_bytes())
+}
+
+fn proof_with(token: &[u8], first_bare: &str, server_first: &[u8], binding: &[u8]) -> Vec<u8> {
     let server_first = std::str::from_utf8(server_first).unwrap();
     let nonce = server_first.split(',').next().unwrap();
     let without_proof = format!("c={},{nonce}", BASE64.encode(binding));
@@ -165,6 +169,22 @@ fn channel_binding_flags() {
     );
     assert_eq!(refused(b"n,a=root,n=,r=abc"), ScramError::AuthorizationIdentity);
     assert_eq!(refused(b"n,,m=x,n=,r=abc"), ScramError::MandatoryExtension);
+}
+
+#[test]
+fn a_proof_is_bound_to_the_channel() {
+    let header = "p=tls-server-end-point,,";
+    let answers = |binding: &[u8]| {
+        let mut server = server_for(&[b"t"]);
+        server.set_channel(Channel::Bound(b"hash".to_vec()));
+        let server_first = server.client_first(format!("{header}n=,r=abc").as_bytes()).unwrap();
+        let answer = proof_with(b"t", "n=,r=abc", &server_first, &[header.as_bytes(), binding].concat());
+        server.client_final(&answer).map(|accepted| accepted.verifier)
+    };
+    assert_eq!(answers(b"hash"), Ok(0));
+    for wrong in [&b""[..], b"hasi", b"hash\0", b"has"] {
+        assert_eq!(answers(wrong), Err(ScramError::ChannelBindingMismatch));
+    }
 }
 
 #[test]

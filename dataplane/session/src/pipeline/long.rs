@@ -401,7 +401,8 @@ impl Cell {
             }
         };
         if taken == 0 {
-            return Ok(Step::Need(there + 1));
+            // Whatever comes next: one byte at a time would look at what is held back again for each.
+            return Ok(Step::Need(0));
         }
         self.left -= taken;
         self.position += taken;

@@ -254,12 +254,75 @@ fn tls_is_negotiated_then_the_start_up_is_encrypted() {
             client.says(&packet(SSL, b"")),
             [Step::StartTls { reply: b"S".to_vec() }]
         );
-        client.login.tls_started();
+        client.login.tls_started(None);
         assert!(client.identifies(&startup(0, b"user\0alice\0\0")).tls);
     }
     let mut client = Dialogue::with(TlsOffer::No);
     assert_eq!(client.says(&packet(SSL, b"")), [Step::Send(b"N".to_vec())]);
     assert!(!client.identifies(&startup(0, b"user\0alice\0\0")).tls);
+}
+
+#[test]
+fn tls_may_begin_at_once() {
+    for tls in [TlsOffer::Yes, TlsOffer::Required] {
+        let mut client = Dialogue::with(tls);
+        assert_eq!(client.says(b"\x16"), [Step::StartTlsAtOnce]);
+        assert_eq!(
+            client.says(b"\x03\x01\x02\0\x01"),
+            [],
+            "the handshake's bytes are not ours"
+        );
+        client.held.clear();
+        client.login.tls_started(None);
+        assert!(client.identifies(&startup(0, b"user\0alice\0\0")).tls);
+    }
+    let mut asked = Dialogue::with(TlsOffer::Yes);
+    asked.says(&packet(GSS, b""));
+    assert!(matches!(
+        asked.says(b"\x16\x03\x01\x02\0\x01")[..],
+        [Step::Refused { .. }]
+    ));
+}
+
+#[test]
+fn channel_binding_is_offered_with_tls_and_checked() {
+    let data = vec![7; 32];
+    let begins = |channel: Option<Vec<u8>>| {
+        let mut client = Dialogue::with(TlsOffer::Yes);
+        client.says(&packet(SSL, b""));
+        client.login.tls_started(channel);
+        client.identifies(&startup(0, b"user\0alice\0\0"));
+        client.login.verifiers(&verifiers(&[TOKEN]), NONCE);
+        client
+    };
+    let offers = |client: &mut Dialogue| match &client.steps()[..] {
+        [Step::Send(bytes)] => String::from_utf8_lossy(bytes).contains("SCRAM-SHA-256-PLUS"),
+        other => panic!("{other:?}"),
+    };
+    assert!(!offers(&mut begins(None)));
+    let says = |mechanism: &[u8], first: &[u8], channel: Option<Vec<u8>>| {
+        let mut client = begins(channel);
+        offers(&mut client);
+        let mut message = Vec::new();
+        e::sasl_initial_response(&mut message, mechanism, Some(first)).unwrap();
+        client.says(&message)
+    };
+    let goes_on = |steps: &[Step]| matches!(steps, [Step::Send(_)]);
+    let bound = b"p=tls-server-end-point,,n=,r=a";
+    assert!(goes_on(&says(b"SCRAM-SHA-256-PLUS", bound, Some(data.clone()))));
+    assert!(goes_on(&says(b"SCRAM-SHA-256", b"n,,n=,r=a", Some(data.clone()))));
+    assert!(goes_on(&says(b"SCRAM-SHA-256", b"y,,n=,r=a", None)));
+    for (mechanism, first, channel) in [
+        (&b"SCRAM-SHA-256-PLUS"[..], &bound[..], None),
+        (b"SCRAM-SHA-256-PLUS", b"p=tls-unique,,n=,r=a", Some(data.clone())),
+        (b"SCRAM-SHA-256-PLUS", b"n,,n=,r=a", Some(data.clone())),
+        (b"SCRAM-SHA-256", bound, Some(data.clone())),
+        // Somebody on the way took the offer out.
+        (b"SCRAM-SHA-256", b"y,,n=,r=a", Some(data)),
+    ] {
+        let steps = says(mechanism, first, channel);
+        assert!(matches!(&steps[..], [Step::Refused { .. }]), "{steps:?}");
+    }
 }
 
 #[test]
@@ -300,7 +363,7 @@ fn bytes_before_tls_end_the_login_without_an_answer() {
     let mut client = Dialogue::with(TlsOffer::Yes);
     client.says(&packet(SSL, b""));
     client.login.feed(b"x");
-    client.login.tls_started();
+    client.login.tls_started(None);
     assert_eq!(client.steps(), [stuffed()], "a handshake does not wash them clean");
 }
 
@@ -424,7 +487,7 @@ fn hostile_lengths_are_refused_at_once() {
         [],
         "10,000 bytes are allowed"
     );
-    let direct = Dialogue::with(TlsOffer::Yes).says(b"\x16\x03\x01\x02\0\x01");
+    let direct = Dialogue::with(TlsOffer::No).says(b"\x16\x03\x01\x02\0\x01");
     assert_eq!(
         direct,
         [Step::Refused {
@@ -445,7 +508,7 @@ fn negotiating_twice_is_refused() {
         assert_eq!(client.is_refused(&packet(code, b"")).2, LoginRefusal::NegotiatedTwice);
         let mut client = Dialogue::with(TlsOffer::Yes);
         client.says(&packet(SSL, b""));
-        client.login.tls_started();
+        client.login.tls_started(None);
         assert_eq!(client.is_refused(&packet(code, b"")).2, LoginRefusal::NegotiatedTwice);
     }
 }
@@ -473,7 +536,7 @@ fn answers_other_than_a_proof_are_refused() {
 #[test]
 fn calls_at_the_wrong_moment_do_nothing() {
     let mut client = Dialogue::with(TlsOffer::Required);
-    client.login.tls_started();
+    client.login.tls_started(None);
     client.login.verifiers(&verifiers(&[TOKEN]), NONCE);
     assert_eq!(client.steps(), []);
     assert_eq!(

@@ -2,6 +2,7 @@
 
 mod cases;
 mod copying;
+mod corpus;
 mod lexing;
 mod properties;
 mod splits;
