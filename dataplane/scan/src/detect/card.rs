@@ -228,6 +228,11 @@ mod tests {
     }
 
     #[test]
+    fn a_length_that_the_network_does_not_issue_is_no_card() {
+        assert_misses(CreditCardNumber, &["41111111111111113", "card 41111111111111113"]);
+    }
+
+    #[test]
     fn cards_of_all_networks_are_found() {
         assert_spans(
             CreditCardNumber,

@@ -229,6 +229,8 @@ mod tests {
             IbanCode,
             &[
                 "DE89370400440532013001",
+                // The check digits are right, but a bank code of the Netherlands has letters only.
+                "NL50AB1C0417164300",
                 "DE8937040044053201300",
                 "DE893704004405320130001",
                 "XX89370400440532013000",

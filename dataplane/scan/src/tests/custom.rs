@@ -44,6 +44,17 @@ fn a_pattern_inside_words_needs_no_boundary() {
 }
 
 #[test]
+fn of_matches_that_begin_together_the_longest_counts() {
+    let custom = ["MRN[0-9]{3}", "MRN[0-9]{3}-[0-9]", "MRN"].map(|regex| Custom::new(regex, regex, None));
+    let scanner = Scanner::build(&Spec {
+        custom: custom.to_vec(),
+        ..Spec::of(&[])
+    })
+    .unwrap();
+    assert_eq!(spans(&scanner, "MRN123-4 MRN123 MRN"), [(0, 8), (9, 15), (16, 19)]);
+}
+
+#[test]
 fn max_len_bounds_what_has_no_bound() {
     assert!(matches!(build("[a-z]+", None), Err(SpecError::Unbounded { .. })));
     let scanner = build("[a-z]+", Some(5)).unwrap();
