@@ -121,8 +121,8 @@ pub struct CustomDetector {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WordNearby {
-    #[default]
     Required,
+    #[default]
     Optional,
 }
 
@@ -304,6 +304,10 @@ pub struct Connection {
 /// What an object says, whichever kind it is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one object at a time is held; boxes would be in the way of every reader"
+)]
 pub enum Body {
     Pool(Pool),
     Group(Group),

@@ -8,7 +8,10 @@ use scan::{Context, Detector, Scanner, Scratch, Spec};
 const SHOWN: usize = 4;
 
 fn main() {
-    let files: Vec<Vec<u8>> = std::env::args().skip(1).filter_map(|path| std::fs::read(path).ok()).collect();
+    let files: Vec<Vec<u8>> = std::env::args()
+        .skip(1)
+        .filter_map(|path| std::fs::read(path).ok())
+        .collect();
     let bytes: usize = files.iter().map(Vec::len).sum();
     println!("{} files, {bytes} bytes", files.len());
     for detector in Detector::all().filter(|detector| detector.built()) {
@@ -18,7 +21,9 @@ fn main() {
             let mut out = Vec::new();
             scanner.scan(file, Context::NONE, &mut Scratch::new(), &mut out);
             count += out.len();
-            let texts = out.iter().map(|f| String::from_utf8_lossy(&file[f.start as usize..f.end as usize]).into_owned());
+            let texts = out
+                .iter()
+                .map(|f| String::from_utf8_lossy(&file[f.start as usize..f.end as usize]).into_owned());
             shown.extend(texts.take(SHOWN.saturating_sub(shown.len())));
         }
         if count > 0 {

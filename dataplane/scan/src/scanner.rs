@@ -87,8 +87,10 @@ impl Scanner {
             false => spec.phone_regions.iter().fold(0, |bits, region| bits | region.bit()),
         };
         let mut checksum_suffices = Enabled::default();
-        spec.checksum_suffices
+        let counts_alone = |detector: &&Detector| !spec.word_required.contains(detector);
+        spec.detectors
             .iter()
+            .filter(counts_alone)
             .for_each(|detector| checksum_suffices.add(*detector));
         let forms = Index::build(enabled);
         let triggers = Triggers::build(enabled, &forms);

@@ -20,9 +20,9 @@ pub struct Spec {
     /// Precedence between overlapping findings: the lower rank wins before position and length are looked at.
     /// A detector that is not listed has rank 0.
     pub ranks: Vec<(Detector, u16)>,
-    /// Detectors for which a number with a right check digit counts where no word near it says what it is. One in ten to one in
-    /// a hundred arbitrary numbers has one, so this is for data that is known to hold such numbers.
-    pub checksum_suffices: Vec<Detector>,
+    /// Detectors for which a right check digit is not enough: a word near the number has to say what it is. One in ten to one in
+    /// a hundred arbitrary numbers has a right check digit, so this is for data that is full of other numbers.
+    pub word_required: Vec<Detector>,
     /// Levels of base64, hexadecimal and URL encoding that are undone before looking, at most
     /// [`DECODE_DEPTH_MAX`](crate::limits::DECODE_DEPTH_MAX). An encoded run that holds a finding is reported as a whole.
     pub decode_depth: usize,
@@ -37,7 +37,7 @@ impl Default for Spec {
             custom: Vec::new(),
             phone_regions: Vec::new(),
             ranks: Vec::new(),
-            checksum_suffices: Vec::new(),
+            word_required: Vec::new(),
             decode_depth: 0,
             allow: Vec::new(),
         }

@@ -497,7 +497,10 @@ def main():
             spread(detector, S, BY_ITSELF, word, values)
             for value in values[:3]:
                 for text in GLUED:
-                    line(detector, "near", text.format(v=value))
+                    # What is glued here is a prefix, and the number behind its blank stands alone: bare, with a right check digit.
+                    prefix, _, rest = value.partition(" ")
+                    bare = prefix.isalpha() and rest.isdigit() and check == C and text.startswith(("9_", "_"))
+                    line(detector, "bare" if bare else "near", text.format(v=value))
                 if check == S:
                     line(detector, "near", f"{word}: {changed(value)}")
         kind = C if check else W

@@ -370,8 +370,8 @@ fn spec(rules: &[&Rule]) -> Result<Spec, Refused> {
         spec.decode_depth = spec.decode_depth.max(rule.decode_depth as usize);
     }
     for detector in &spec.detectors {
-        if acting(rules, detector.name()).is_some_and(|rule| rule.checksum_suffices) {
-            spec.checksum_suffices.push(*detector);
+        if acting(rules, detector.name()).is_some_and(|rule| !rule.checksum_suffices) {
+            spec.word_required.push(*detector);
         }
     }
     let names = || {

@@ -1,4 +1,4 @@
-//! Germany.
+//! Identifiers issued in Germany: tax, identity card, passport, insurance, VAT and the like.
 
 use super::HotWords;
 use super::birth_number::day_month_year;

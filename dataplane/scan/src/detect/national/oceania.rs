@@ -1,4 +1,4 @@
-//! Australia.
+//! Identifiers issued in Australia: tax file, business, company and Medicare numbers.
 
 use super::HotWords;
 use crate::Detector::*;

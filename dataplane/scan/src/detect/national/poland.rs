@@ -1,4 +1,4 @@
-//! Poland.
+//! Identifiers issued in Poland: PESEL, identity card, passport and tax numbers.
 
 use super::HotWords;
 use crate::Detector::*;
