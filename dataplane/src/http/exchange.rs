@@ -335,7 +335,10 @@ impl<'a, D: Downstream> Context<'a, D> {
                     .await
                 {
                     Ok(whole) => self.uploaded.set(whole),
-                    Err(error) => return drop(outcome.replace(Some(error))),
+                    Err(error) => {
+                        *outcome.borrow_mut() = Some(error);
+                        return;
+                    }
                 }
                 std::future::pending::<()>().await;
             };

@@ -59,5 +59,5 @@ fn row_at(input: &[u8], at: usize) -> Option<usize> {
         return None;
     };
     let len = (u32::from_be_bytes([a, b, c, d]) as usize).checked_add(1)?;
-    (len >= 5 && len <= FRAME_BUFFERED_BYTES_MAX && len <= rest.len()).then_some(len)
+    ((5..=FRAME_BUFFERED_BYTES_MAX).contains(&len) && len <= rest.len()).then_some(len)
 }
