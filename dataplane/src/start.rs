@@ -43,6 +43,10 @@ pub fn run(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.data_dir).with_context(|| format!("{}", config.data_dir.display()))?;
     let identity =
         control_core(&config)?.run(control::enrol::identity(&config.data_dir, config.cred_file.as_deref()))?;
+    if let Some(level) = config.scan_level {
+        let refused = |level: scan::Level| anyhow::anyhow!("scan_level: \"{}\" cannot be used", level.name());
+        level.force().map_err(refused)?;
+    }
     if let Some(path) = &config.access_log {
         crate::http::access_log::start(path, config.access_log_format)
             .with_context(|| format!("access_log: {}", path.display()))?;
@@ -158,7 +162,7 @@ fn serve_core(
             .fallback()
             .map(ToString::to_string)
             .filter(|_| choice == BackendChoice::Auto);
-        tracing::info!(backend = %reactor.backend(), reason, cores = shared.cores.len(), "data cores run");
+        tracing::info!(backend = %reactor.backend(), reason, scan_level = scan::Level::best().name(), cores = shared.cores.len(), "data cores run");
     }
     reactor.run(core_main(index, shared, spool, mailbox, listens));
 }

@@ -23,6 +23,7 @@ fn set(written: &mut Written, key: &str, name: &str, value: String, mistakes: &m
         "CORES" => written.cores = Some(value),
         "PIN" => parse(&mut written.pin, name, &value, mistakes),
         "BACKEND" => written.backend = Some(value),
+        "SCAN_LEVEL" => written.scan_level = Some(value),
         "LISTEN_POSTGRES" => written.listen.postgres = Some(value),
         "LISTEN_HTTP" => written.listen.http = Some(value),
         "ACCESS_LOG" => written.access_log = Some(PathBuf::from(value)),

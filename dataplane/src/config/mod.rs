@@ -4,6 +4,7 @@ mod environment;
 mod written;
 
 use reactor::BackendChoice;
+use scan::Level;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct Config {
     /// Whether a core's thread stays on its CPU.
     pub pin: bool,
     pub backend: BackendChoice,
+    /// Instructions that redaction searches with, where they are not to be the fastest that this processor has.
+    pub scan_level: Option<Level>,
     pub listen: Listen,
     pub client_tls: ClientTls,
     /// Clients must use TLS.

@@ -32,6 +32,7 @@ fn every_mistake_is_listed_at_once() {
     let variables = environment(&[
         ("SLUICE_DATAPLANE_NO_SUCH_KEY", "1"),
         ("SLUICE_DATAPLANE_BACKEND", "kqueue"),
+        ("SLUICE_DATAPLANE_SCAN_LEVEL", "mmx"),
         ("SLUICE_DATAPLANE_CORES", "3-1,x"),
         ("SLUICE_DATAPLANE_LISTEN_POSTGRES", "localhost"),
         ("SLUICE_DATAPLANE_PIN", "maybe"),
@@ -40,6 +41,7 @@ fn every_mistake_is_listed_at_once() {
     for part in [
         "NO_SUCH_KEY",
         "kqueue",
+        "mmx",
         "3-1",
         "\"x\"",
         "localhost",
@@ -50,6 +52,23 @@ fn every_mistake_is_listed_at_once() {
             mistakes.iter().any(|mistake| mistake.contains(part)),
             "{part} is not in {mistakes:?}"
         );
+    }
+}
+
+#[test]
+fn the_matchers_level_can_be_named() {
+    let level = |value| {
+        load(
+            None,
+            environment(&[("SLUICE_DATAPLANE_SCAN_LEVEL", value)]),
+            arguments(),
+        )
+        .map(|config| config.scan_level)
+    };
+    assert_eq!(level("auto").unwrap(), None);
+    assert_eq!(level("portable").unwrap(), Some(scan::Level::Portable));
+    if !scan::Level::Avx512.available() {
+        assert!(level("avx512").unwrap_err().0[0].contains("this processor cannot"));
     }
 }
 

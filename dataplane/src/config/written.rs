@@ -3,6 +3,7 @@
 use super::{ClientTls, Config, Listen};
 use crate::http::access_log::Format;
 use reactor::BackendChoice;
+use scan::Level;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub struct Written {
     pub pin: Option<bool>,
     /// `auto`, `uring` or `epoll`.
     pub backend: Option<String>,
+    /// `auto`, `reference`, `portable`, `avx2` or `avx512`.
+    pub scan_level: Option<String>,
     pub listen: WrittenListen,
     pub client_tls: WrittenTls,
     pub control: Option<String>,
@@ -74,6 +77,7 @@ impl Written {
         take(&mut self.cores, over.cores);
         take(&mut self.pin, over.pin);
         take(&mut self.backend, over.backend);
+        take(&mut self.scan_level, over.scan_level);
         take(&mut self.listen.postgres, over.listen.postgres);
         take(&mut self.listen.http, over.listen.http);
         take(&mut self.access_log, over.access_log);
@@ -107,6 +111,7 @@ impl Written {
         }
         let cores = cores(self.cores.as_deref().unwrap_or("auto"), mistakes);
         let backend = backend(self.backend.as_deref().unwrap_or("auto"), mistakes);
+        let scan_level = scan_level(self.scan_level.as_deref().unwrap_or("auto"), mistakes);
         let access_log_format = match self.access_log_format.as_deref() {
             None | Some("combined") => Format::Combined,
             Some("json") => Format::Json,
@@ -135,6 +140,7 @@ impl Written {
             cores,
             pin: self.pin.unwrap_or(false),
             backend,
+            scan_level,
             listen,
             client_tls,
             client_tls_required,
@@ -157,6 +163,21 @@ fn address(key: &str, written: Option<String>, default: &str, mistakes: &mut Vec
         ));
         SocketAddr::from(([127, 0, 0, 1], 0))
     })
+}
+
+/// The level that is forced, if one is.
+fn scan_level(text: &str, mistakes: &mut Vec<String>) -> Option<Level> {
+    let level = Level::from_name(text);
+    match level {
+        None if text != "auto" => mistakes.push(format!(
+            "scan_level: \"{text}\" is none of \"auto\", \"reference\", \"portable\", \"avx2\", \"avx512\""
+        )),
+        Some(level) if !level.available() => {
+            mistakes.push(format!("scan_level: this processor cannot do \"{text}\"; use \"auto\""))
+        }
+        _ => {}
+    }
+    level
 }
 
 fn backend(text: &str, mistakes: &mut Vec<String>) -> BackendChoice {

@@ -3,6 +3,8 @@
 //! `all` works everywhere, `x86_64` needs what [`Level::available`] asks for. Each back end instantiates the one algorithm in
 //! [`search`] for its own vectors.
 
+use std::sync::OnceLock;
+
 use crate::algebra::{AHEAD_BYTES, Lanes, Masks, Shapes, shapes};
 use crate::class::{Nibbles, WORD, is};
 use crate::limits::CONTEXT_CHARS;
@@ -30,10 +32,28 @@ impl Level {
     /// Every level, the plainest first.
     pub const ALL: [Level; 4] = [Level::Reference, Level::Portable, Level::Avx2, Level::Avx512];
 
-    /// The fastest level of this processor.
+    /// The level of new scanners: the one that [`Level::force`] names, else the fastest of this processor. On a processor without AVX2
+    /// that is the reference: 64-bit registers gain nothing on it (docs/redaction.md).
     pub fn best() -> Level {
-        let mut levels = Level::ALL.into_iter().rev();
-        levels.find(|level| level.available()).unwrap_or(Level::Portable)
+        let fastest = || {
+            let vectors = [Level::Avx512, Level::Avx2];
+            vectors
+                .into_iter()
+                .find(|level| level.available())
+                .unwrap_or(Level::Reference)
+        };
+        FORCED.get().copied().unwrap_or_else(fastest)
+    }
+
+    /// Makes this the level of all scanners that this process builds from now on. To be called once, before the first is built.
+    ///
+    /// # Errors
+    /// Gives the level back when this processor cannot do it, or another one is already forced.
+    pub fn force(self) -> Result<(), Level> {
+        match self.available() && *FORCED.get_or_init(|| self) == self {
+            true => Ok(()),
+            false => Err(self),
+        }
     }
 
     /// The level of a name: `reference`, `portable`, `avx2`, `avx512`.
@@ -64,6 +84,9 @@ impl Level {
         }
     }
 }
+
+/// What the setting of the process says.
+static FORCED: OnceLock<Level> = OnceLock::new();
 
 /// Words of the widest window.
 pub(crate) const WORDS_MAX: usize = 8;
