@@ -162,9 +162,9 @@ impl Stage {
         stage.program(
             "dataplane",
             &format!(
-                r#"echo '{{"postgres": "127.0.0.1:{}", "links": "127.0.0.1:{}", "metrics": "127.0.0.1:{}",
+                r#"echo '{{"postgres": "127.0.0.1:{}", "links": "127.0.0.1:{}", "metrics": "127.0.0.1:{}", "http": "127.0.0.1:{}",
                 "connections": {{"own": "127.0.0.1:{}"}}}}' > "$2/addresses.json""#,
-                ports[1], ports[2], ports[3], ports[1]
+                ports[1], ports[2], ports[3], ports[1], ports[1]
             ),
         );
         stage.program(
@@ -242,6 +242,7 @@ fn up_starts_everything_says_where_and_ends_it_in_order() {
     let addresses: serde_json::Value =
         serde_json::from_slice(&fs::read(stage.data().join("addresses.json")).unwrap()).unwrap();
     assert_eq!(addresses["api"], format!("http://127.0.0.1:{}", stage.ports[0]));
+    assert_eq!(addresses["http"], format!("127.0.0.1:{}", stage.ports[1]));
     assert_eq!(addresses["connections"]["own"], format!("127.0.0.1:{}", stage.ports[1]));
     let environment = fs::read_to_string(stage.data().join("agent/environment")).unwrap();
     assert!(
