@@ -28,6 +28,7 @@ name    = "matches-nothing"
 detect  = ["UK_NATIONAL_HEALTH_SERVICE_NUMBER"]
 custom  = [{{ name = "NEVER", regex = "sluice-never-[0-9]{{12}}-seen" }}]
 columns = ["public.no_such_relation.no_such_column"]
+context = "required"
 mask    = "label"
 
 [[guardrail]]
