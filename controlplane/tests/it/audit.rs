@@ -118,6 +118,15 @@ fn uuid(session: u8) -> String {
     uuid::Uuid::from_bytes([session; 16]).to_string()
 }
 
+/// As a statement event of session 1, but of another kind: the journal's.
+fn promise(sequence: u64, number: u64, text: &str) -> Event {
+    let mut event = statement(1, sequence, number, text, Outcome::Unfinished, "");
+    if let Some(event::Kind::Statement(s)) = event.kind.take() {
+        event.kind = Some(event::Kind::Promise(s));
+    }
+    event
+}
+
 #[tokio::test]
 async fn a_session_is_shown_as_it_happened() {
     let plane = Plane::start().await;
@@ -131,14 +140,6 @@ async fn a_session_is_shown_as_it_happened() {
         batch: 1,
         offset: 0,
         data: row,
-    };
-    // As a statement event, but of another kind: the journal's.
-    let promise = |sequence, number, text| {
-        let mut event = statement(1, sequence, number, text, Outcome::Unfinished, "");
-        if let Some(event::Kind::Statement(s)) = event.kind.take() {
-            event.kind = Some(event::Kind::Promise(s));
-        }
-        event
     };
     let batch = segment.batch(&[
         started(1, alice["id"].as_str().unwrap()),
@@ -201,6 +202,11 @@ async fn a_session_is_shown_as_it_happened() {
     assert_eq!(played["items"][0]["lines"], json!(["x"]));
     let events = plane.admin("GET", &format!("{path}/events"), None).await.expect(200);
     assert_eq!(events["items"].as_array().unwrap().len(), 5);
+    is_listed_and_guarded(&plane, &path).await;
+}
+
+/// The one session, alice's, is found by who looks for it and may see it.
+async fn is_listed_and_guarded(plane: &Plane, path: &str) {
     let listed = plane
         .admin("GET", "/api/sessions?user=alice&status=closed", None)
         .await
@@ -219,8 +225,8 @@ async fn a_session_is_shown_as_it_happened() {
         (&json!(1), &json!(false))
     );
     let (mine, other) = (plane.token("alice").await, plane.token("bob").await);
-    plane.call("GET", &path, Some(&mine), None).await.expect(200);
-    plane.call("GET", &path, Some(&other), None).await.expect(404);
+    plane.call("GET", path, Some(&mine), None).await.expect(200);
+    plane.call("GET", path, Some(&other), None).await.expect(404);
 }
 
 #[tokio::test]
