@@ -32,6 +32,14 @@ impl Transport {
         }
     }
 
+    /// Whether nothing has arrived that was not taken, see [`Socket::is_quiet`].
+    pub fn is_quiet(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_quiet(),
+            Self::Tls(stream) => stream.is_quiet(),
+        }
+    }
+
     /// Starts the next receive; finish it with [`Transport::recv_finish`].
     pub fn recv_start(&self) -> NextRecv {
         match self {

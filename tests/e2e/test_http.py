@@ -427,6 +427,36 @@ def test_a_target_that_answers_early_gets_no_other_request_on_that_socket(sluice
     assert seen[1].startswith(b"GET /next ")
 
 
+@pytest.mark.parametrize("via", ["direct", "agent"])
+def test_what_a_target_says_unasked_is_nobodys_answer(via):
+    """A second answer on a kept socket must not become the answer to the next request, which is somebody else's."""
+    accepted, unasked = [], threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def serve():
+            for _ in range(2):
+                link, _ = server.accept()
+                accepted.append(link)
+                link.recv(65536)
+                link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                if len(accepted) == 1:
+                    time.sleep(0.2)
+                    link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother")
+                    unasked.set()
+
+        threading.Thread(target=serve, daemon=True).start()
+        made = Sluice(POLICY + connection("chatty", server.getsockname()[1], via), environment={"WEB_SECRET": SECRET, "SLUICE_DATAPLANE_CORES": "0"})
+        try:
+            assert curl(url(made, "chatty", "/first"), *key(made)).body == b"ok"
+            assert unasked.wait(5)
+            time.sleep(0.2)
+            assert curl(url(made, "chatty", "/second"), *key(made)).body == b"ok"
+            assert len(accepted) == 2
+        finally:
+            made.close()
+            for link in accepted:
+                link.close()
+
+
 def test_expect_is_answered_when_the_body_is_wanted(sluice, target):
     answer = curl(url(sluice, "web-agent", "/x"), *key(sluice), "-H", "Expect: 100-continue", "--data-binary", "@-", data=b"z" * 50_000)
     assert answer.status == 200 and len(target.last().body) == 50_000 and target.last().get("Expect") is None

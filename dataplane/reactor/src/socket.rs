@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
@@ -211,6 +212,16 @@ impl Socket {
     pub fn send(&self, gather: Gather) -> SendFuture {
         let token = with_core(|core| core.with_driver(|driver| driver.start_send(&self.state, gather)));
         SendFuture { token: Some(token) }
+    }
+
+    /// Whether the peer is there and silent: no receive is under way or waits to be taken, and nothing has arrived, neither bytes nor
+    /// the end of the stream. For a stream on which only an answer may come, before the next question is put. Looks, takes nothing.
+    pub fn is_quiet(&self) -> bool {
+        let looks = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        self.state.recv_op.get() == NO_OP
+            && SockRef::from(&self.state.fd)
+                .recv_with_flags(&mut [MaybeUninit::uninit()], looks)
+                .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Ends our direction of the stream, after what was queued for sending.

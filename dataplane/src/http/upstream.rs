@@ -56,8 +56,9 @@ impl Pool {
         let now = reactor::now();
         // A new policy may mean another target or another secret.
         list.retain(|target| target.is_fresh(now) && Arc::ptr_eq(&target.policy, connection));
-        let target = list.last()?;
-        let idle_for = now.duration_since(target.idle_since.get());
+        // What came unasked would be taken for the answer to the next request, which is somebody else's.
+        while list.pop_if(|target| !target.is_quiet()).is_some() {}
+        let idle_for = now.duration_since(list.last()?.idle_since.get());
         if !repeatable && idle_for > IDLE_TIME_UNREPEATABLE_MAX {
             return None;
         }
@@ -256,6 +257,14 @@ fn credential(connection: &ConnectionPolicy, grant: &TargetGrant) -> Result<Zero
 impl Target {
     fn is_fresh(&self, now: Instant) -> bool {
         now.duration_since(self.idle_since.get()) < IDLE_TIME_MAX && now.duration_since(self.opened) < SOCKET_AGE_MAX
+    }
+
+    /// Whether the target has sent nothing since its last answer and is still there.
+    fn is_quiet(&self) -> bool {
+        match &self.way {
+            Upstream::Direct(transport) => transport.is_quiet(),
+            Upstream::Linked(stream) => stream.is_quiet(),
+        }
     }
 
     /// Sends a request's head. The credential stands between `before` and `after`.

@@ -246,6 +246,11 @@ impl Stream {
         }
     }
 
+    /// Whether the stream goes on and nothing has arrived on it that was not taken.
+    pub fn is_quiet(&self) -> bool {
+        self.mailbox.inbox.borrow().is_empty() && self.mailbox.end.borrow().is_none()
+    }
+
     /// Queues a gRPC message.
     pub fn send_message(&self, message: &[u8]) {
         self.driver.mux.borrow_mut().send_message(self.id, message);

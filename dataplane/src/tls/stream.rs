@@ -94,6 +94,11 @@ impl TlsStream {
         }
     }
 
+    /// Whether nothing has arrived that was not taken, decrypted or not, see [`Socket::is_quiet`].
+    pub fn is_quiet(&self) -> bool {
+        self.plain.borrow().is_empty() && self.socket.is_quiet()
+    }
+
     /// Encrypts and sends everything.
     pub async fn send(&self, gather: Gather) -> io::Result<()> {
         match self.send_start(gather).await? {

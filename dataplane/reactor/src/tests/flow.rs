@@ -21,7 +21,24 @@ on_both!(
     into_fd_refuses_while_busy,
     empty_gather,
     pool_exhaustion_waits_for_a_buffer,
+    a_socket_is_quiet_until_something_arrives,
 );
+
+async fn a_socket_is_quiet_until_something_arrives() {
+    let (near, far) = pair().await;
+    assert!(near.is_quiet());
+    send_vec(&far, b"unasked").await.unwrap();
+    while near.is_quiet() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(recv_exactly(&near, 7).await, b"unasked", "looking takes nothing");
+    assert!(near.is_quiet());
+    let waiting = near.recv_start();
+    assert!(!near.is_quiet(), "a receive is under way");
+    far.shutdown_write();
+    assert!(waiting.await.unwrap().is_empty());
+    assert!(!near.is_quiet(), "the end is no silence");
+}
 
 async fn echo() {
     let (near, far) = pair().await;
