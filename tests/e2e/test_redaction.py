@@ -1,7 +1,9 @@
 """Personal data is hidden from those who are not to see it, and from nobody else."""
 
+import asyncio
 import subprocess
 
+import asyncpg
 import psycopg
 import pytest
 
@@ -41,6 +43,33 @@ def test_column_rule_follows_the_column_not_its_alias(psql, shop):
     for name in NAMES:
         assert name not in masked
     assert [line.split("|")[1] for line in masked.splitlines()] == ["1", "2", "3"]
+
+
+def test_column_rule_follows_a_prepared_statement_to_the_table_that_it_reads_now(sluice, target, shop):
+    # Of the same shape; the server looks names up again when the path changes.
+    target.sql(
+        "CREATE SCHEMA IF NOT EXISTS decoy",
+        "CREATE TABLE IF NOT EXISTS decoy.customers (LIKE public.customers)",
+        "GRANT USAGE ON SCHEMA decoy TO PUBLIC",
+        "GRANT SELECT ON decoy.customers TO PUBLIC",
+        database="shop",
+    )
+
+    async def read(**where):
+        link = await asyncpg.connect(host="127.0.0.1", ssl=False, **where)
+        try:
+            await link.execute("SET search_path = decoy")
+            statement = await link.prepare("SELECT name FROM customers ORDER BY id")
+            assert await statement.fetch() == []
+            await link.execute("SET search_path = public")
+            return [row[0] for row in await statement.fetch()]
+        finally:
+            await link.close()
+
+    assert asyncio.run(read(port=target.port, user="postgres", database="shop")) == NAMES
+    masked = asyncio.run(read(port=sluice.port, user="alice", password=sluice.token("alice"), database=shop))
+    assert len(masked) == len(NAMES)
+    assert not set(masked) & set(NAMES)
 
 
 @pytest.mark.parametrize("binary", [False, True])

@@ -24,7 +24,7 @@ use std::rc::Rc;
 
 pub use answer::{Answer, Failure, Missed};
 pub use names::{Described, Portal, Prepared, ResultFormats};
-pub use request::{Announced, Refused};
+pub use request::{Announced, Refused, Wanted};
 pub use shape::{Column, Shape};
 
 use super::message::TransactionStatus;

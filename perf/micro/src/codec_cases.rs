@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use codecs::postgres::framer::{Framed, Framer, HEADER_BYTES, Speaker};
-use codecs::postgres::inspector::Inspector;
+use codecs::postgres::inspector::{Inspector, Wanted};
 use codecs::postgres::message::Frontend;
 
 use crate::{Case, Make, case, rows};
@@ -60,7 +60,7 @@ fn inspector() -> Case {
                 Frontend::Bind(bind) => inspector.bind(&bind, 0, |_| {}).expect("a known statement"),
                 Frontend::Describe(target) => inspector.describe(target, 0),
                 Frontend::Execute(execute) => {
-                    black_box(inspector.execute(execute.portal, false, None, 0));
+                    black_box(inspector.execute(execute.portal, false, None, Wanted::Types, 0));
                 }
                 Frontend::Sync => {
                     inspector.sync(0);

@@ -17,6 +17,23 @@ pub enum Announced {
     Nothing,
     /// A Describe of the portal: nobody has asked what its rows are. Its answer is ours.
     DescribePortal,
+    /// A Describe of the prepared statement that the portal runs, which serves its later executions too. Its answer is ours.
+    DescribeStatement,
+}
+
+/// What has to be known about the rows of an execution.
+///
+/// The server keeps names and types of a prepared statement's columns for as long as it lives ("cached plan must not change
+/// result type"), but not the tables that they come from: it resolves names again when `search_path` or a table changes
+/// (PostgreSQL documentation, PREPARE, Notes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nobody looks at them.
+    Nothing,
+    /// Names and types: a description of the prepared statement will do.
+    Types,
+    /// Tables too: only a description of the portal itself tells.
+    Origins,
 }
 
 /// Why a request must not be sent as it is.
@@ -107,6 +124,11 @@ impl<T: Clone> Inspector<T> {
         self.names.front_portal(name)?.front.as_ref()?.statement.as_ref()
     }
 
+    /// The name of the statement that a portal runs, as the client believes.
+    pub fn name_of_statement(&self, portal: &[u8]) -> Option<&[u8]> {
+        Some(self.names.front_portal(portal)?.statement_name())
+    }
+
     /// A Bind. `note` appends what the caller wants to know about the values later.
     ///
     /// # Errors
@@ -161,18 +183,19 @@ impl<T: Clone> Inspector<T> {
 
     /// An Execute. `copy_in`: the statement may be a COPY from the client. `refused`: the statement that must not run,
     /// and is sent in a form that the server rejects. Says what has to be sent before it.
-    pub fn execute(&mut self, portal: &[u8], copy_in: bool, refused: Option<T>, at: u64) -> Announced {
+    pub fn execute(&mut self, portal: &[u8], copy_in: bool, refused: Option<T>, wanted: Wanted, at: u64) -> Announced {
         let front = self.names.front_portal(portal).cloned();
-        let described = front.as_ref().is_some_and(|portal| {
-            portal.described.get() || portal.front.as_ref().is_some_and(|prepared| prepared.described.get())
-        });
-        let announced = if described || refused.is_some() {
-            Announced::Nothing
-        } else {
-            Announced::DescribePortal
+        let announced = match refused {
+            Some(_) => Announced::Nothing,
+            None => self.announced(front.as_deref(), wanted),
         };
-        if announced == Announced::DescribePortal && !self.skipping {
-            let step = self.describe_step(Target::Portal(portal));
+        let target = match (announced, &front) {
+            (Announced::DescribePortal, _) => Some(Target::Portal(portal)),
+            (Announced::DescribeStatement, Some(front)) => Some(Target::Statement(&front.statement_name)),
+            _ => None,
+        };
+        if let Some(target) = target.filter(|_| !self.skipping) {
+            let step = self.describe_step(target);
             self.expected.push_back(Expected {
                 step,
                 ours: true,
@@ -186,6 +209,26 @@ impl<T: Clone> Inspector<T> {
         let portal = self.names.portal_name(portal);
         self.push(Step::Execute { portal, front, copy_in }, refused, 0, at);
         announced
+    }
+
+    fn announced(&self, front: Option<&Portal<T>>, wanted: Wanted) -> Announced {
+        let own = front.is_some_and(|portal| portal.described.get());
+        let prepared = front.and_then(|portal| portal.front.as_ref());
+        match wanted {
+            _ if own => Announced::Nothing,
+            Wanted::Nothing => Announced::Nothing,
+            Wanted::Types if prepared.is_some_and(|prepared| prepared.described.get()) => Announced::Nothing,
+            Wanted::Types if prepared.is_some() && self.was_just_bound(front) => Announced::DescribeStatement,
+            _ => Announced::DescribePortal,
+        }
+    }
+
+    /// Whether the Bind of the portal was the last request: nothing can have closed its statement since.
+    fn was_just_bound(&self, front: Option<&Portal<T>>) -> bool {
+        match (self.expected.back().map(|expected| &expected.step), front) {
+            (Some(Step::Bind(portal)), Some(front)) => std::ptr::eq(&raw const **portal, front),
+            _ => false,
+        }
     }
 
     /// A Close.

@@ -57,7 +57,10 @@ fn what_nobody_described_is_asked_for_and_the_answer_swallowed() {
     let mut talk = Talk::new();
     talk.parse("s".as_bytes(), "select x", 8, 0).unwrap();
     bind(&mut talk, "", "s", &[1]);
-    assert_eq!(talk.execute(b"", false, None, 0), Announced::DescribePortal);
+    assert_eq!(
+        talk.execute(b"", false, None, Wanted::Origins, 0),
+        Announced::DescribePortal
+    );
     assert!(talk.sync(0));
     assert!(matches!(answer(&mut talk, tag::PARSE_COMPLETE, b""), Answer::Forward));
     assert!(matches!(answer(&mut talk, tag::BIND_COMPLETE, b""), Answer::Forward));
@@ -88,7 +91,7 @@ fn a_described_statement_is_run_again_without_asking() {
     answer(&mut talk, tag::READY_FOR_QUERY, b"I");
     for format in [0, 1] {
         bind(&mut talk, "", "s", &[format]);
-        assert_eq!(talk.execute(b"", false, None, 0), Announced::Nothing);
+        assert_eq!(talk.execute(b"", false, None, Wanted::Types, 0), Announced::Nothing);
         talk.sync(0);
         answer(&mut talk, tag::BIND_COMPLETE, b"");
         assert!(matches!(answer(&mut talk, tag::DATA_ROW, b""), Answer::Row));
@@ -103,12 +106,58 @@ fn a_described_statement_is_run_again_without_asking() {
 }
 
 #[test]
+fn a_statement_that_nobody_described_is_asked_for_once() {
+    let mut talk = Talk::new();
+    talk.parse(b"s", "select x", 8, 0).unwrap();
+    bind(&mut talk, "", "s", &[]);
+    assert_eq!(
+        talk.execute(b"", false, None, Wanted::Types, 0),
+        Announced::DescribeStatement
+    );
+    talk.sync(0);
+    for tag in [tag::PARSE_COMPLETE, tag::BIND_COMPLETE] {
+        answer(&mut talk, tag, b"");
+    }
+    assert!(matches!(
+        answer(&mut talk, tag::PARAMETER_DESCRIPTION, b"\0\0"),
+        Answer::Swallow
+    ));
+    assert!(matches!(
+        answer(&mut talk, tag::ROW_DESCRIPTION, &one_column(0)),
+        Answer::Swallow
+    ));
+    answer(&mut talk, tag::COMMAND_COMPLETE, b"SELECT 0\0");
+    answer(&mut talk, tag::READY_FOR_QUERY, b"I");
+    bind(&mut talk, "", "s", &[]);
+    assert_eq!(talk.execute(b"", false, None, Wanted::Types, 0), Announced::Nothing);
+    bind(&mut talk, "", "s", &[]);
+    assert_eq!(
+        talk.execute(b"", false, None, Wanted::Origins, 0),
+        Announced::DescribePortal,
+        "the tables of its columns may be others by now"
+    );
+}
+
+#[test]
+fn a_statement_that_may_be_gone_is_not_asked_for() {
+    let mut talk = Talk::new();
+    talk.parse(b"s", "select x", 8, 0).unwrap();
+    bind(&mut talk, "p", "s", &[]);
+    talk.query("deallocate s", false, 12, 0);
+    assert_eq!(
+        talk.execute(b"p", false, None, Wanted::Types, 0),
+        Announced::DescribePortal
+    );
+    assert_eq!(talk.execute(b"p", false, None, Wanted::Nothing, 0), Announced::Nothing);
+}
+
+#[test]
 fn an_error_skips_to_the_next_sync() {
     let mut talk = Talk::new();
     for statement in ["bad", "skipped"] {
         talk.parse(b"", statement, 1, 0).unwrap();
         bind(&mut talk, "", "", &[]);
-        talk.execute(b"", false, None, 0);
+        talk.execute(b"", false, None, Wanted::Types, 0);
     }
     talk.sync(0);
     let Answer::Failed(failure) = answer(&mut talk, tag::ERROR_RESPONSE, b"") else {

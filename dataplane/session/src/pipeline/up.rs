@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use codecs::fact::Form;
 use codecs::postgres::framer::{Framer, HEADER_BYTES, Speaker};
-use codecs::postgres::inspector::Announced;
+use codecs::postgres::inspector::{Announced, Wanted};
 use codecs::postgres::message::tag::frontend as tag;
 use codecs::postgres::message::{Bind, Execute, Frontend, Parse, Target, encode};
 use codecs::wire::sql::{CopyDirection, CopyPlace, Effects, LexOptions, Statement};
@@ -215,11 +215,27 @@ fn execute(session: &mut Session, message: &Execute<'_>, at: usize, len: usize, 
     let copy_in = text.as_ref().is_none_or(|text| text.copy_in);
     let announced = session
         .inspector
-        .execute(message.portal, copy_in, refused, now.mono_micros());
-    if announced == Announced::DescribePortal {
-        let _ = scratch
-            .splice
-            .write(at..at, |out| encode::describe(out, Target::Portal(message.portal)));
+        .execute(message.portal, copy_in, refused, wanted(session), now.mono_micros());
+    let target = match announced {
+        Announced::Nothing => None,
+        Announced::DescribePortal => Some(Target::Portal(message.portal)),
+        Announced::DescribeStatement => session
+            .inspector
+            .name_of_statement(message.portal)
+            .map(Target::Statement),
+    };
+    if let Some(target) = target {
+        let _ = scratch.splice.write(at..at, |out| encode::describe(out, target));
+    }
+}
+
+/// What redaction has to know about rows: where rules name columns of tables, what a statement was once said to return
+/// is not enough, as the server looks tables up by name again.
+fn wanted(session: &Session) -> Wanted {
+    match session.rules.as_deref() {
+        None => Wanted::Nothing,
+        Some(rules) if rules.columns.is_empty() && rules.unattributed.is_none() => Wanted::Types,
+        Some(_) => Wanted::Origins,
     }
 }
 

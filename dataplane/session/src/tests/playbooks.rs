@@ -201,7 +201,7 @@ fn execution_without_describe_makes_us_ask_and_swallow_the_answer() {
 
 #[test]
 fn statement_description_serves_later_executions_with_the_formats_of_bind() {
-    let mut talk = Talk::new();
+    let mut talk = Talk::with(&without_columns());
     talk.client(&[parse("s1", "select card from t"), describe(b'S', "s1"), sync()].concat());
     let shape = columns(&[("card", 0, 0, 20, Format::Text)]);
     talk.target(&[bare(b'1'), frame(b't', &[0, 0]), shape, ready()].concat());
@@ -222,6 +222,80 @@ fn statement_description_serves_later_executions_with_the_formats_of_bind() {
     assert_eq!(statements.len(), 2);
     assert_eq!(statements[1].prepared, "s1");
     assert_eq!(statements[1].findings[0].place, "card");
+}
+
+/// Rules that look at values only.
+fn without_columns() -> wire::Snapshot {
+    let mut snapshot = snapshot();
+    snapshot.redactions[0].columns.clear();
+    snapshot
+}
+
+#[test]
+fn what_a_statement_returns_is_asked_for_once_where_rules_look_at_values_only() {
+    let mut talk = Talk::with(&without_columns());
+    let run = [bind("", "s1", &[], &[1]), execute("", 0), sync()].concat();
+    talk.client(&[parse("s1", "select email from t"), run.clone()].concat());
+    let shape = text_column("email");
+    talk.target(&[bare(b'1'), bare(b'2'), frame(b't', &[0, 0]), shape].concat());
+    let answer = [row(&[Some(EMAIL)]), complete("SELECT 1"), ready()].concat();
+    talk.target(&answer);
+    let masked = [row(&[Some(MASKED)]), complete("SELECT 1"), ready()].concat();
+    assert_eq!(talk.to_client, [bare(b'1'), bare(b'2'), masked.clone()].concat());
+    let asked = describe(b'S', "s1");
+    assert_eq!(
+        talk.to_target
+            .windows(asked.len())
+            .filter(|window| *window == asked)
+            .count(),
+        1
+    );
+    talk.to_target.clear();
+    talk.to_client.clear();
+    talk.client(&run).target(&[bare(b'2'), answer].concat());
+    assert_eq!(talk.to_target, run, "it leaves as it came");
+    assert_eq!(talk.to_client, [bare(b'2'), masked].concat());
+}
+
+#[test]
+fn a_statement_that_was_described_over_a_decoy_is_asked_about_again() {
+    // A table of the same name and shape stood in front of the real one when the statement was described, and is gone.
+    let decoy = columns(&[("name", TABLE + 9, 2, 25, Format::Text)]);
+    let real = columns(&[("name", TABLE, 2, 25, Format::Text)]);
+    let mut talk = Talk::new();
+    talk.client(&[parse("s1", "select name from customers"), describe(b'S', "s1"), sync()].concat());
+    talk.target(&[bare(b'1'), frame(b't', &[0, 0]), decoy, ready()].concat());
+    talk.client(&[bind("", "s1", &[], &[]), execute("", 0), sync()].concat());
+    let answer = [row(&[Some(b"Alice Adams")]), complete("SELECT 1"), ready()].concat();
+    talk.target(&[bare(b'2'), real, answer].concat());
+    assert!(talk.close.is_none(), "{:?}", talk.close);
+    assert!(!talk.seen_by_client().contains("Adams"), "{}", talk.seen_by_client());
+}
+
+#[test]
+fn nothing_is_asked_where_nothing_is_redacted() {
+    let mut snapshot = snapshot();
+    snapshot.connections[0].redact.clear();
+    let mut talk = Talk::with(&snapshot);
+    let sent = [
+        parse("", "select email from t"),
+        bind("", "", &[], &[1]),
+        execute("", 0),
+        sync(),
+    ]
+    .concat();
+    talk.client(&sent);
+    assert_eq!(talk.to_target, sent);
+    let answer = [
+        bare(b'1'),
+        bare(b'2'),
+        row(&[Some(EMAIL)]),
+        complete("SELECT 1"),
+        ready(),
+    ]
+    .concat();
+    talk.target(&answer);
+    assert_eq!(talk.to_client, answer);
 }
 
 #[test]

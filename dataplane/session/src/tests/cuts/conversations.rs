@@ -161,7 +161,15 @@ fn errors() -> Turns {
 }
 
 fn denied() -> Turns {
-    let run = |text: &str| [parse("", text), bind("", "", &[], &[]), execute("", 0)].concat();
+    let run = |text: &str| {
+        [
+            parse("", text),
+            bind("", "", &[], &[]),
+            describe(b'P', ""),
+            execute("", 0),
+        ]
+        .concat()
+    };
     vec![
         client(&[run("select 1"), run("drop table t"), run("select 3"), sync()]),
         // What the refused Parse leaves may be a COPY for all that is known: the Sync waits for the error.
@@ -235,6 +243,7 @@ fn copied() -> Turns {
         client(&[
             parse("", "copy t (a, b) from stdin"),
             bind("", "", &[], &[]),
+            describe(b'P', ""),
             execute("", 0),
             sync(),
         ]),
