@@ -31,6 +31,10 @@ pub(crate) trait Lanes: Copy {
     fn own() -> Self;
     /// Bit `p` of the result is bit `p - 1`; before the window is `first`.
     fn behind_one(self, first: bool) -> Self;
+    /// Bit `p` of the result is bit `p - N`; before the window are the bits of `before`, the topmost last. `N` is 1 to 63.
+    fn behind<const N: i32>(self, before: u64) -> Self;
+    /// The same with a distance that is only known at run time.
+    fn behind_by(self, distance: u32, before: u64) -> Self;
     fn any(self) -> bool;
     /// Whether sixteen bits that are aligned to sixteen are all set.
     fn any_sixteen(self) -> bool;
@@ -121,15 +125,9 @@ pub(crate) fn shapes<V: Lanes>(m: &Masks<V>, plan: &Plan, word_before: bool) -> 
     }
     if wanted.words {
         weak = m.word.without(before);
-    } else if wanted.weak_number && d.any() {
-        let part = d.or(terms.sep);
-        let part2 = part.and(part.ahead::<1>());
-        let part4 = part2.and(part2.ahead::<2>());
-        weak = terms.first.and(part4).and(part4.ahead::<3>());
     }
-    if wanted.weak_parenthesis {
-        let opened = m.special.and(m.sep).and(m.op);
-        weak = weak.or(opened.and(d.ahead::<1>()));
+    if wanted.weak_number || wanted.weak_parenthesis {
+        weak = weak.or(weak_numbers(m, plan, &terms));
     }
     if wanted.iban {
         sure = sure.or(iban(m, &terms));
@@ -158,6 +156,25 @@ pub(crate) fn shapes<V: Lanes>(m: &Masks<V>, plan: &Plan, word_before: bool) -> 
         words: if wanted.words { words(m, &terms) } else { V::zero() },
         runs: if wanted.secret { runs(m) } else { V::zero() },
     }
+}
+
+/// At least seven digits and separators, from a digit or behind an opening parenthesis.
+#[inline(always)]
+fn weak_numbers<V: Lanes>(m: &Masks<V>, plan: &Plan, t: &Terms<V>) -> V {
+    let part = t.d.or(t.sep);
+    let part2 = part.and(part.ahead::<1>());
+    let part4 = part2.and(part2.ahead::<2>());
+    let part7 = part4.and(part4.ahead::<3>());
+    let mut places = V::zero();
+    // Words are looked at again, numbers among them.
+    if plan.wanted.weak_number && !plan.wanted.words {
+        places = t.first.and(part7);
+    }
+    if plan.wanted.weak_parenthesis {
+        let opened = m.special.and(m.sep).and(m.op);
+        places = places.or(opened.and(t.d.and(part7).ahead::<1>()));
+    }
+    places
 }
 
 /// `@` before a letter or digit.
@@ -245,18 +262,23 @@ fn phone<V: Lanes>(m: &Masks<V>, t: &Terms<V>) -> V {
     let open = special_sep.and(m.op);
     let open_digit = open.and(t.d.ahead::<1>());
     let mut places = V::zero();
-    // The parenthesis that opens may be the last byte before the window.
-    if open_digit.or(close).any() {
-        // A group in parentheses: first `(dd)` up to `(ddddd)` with more behind, or one somewhere in the next bytes.
-        let goes_on = close.and(
-            t.d.ahead::<1>()
-                .or(t.sep.ahead::<1>().and(t.d.ahead::<2>().or(open_digit.ahead::<2>()))),
-        );
-        let goes_on = goes_on.or(close.and(open_digit.ahead::<1>()));
+    // A group in parentheses is followed by another one, or by one in parentheses.
+    let goes_on = close.and(
+        t.d.ahead::<1>()
+            .or(t.sep.ahead::<1>().and(t.d.ahead::<2>().or(open_digit.ahead::<2>()))),
+    );
+    let goes_on = goes_on.or(close.and(open_digit.ahead::<1>()));
+    let opens = t.d.and(
+        open_digit
+            .ahead::<1>()
+            .or(t.sep.ahead::<1>().and(open_digit.ahead::<2>())),
+    );
+    if goes_on.or(opens).any() {
+        // First `(dd)` up to `(ddddd)` with more behind, or a parenthesis behind one of the next groups.
         let soon = goes_on.ahead::<1>().or(goes_on.ahead::<2>());
         let soon = soon.or(soon.ahead::<2>()).or(goes_on.ahead::<5>());
         let first = t.d.and(soon);
-        let near = open_digit.ahead::<1>().or(open_digit.ahead::<2>());
+        let near = opens.or(opens.ahead::<1>());
         let near = near.or(near.ahead::<2>());
         let near = near.or(near.ahead::<4>());
         let near = near.or(near.ahead::<8>());

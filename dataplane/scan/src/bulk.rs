@@ -56,6 +56,7 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
         };
         let search = Search {
             plan: self.plan,
+            hot_words: &scanner.hot_words,
             bytes: self.bytes,
             unfiltered,
             every: self.plan.fallback.is_some(),

@@ -57,8 +57,16 @@ pub(crate) struct HotWords {
     /// What each pattern of `words` enables.
     enables: Vec<Context>,
     spellings: Vec<String>,
-    /// Places in `spellings` by the last two bytes, see [`bucket`].
-    by_end: Vec<Vec<u16>>,
+    /// The spellings by their last two bytes, see [`bucket`].
+    by_end: Vec<Vec<Ending>>,
+}
+
+/// A spelling, and what rules most of them out without a look at it.
+#[derive(Clone, Copy)]
+struct Ending {
+    word: u16,
+    bytes: u8,
+    first: u8,
 }
 
 impl HotWords {
@@ -82,9 +90,14 @@ impl HotWords {
         let (spellings, enables): (Vec<String>, Vec<Context>) = spelled.into_iter().unzip();
         let mut by_end = vec![Vec::new(); BUCKETS];
         for (place, text) in spellings.iter().enumerate() {
+            let ending = Ending {
+                word: place as u16,
+                bytes: text.len() as u8,
+                first: text.bytes().next().unwrap_or_default(),
+            };
             match text.as_bytes() {
-                [.., before, last] => by_end[bucket(*before, *last)].push(place as u16),
-                [last] => (0..32).for_each(|before| by_end[bucket(before, *last)].push(place as u16)),
+                [.., before, last] => by_end[bucket(*before, *last)].push(ending),
+                [last] => (0..32).for_each(|before| by_end[bucket(before, *last)].push(ending)),
                 [] => {}
             }
         }
@@ -132,20 +145,47 @@ impl HotWords {
     /// What the whole words that end at `end` enable.
     pub fn ending_at(&self, text: &[u8], end: usize) -> Context {
         let mut found = Context::NONE;
-        let Some(last) = text[..end].last() else {
-            return found;
-        };
-        let before = end.checked_sub(2).map_or(0, |at| text[at]);
-        for place in &self.by_end[bucket(before, *last)] {
-            let word = self.spellings[usize::from(*place)].as_bytes();
-            if let Some(start) = end.checked_sub(word.len())
-                && text[start..end].eq_ignore_ascii_case(word)
-                && stands_alone(text, start, end)
-            {
-                found = found.union(self.enables[usize::from(*place)]);
+        for ending in self.endings(text, end) {
+            if self.stands_at(ending, text, end) {
+                found = found.union(self.enables[usize::from(ending.word)]);
             }
         }
         found
+    }
+
+    /// Whether a whole word ends at `end`.
+    pub fn ends_at(&self, text: &[u8], end: usize) -> bool {
+        for ending in self.endings(text, end) {
+            if self.stands_at(ending, text, end) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The words with the same last two letters.
+    #[inline(always)]
+    fn endings(&self, text: &[u8], end: usize) -> &[Ending] {
+        match text[..end] {
+            [.., before, last] => &self.by_end[bucket(before, last)],
+            [last] => &self.by_end[bucket(0, last)],
+            [] => &[],
+        }
+    }
+
+    /// Whether the whole word ends at `end`.
+    #[inline(always)]
+    fn stands_at(&self, ending: &Ending, text: &[u8], end: usize) -> bool {
+        let Some(start) = end.checked_sub(usize::from(ending.bytes)) else {
+            return false;
+        };
+        text[start].eq_ignore_ascii_case(&ending.first) && self.is_spelled(ending, text, start, end)
+    }
+
+    #[inline(never)]
+    fn is_spelled(&self, ending: &Ending, text: &[u8], start: usize, end: usize) -> bool {
+        let word = self.spellings[usize::from(ending.word)].as_bytes();
+        text[start..end].eq_ignore_ascii_case(word) && stands_alone(text, start, end)
     }
 
     pub fn memory_bytes(&self) -> usize {

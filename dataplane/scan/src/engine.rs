@@ -8,7 +8,7 @@ use crate::detect::{self, Channel};
 use crate::hit::{Hit, Raw, Strength, Tail};
 use crate::limits::{BULK_TAIL_BYTES, CONTEXT_CHARS, LATE_TRIGGER_BYTES, LEAD_BYTES};
 use crate::order::{self, Resolved};
-use crate::plan::PRINT_BYTES;
+use crate::plan::HOT_PRINT_BYTES;
 use crate::scanner::Scanner;
 use crate::text::Text;
 use crate::{Detector, DetectorId, Finding, Scratch, class, custom, nested};
@@ -208,13 +208,13 @@ impl<'s, 't> Engine<'s, 't> {
         if scanner.level == Level::Reference || !narrow {
             return scanner.hot_words.left_of(&bytes[floor..], start - floor);
         }
-        // A mark stands four bytes before the end of a word, at a bit that counts from 64 bytes before `start`.
+        // A mark stands some bytes before the end of a word, at a bit that counts from 64 bytes before `start`.
         let marks = hot_marks_before(scanner.level, &scanner.plan, bytes, start);
         let mut near =
-            marks >> (BLOCK_BYTES - PRINT_BYTES - CONTEXT_CHARS) << (BLOCK_BYTES - PRINT_BYTES - CONTEXT_CHARS);
+            marks >> (BLOCK_BYTES - HOT_PRINT_BYTES - CONTEXT_CHARS) << (BLOCK_BYTES - HOT_PRINT_BYTES - CONTEXT_CHARS);
         let mut found = Context::NONE;
         while near != 0 {
-            let end = (start + near.trailing_zeros() as usize + PRINT_BYTES).wrapping_sub(BLOCK_BYTES);
+            let end = (start + near.trailing_zeros() as usize + HOT_PRINT_BYTES).wrapping_sub(BLOCK_BYTES);
             near &= near - 1;
             if end > floor && end <= start {
                 found = found.union(scanner.hot_words.ending_at(&bytes[floor..start], end - floor));

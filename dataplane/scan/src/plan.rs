@@ -26,8 +26,10 @@ pub(crate) const SPECIAL: u8 = 1 << 5;
 pub(crate) const LITERAL: u8 = 1 << 6;
 pub(crate) const KEY: u8 = 1 << 7;
 
-/// Bytes that a fingerprint looks at.
+/// Bytes that a fingerprint of a literal or key looks at.
 pub(crate) const PRINT_BYTES: usize = 4;
+/// The same of a hot word.
+pub(crate) const HOT_PRINT_BYTES: usize = 5;
 /// Bytes beyond a window that fingerprints of its last places look at.
 pub(crate) const PRINT_AHEAD_BYTES: usize = PRINT_BYTES - 1;
 
@@ -64,31 +66,38 @@ const fn code(byte: u8) -> u8 {
     }
 }
 
-/// For each of [`PRINT_BYTES`] places the sets (one bit each) that allow a byte there. A text matches a set if all its bytes do.
+/// For each of `N` places the sets (one bit each) that allow a byte there. A text matches a set if all its bytes do.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Prints {
-    pub allow: [[u8; 128]; PRINT_BYTES],
+pub(crate) struct Prints<const N: usize> {
+    pub allow: [[u8; 128]; N],
     /// The same by the lower and by the upper half of a byte: what both allow contains what `allow` does.
-    pub low: [[u8; 16]; PRINT_BYTES],
-    pub high: [[u8; 16]; PRINT_BYTES],
+    pub low: [[u8; 16]; N],
+    pub high: [[u8; 16]; N],
+    /// All sets for the bytes behind which a word ends: no letter, a plural `s`, or a capital that begins a word in camel case.
+    pub behind: [u8; 128],
 }
 
 /// Sets of the fingerprints that say [`LITERAL`]; the others say [`KEY`].
 pub(crate) const LITERAL_SETS: u8 = 0x0f;
 pub(crate) const KEY_SETS: u8 = 0xf0;
 
-impl Prints {
-    fn empty() -> Prints {
+impl<const N: usize> Prints<N> {
+    fn empty() -> Prints<N> {
         Prints {
-            allow: [[0; 128]; PRINT_BYTES],
-            low: [[0; 16]; PRINT_BYTES],
-            high: [[0; 16]; PRINT_BYTES],
+            allow: [[0; 128]; N],
+            low: [[0; 16]; N],
+            high: [[0; 16]; N],
+            behind: std::array::from_fn(|byte| match byte as u8 {
+                b's' => u8::MAX,
+                b'a'..=b'z' => 0,
+                _ => u8::MAX,
+            }),
         }
     }
 
     /// Allows what a form allows, in one set.
-    fn add(&mut self, form: &Form, set: u8) {
+    fn add(&mut self, form: &Form<N>, set: u8) {
         for (place, bytes) in form.0.iter().enumerate() {
             for byte in (0..128).filter(|byte| bytes >> byte & 1 == 1) {
                 self.allow_byte(place, byte, set);
@@ -97,10 +106,10 @@ impl Prints {
     }
 
     /// Distributes forms over `count` sets from `first` on, such that the sets allow little that no form does.
-    fn spread(&mut self, mut forms: Vec<Form>, first: usize, count: usize) {
+    fn spread(&mut self, mut forms: Vec<Form<N>>, first: usize, count: usize) {
         forms.sort_by_key(|form| form.0.map(u128::trailing_zeros).into_iter().rev().collect::<Vec<_>>());
         forms.dedup();
-        let mut rated: Vec<(Form, u64)> = forms.into_iter().map(|form| (form, form.volume())).collect();
+        let mut rated: Vec<(Form<N>, u64)> = forms.into_iter().map(|form| (form, form.volume())).collect();
         join_neighbours(&mut rated, WEIGHED_FORMS_MAX.max(count));
         while rated.len() > count {
             let pairs = (0..rated.len()).flat_map(|a| (a + 1..rated.len()).map(move |b| (a, b)));
@@ -111,7 +120,7 @@ impl Prints {
             let joined = rated[a].0.join(&other);
             rated[a] = (joined, joined.volume());
         }
-        let forms: Vec<Form> = rated.into_iter().map(|(form, _)| form).collect();
+        let forms: Vec<Form<N>> = rated.into_iter().map(|(form, _)| form).collect();
         for (place, form) in forms.iter().enumerate() {
             self.add(form, 1 << (first + place));
         }
@@ -123,11 +132,13 @@ impl Prints {
         self.high[place][usize::from(byte >> 4)] |= set;
     }
 
-    /// Sets that the four bytes match.
+    /// Sets that the bytes match.
     #[inline(always)]
-    pub fn sets(&self, four: [u8; PRINT_BYTES]) -> u8 {
-        let allowed = |k: usize| self.allow[k][if four[k] < 0x80 { usize::from(four[k]) } else { 0 }];
-        allowed(0) & allowed(1) & allowed(2) & allowed(3)
+    pub fn sets(&self, bytes: [u8; N]) -> u8 {
+        let places = self.allow.iter().zip(bytes);
+        places.fold(u8::MAX, |sets, (allow, byte)| {
+            sets & allow[if byte < 0x80 { usize::from(byte) } else { 0 }]
+        })
     }
 }
 
@@ -135,12 +146,12 @@ impl Prints {
 const WEIGHED_FORMS_MAX: usize = 20;
 
 /// What is allowed in addition when two forms with their volumes become one.
-fn cost(a: &(Form, u64), b: &(Form, u64)) -> u64 {
+fn cost<const N: usize>(a: &(Form<N>, u64), b: &(Form<N>, u64)) -> u64 {
     a.0.join(&b.0).volume().saturating_sub(a.1 + b.1)
 }
 
 /// Joins neighbours, the cheapest first, until so many forms are left.
-fn join_neighbours(rated: &mut Vec<(Form, u64)>, count: usize) {
+fn join_neighbours<const N: usize>(rated: &mut Vec<(Form<N>, u64)>, count: usize) {
     let mut costs: Vec<u64> = rated.windows(2).map(|pair| cost(&pair[0], &pair[1])).collect();
     while rated.len() > count {
         let Some(at) = (0..costs.len()).min_by_key(|at| costs[*at]) else {
@@ -160,31 +171,31 @@ fn join_neighbours(rated: &mut Vec<(Form, u64)>, count: usize) {
 
 /// The bytes that are possible at each place of a fingerprint; those beyond ASCII count as NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Form([u128; PRINT_BYTES]);
+struct Form<const N: usize>([u128; N]);
 
-impl Form {
+impl<const N: usize> Form<N> {
     /// A text begins so.
-    fn head(text: &[u8], any_case: bool) -> Form {
-        let mut form = Form([u128::MAX; PRINT_BYTES]);
-        for (place, byte) in text.iter().take(PRINT_BYTES).enumerate() {
+    fn head(text: &[u8], any_case: bool) -> Form<N> {
+        let mut form = Form([u128::MAX; N]);
+        for (place, byte) in text.iter().take(N).enumerate() {
             form.0[place] = if any_case { both_cases(*byte) } else { 1 << byte };
         }
         form
     }
 
     /// A text ends so, in any case.
-    fn end(text: &[u8]) -> Form {
-        let mut form = Form([u128::MAX; PRINT_BYTES]);
-        for (place, byte) in text.iter().rev().take(PRINT_BYTES).enumerate() {
-            form.0[PRINT_BYTES - 1 - place] = both_cases(*byte);
+    fn end(text: &[u8]) -> Form<N> {
+        let mut form = Form([u128::MAX; N]);
+        for (place, byte) in text.iter().rev().take(N).enumerate() {
+            form.0[N - 1 - place] = both_cases(*byte);
         }
         form
     }
 
     /// The same as [`Form::end`] for a word of its own: before a short one stands no letter, except where camel case begins it.
-    fn word_end(text: &[u8]) -> Vec<Form> {
+    fn word_end(text: &[u8]) -> Vec<Form<N>> {
         let form = Form::end(text);
-        let Some(before) = (PRINT_BYTES - 1).checked_sub(text.len()) else {
+        let Some(before) = (N - 1).checked_sub(text.len()) else {
             return vec![form];
         };
         let (mut alone, mut camel) = (form, form);
@@ -194,7 +205,7 @@ impl Form {
         vec![alone, camel]
     }
 
-    fn join(&self, other: &Form) -> Form {
+    fn join(&self, other: &Form<N>) -> Form<N> {
         let mut joined = *self;
         joined.0.iter_mut().zip(other.0).for_each(|(own, other)| *own |= other);
         joined
@@ -410,9 +421,9 @@ impl Words {
 /// Everything a back end needs to know about a policy.
 pub(crate) struct Plan {
     pub wanted: Wanted,
-    pub prints: Box<Prints>,
+    pub prints: Box<Prints<PRINT_BYTES>>,
     /// Ends of hot words.
-    pub hot: Box<Prints>,
+    pub hot: Box<Prints<HOT_PRINT_BYTES>>,
     pub words: Words,
     /// Lengths of groups of digits.
     pub groups: Vec<&'static [u8]>,
@@ -494,7 +505,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_allows_its_text_and_little_else() {
-        let mut prints = Prints::empty();
+        let mut prints = Prints::<4>::empty();
         prints.add(&Form::head(b"eyJ", false), 1);
         prints.add(&Form::head(b"basic", true), 2);
         prints.add(&Form::end(b"pwd"), 16);
@@ -507,7 +518,7 @@ mod tests {
 
     #[test]
     fn short_words_stand_alone() {
-        let mut prints = Prints::empty();
+        let mut prints = Prints::<4>::empty();
         prints.spread(Form::word_end(b"sk"), 0, 8);
         let hit = |four: &[u8; 4]| prints.sets(*four) != 0;
         assert!(hit(b"a sk") && hit(b"x_SK") && hit(b"keSk"));
@@ -530,7 +541,7 @@ mod tests {
             b"handy",
             b"secret",
         ];
-        let mut prints = Prints::empty();
+        let mut prints = Prints::<4>::empty();
         prints.spread(words.into_iter().flat_map(Form::word_end).collect(), 0, 8);
         for word in words.iter().filter(|word| word.len() >= 4) {
             assert_ne!(prints.sets(word[word.len() - 4..].try_into().unwrap()), 0);

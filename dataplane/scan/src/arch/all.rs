@@ -3,7 +3,7 @@
 use crate::algebra::{Lanes, Masks};
 use crate::arch::{Backend, Found, Search, WORDS_MAX, hot_marks, search_windows};
 use crate::class::Nibbles;
-use crate::plan::{CODES, KEY, KEY_SETS, LITERAL, LITERAL_SETS, Plan, Prints};
+use crate::plan::{CODES, HOT_PRINT_BYTES, KEY, KEY_SETS, LITERAL, LITERAL_SETS, PRINT_BYTES, Plan, Prints};
 
 pub(super) fn next_window(search: &Search<'_>, from: usize, found: &mut Found) -> bool {
     search_windows::<Portable>(search, from, found)
@@ -79,6 +79,19 @@ impl Lanes for V {
     }
 
     #[inline(always)]
+    fn behind<const N: i32>(self, before: u64) -> V {
+        self.behind_by(N as u32, before)
+    }
+
+    #[inline(always)]
+    fn behind_by(self, distance: u32, before: u64) -> V {
+        let [a, b, c, _] = self.0;
+        self.map(V([before, a, b, c]), |own, previous| {
+            own << distance | previous >> (64 - distance)
+        })
+    }
+
+    #[inline(always)]
     fn own() -> V {
         V([u64::MAX, u64::MAX, u64::MAX, u64::from(u32::MAX)])
     }
@@ -133,11 +146,29 @@ impl Backend for Portable {
     #[inline(always)]
     fn hot(plan: &Plan, block: &[u8]) -> u64 {
         (0..64).fold(0, |bits, place| {
-            let next = block[place + 4];
+            let next = block[place + HOT_PRINT_BYTES];
             let ends = !next.is_ascii_lowercase() || next == b's';
-            let hit = ends && plan.hot.sets(four(&block[place..])) != 0;
+            let print = std::array::from_fn(|k| block[place + k]);
+            let hit = ends && plan.hot.sets(print) != 0;
             bits | u64::from(hit) << place
         })
+    }
+
+    #[inline(always)]
+    fn hot_window(plan: &Plan, window: &[u8], words: &mut [u64; WORDS_MAX]) {
+        for (place, word) in words[..WORDS].iter_mut().enumerate() {
+            *word = Portable::hot(plan, &window[place * 64..]);
+        }
+    }
+
+    #[inline(always)]
+    fn wide_bytes(text: &[u8]) -> u32 {
+        text.iter().map(|byte| u32::from(byte >> 7)).sum()
+    }
+
+    #[inline(always)]
+    fn load(words: &[u64; WORDS_MAX]) -> V {
+        V([words[0], words[1], words[2], words[3]])
     }
 
     #[inline(always)]
@@ -153,7 +184,7 @@ fn four(text: &[u8]) -> [u8; 4] {
 
 /// The bits of a code that come from the fingerprints.
 #[inline(always)]
-fn given_away(prints: &Prints, text: &[u8]) -> u8 {
+fn given_away(prints: &Prints<PRINT_BYTES>, text: &[u8]) -> u8 {
     let sets = prints.sets(four(text));
     let literal = if sets & LITERAL_SETS != 0 { LITERAL } else { 0 };
     let key = if sets & KEY_SETS != 0 { KEY } else { 0 };

@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 
 use crate::algebra::{AHEAD_BYTES, Lanes, Masks, Shapes, shapes};
 use crate::class::{Nibbles, WORD, is};
+use crate::context::HotWords;
 use crate::limits::CONTEXT_CHARS;
-use crate::plan::{PRINT_AHEAD_BYTES, PRINT_BYTES, Plan};
+use crate::plan::{HOT_PRINT_BYTES, PRINT_AHEAD_BYTES, Plan};
 
 mod all;
 #[cfg(target_arch = "x86_64")]
@@ -101,8 +102,6 @@ pub(crate) struct Found {
     pub words: [u64; WORDS_MAX],
     /// Those of `places` that may have a hot word near them.
     pub near: [u64; WORDS_MAX],
-    /// Ends of hot words, the block before the window first.
-    hot: [u64; WORDS_MAX + 1],
     pub base: usize,
     /// Place from which the next window decides.
     pub next: usize,
@@ -118,6 +117,7 @@ pub(crate) struct Found {
 #[derive(Clone, Copy)]
 pub(crate) struct Search<'a> {
     pub plan: &'a Plan,
+    pub hot_words: &'a HotWords,
     pub bytes: &'a [u8],
     /// Parts of the text, in order, in which weak shapes are places without a hot word.
     pub unfiltered: &'a [(u32, u32)],
@@ -132,13 +132,24 @@ pub(crate) trait Backend {
     const BYTES: usize;
     /// Classifies a window; `window` holds [`PRINT_AHEAD_BYTES`] more.
     fn masks(plan: &Plan, window: &[u8]) -> Masks<Self::V>;
-    /// Where the last four bytes of a hot word stand in 64 bytes; `block` holds [`HOT_AHEAD_BYTES`] more.
+    /// Where the last [`HOT_PRINT_BYTES`] bytes of a hot word stand in 64 bytes; `block` holds [`HOT_AHEAD_BYTES`] more.
     fn hot(plan: &Plan, block: &[u8]) -> u64;
+    /// Whether there is such a place in the block before `window` or in the window, which holds [`HOT_AHEAD_BYTES`] more.
+    fn any_hot(plan: &Plan, before_and_window: &[u8]) -> bool {
+        let blocks = 0..=Self::BYTES / BLOCK_BYTES;
+        let mut marks = blocks.map(|block| Self::hot(plan, &before_and_window[block * BLOCK_BYTES..]));
+        marks.any(|marks| marks != 0)
+    }
+    /// The places in each block of a window, which holds [`HOT_AHEAD_BYTES`] more.
+    fn hot_window(plan: &Plan, window: &[u8], words: &mut [u64; WORDS_MAX]);
+    /// Bytes beyond ASCII.
+    fn wide_bytes(text: &[u8]) -> u32;
+    fn load(words: &[u64; WORDS_MAX]) -> Self::V;
     fn store(mask: Self::V, words: &mut [u64; WORDS_MAX]);
 }
 
-/// Bytes beyond a block that are looked at for hot words: the rest of the four, and what follows.
-pub(crate) const HOT_AHEAD_BYTES: usize = PRINT_AHEAD_BYTES + 1;
+/// Bytes beyond a block that are looked at for hot words: the rest of the fingerprint, and what follows.
+pub(crate) const HOT_AHEAD_BYTES: usize = HOT_PRINT_BYTES;
 pub(crate) const BLOCK_BYTES: usize = 64;
 const WINDOW_BYTES_MAX: usize = WORDS_MAX * BLOCK_BYTES;
 /// Farthest non-ASCII byte that can stretch thirty characters over more than thirty bytes.
@@ -233,11 +244,27 @@ fn search_block<B: Backend>(search: &Search<'_>, masks: &Masks<B::V>, found: &mu
 /// Writes the places of a window down; `false` when none is left.
 #[inline(always)]
 fn take<B: Backend>(search: &Search<'_>, shapes: &Shapes<B::V>, found: &mut Found) -> bool {
-    found.any_runs = shapes.runs.any();
+    let (mut weak, mut runs) = (shapes.weak, shapes.runs);
+    let hot_only = weak.or(runs);
+    if hot_only.any() && !unfiltered::<B>(search, found) {
+        let start = found.base.wrapping_sub(BLOCK_BYTES);
+        let near_bytes = search.bytes.get(start..found.base + B::BYTES + HOT_AHEAD_BYTES);
+        let near = match near_bytes {
+            Some(bytes) if !B::any_hot(search.plan, bytes) => B::V::zero(),
+            _ => near_hot::<B>(search, found.base, hot_only),
+        };
+        (weak, runs) = (weak.and(near), runs.and(near));
+    }
+    found.any_runs = runs.any();
     found.any_keys = shapes.keys.any();
-    found.any_near = shapes.weak.any();
+    found.any_near = weak.any();
     found.any_words = shapes.words.any();
-    B::store(shapes.sure, &mut found.places);
+    // Where words are looked for, numbers are looked at again before they are places.
+    let places = match search.plan.wanted.words {
+        true => shapes.sure,
+        false => shapes.sure.or(weak),
+    };
+    B::store(places, &mut found.places);
     if found.any_words {
         B::store(shapes.words, &mut found.words);
     }
@@ -245,20 +272,17 @@ fn take<B: Backend>(search: &Search<'_>, shapes: &Shapes<B::V>, found: &mut Foun
         B::store(shapes.keys, &mut found.keys);
     }
     if found.any_runs {
-        B::store(shapes.runs, &mut found.runs);
+        B::store(runs, &mut found.runs);
     }
     if found.any_near {
-        B::store(shapes.weak, &mut found.near);
+        B::store(weak, &mut found.near);
     }
-    if found.any_near || found.any_runs {
-        weigh::<B>(search, found);
-    }
-    found.any_keys || found.any_runs || found.any_near || found.any_words || shapes.sure.any()
+    found.any_keys || found.any_runs || found.any_words || places.or(weak).any()
 }
 
-/// Leaves those of the weak places at which a hot word may be near, and adds them to the others.
+/// Whether weak shapes are places anywhere in the window.
 #[inline(always)]
-fn weigh<B: Backend>(search: &Search<'_>, found: &mut Found) {
+fn unfiltered<B: Backend>(search: &Search<'_>, found: &mut Found) -> bool {
     let (base, end) = (found.base, found.base + B::BYTES);
     while search
         .unfiltered
@@ -267,69 +291,93 @@ fn weigh<B: Backend>(search: &Search<'_>, found: &mut Found) {
     {
         found.unfiltered += 1;
     }
-    let open = search
+    search
         .unfiltered
         .get(found.unfiltered)
-        .is_some_and(|range| (range.0 as usize) < end);
-    let reach = if open { None } else { hot_ends::<B>(search, found) };
-    if found.any_runs
-        && let Some(reach) = reach
-    {
-        found.any_runs = keep_hot(&mut found.runs, &found.hot, reach);
-    }
-    if found.any_near
-        && let Some(reach) = reach
-    {
-        found.any_near = keep_hot(&mut found.near, &found.hot, reach);
-    }
-    // Words are looked at again before they are places.
-    if found.any_near && !search.plan.wanted.words {
-        found
-            .places
-            .iter_mut()
-            .zip(found.near)
-            .for_each(|(place, near)| *place |= near);
-    }
+        .is_some_and(|range| (range.0 as usize) < end)
 }
 
-/// Notes where hot words end in a window and shortly before it, as far as its weak places need to know. The result is how many
-/// bytes thirty characters may have; nothing when there are too many.
+/// Those of the places of a window that begin at most [`CONTEXT_CHARS`] characters behind the end of a hot word; all of them when so
+/// many bytes are beyond ASCII that this is not known here.
 #[inline(always)]
-fn hot_ends<B: Backend>(search: &Search<'_>, found: &mut Found) -> Option<u32> {
+fn near_hot<B: Backend>(search: &Search<'_>, base: usize, places: B::V) -> B::V {
     let bytes = search.bytes;
-    let base = found.base;
     let end = bytes.len().min(base + B::BYTES);
-    let wide = wide_bytes(&bytes[base.saturating_sub(WIDE_BACK_BYTES)..end]);
+    let wide = B::wide_bytes(&bytes[base.saturating_sub(WIDE_BACK_BYTES)..end]);
     if wide > WIDE_BYTES_MAX {
-        return None;
+        return places;
     }
-    let mut before = false;
-    for block in 0..=B::BYTES / BLOCK_BYTES {
-        let near = found.any_near && found.near.get(block).is_some_and(|places| *places != 0);
-        let run = found.any_runs && found.runs.get(block).is_some_and(|places| *places != 0);
-        let asked = block * BLOCK_BYTES < B::BYTES && (near || run);
-        found.hot[block] = match before || asked {
-            true => hot_marks::<B>(search.plan, bytes, base + block * BLOCK_BYTES),
-            false => 0,
-        };
-        before = asked;
+    let mut marks = [0; WORDS_MAX];
+    match bytes.get(base..base + B::BYTES + HOT_AHEAD_BYTES) {
+        Some(window) => B::hot_window(search.plan, window, &mut marks),
+        None => {
+            let mut padded = [0; WINDOW_BYTES_MAX + BLOCK_BYTES];
+            let rest = bytes[base..].iter().take(B::BYTES + HOT_AHEAD_BYTES);
+            padded.iter_mut().zip(rest).for_each(|(slot, byte)| *slot = *byte);
+            B::hot_window(search.plan, &padded[..B::BYTES + HOT_AHEAD_BYTES], &mut marks);
+        }
     }
-    Some(CONTEXT_CHARS as u32 + wide)
+    // No farther mark of the block before reaches the window.
+    let near_bits = HOT_PRINT_BYTES + CONTEXT_CHARS + wide as usize;
+    let mut before = hot_marks::<B>(search.plan, bytes, base) & u64::MAX << (BLOCK_BYTES - near_bits);
+    match keep_hot(search, base, &mut marks, &mut before) {
+        true => places.and(reach(B::load(&marks), before, wide)),
+        false => B::V::zero(),
+    }
 }
 
-/// Bytes beyond ASCII.
+/// Leaves the marks at which a hot word ends, most only look like it; `false` when none is left.
+#[inline(never)]
+fn keep_hot(search: &Search<'_>, base: usize, marks: &mut [u64; WORDS_MAX], before: &mut u64) -> bool {
+    let mut any = false;
+    for (number, block) in std::iter::once(before).chain(marks).enumerate() {
+        let mut rest = *block;
+        while rest != 0 {
+            let bit = rest & rest.wrapping_neg();
+            rest ^= bit;
+            let mark = base + number * BLOCK_BYTES + bit.trailing_zeros() as usize;
+            // A mark stands some bytes before the end of its word, that of a short word perhaps before the text.
+            let end = (mark + HOT_PRINT_BYTES).wrapping_sub(BLOCK_BYTES);
+            match end <= search.bytes.len() && search.hot_words.ends_at(search.bytes, end) {
+                true => any = true,
+                false => *block ^= bit,
+            }
+        }
+    }
+    any
+}
+
+/// What is at most [`CONTEXT_CHARS`] characters behind the ends of words that `marks` and those in the block before stand for; `wide`
+/// bytes are beyond ASCII.
 #[inline(always)]
-fn wide_bytes(text: &[u8]) -> u32 {
-    if text.iter().fold(0, |all, byte| all | byte) < 0x80 {
-        return 0;
+fn reach<V: Lanes>(marks: V, before: u64, wide: u32) -> V {
+    // A mark stands some bytes before the end of its word.
+    let near = Reach(
+        marks.behind::<{ HOT_PRINT_BYTES as i32 }>(before),
+        before << HOT_PRINT_BYTES,
+    );
+    let near = near.and_behind::<1>().and_behind::<2>().and_behind::<4>();
+    let Reach(near, before) = near.and_behind::<8>().and_behind::<15>();
+    match wide {
+        0 => near,
+        _ => near.or(near.behind_by(wide, before)),
     }
-    let chunks = text.chunks(BLOCK_BYTES);
-    chunks
-        .map(|chunk| u32::from(chunk.iter().map(|byte| byte >> 7).sum::<u8>()))
-        .sum()
 }
 
-/// Marks of the hot words in the 64 bytes before `end`: a bit where the last four bytes of one begin. Words count that end before
+/// A mask, and the 64 places before its window.
+#[derive(Clone, Copy)]
+struct Reach<V>(V, u64);
+
+impl<V: Lanes> Reach<V> {
+    /// The places of the mask and those that are `N` bytes behind them.
+    #[inline(always)]
+    fn and_behind<const N: i32>(self) -> Reach<V> {
+        let Reach(mask, before) = self;
+        Reach(mask.or(mask.behind::<N>(before)), before | before << N)
+    }
+}
+
+/// Marks of the hot words in the 64 bytes before `end`: a bit where the last [`HOT_PRINT_BYTES`] bytes of one begin. Words count that end before
 /// `end` or shortly behind it.
 #[inline(always)]
 fn hot_marks<B: Backend>(plan: &Plan, bytes: &[u8], end: usize) -> u64 {
@@ -361,28 +409,4 @@ fn hot_edge<B: Backend>(plan: &Plan, bytes: &[u8], end: usize) -> u64 {
     let len = text.len().min(padded.len() - skipped);
     padded[skipped..skipped + len].copy_from_slice(&text[..len]);
     B::hot(plan, &padded)
-}
-
-/// Keeps the places that begin at most `reach` bytes behind the end of a hot word; `false` when none is left.
-#[inline(always)]
-fn keep_hot(places: &mut [u64; WORDS_MAX], hot: &[u64; WORDS_MAX + 1], reach: u32) -> bool {
-    let mut any = 0;
-    for (word, places) in places.iter_mut().enumerate() {
-        let ends = hot[word] | hot[word + 1];
-        if *places == 0 || ends == 0 {
-            *places = 0;
-            continue;
-        }
-        // A mark stands four bytes before the end of its word.
-        let mut near = (u128::from(hot[word + 1]) << 64 | u128::from(hot[word])) << PRINT_BYTES;
-        near |= near << 1;
-        near |= near << 2;
-        near |= near << 4;
-        near |= near << 8;
-        near |= near << 15;
-        near |= near << (reach - CONTEXT_CHARS as u32);
-        *places &= (near >> 64) as u64;
-        any |= *places;
-    }
-    any != 0
 }

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use crate::algebra::{Lanes, Masks};
 use crate::arch::{Backend, Found, Search, WORDS_MAX, hot_marks, search_windows};
 use crate::class::Nibbles;
-use crate::plan::{CODES, KEY_SETS, LITERAL_SETS, Plan, Prints};
+use crate::plan::{CODES, HOT_PRINT_BYTES, KEY_SETS, LITERAL_SETS, PRINT_BYTES, Plan, Prints};
 
 pub(in crate::arch) fn next_window(search: &Search<'_>, from: usize, found: &mut Found) -> bool {
     // SAFETY: a scanner has this level only if the processor has these instructions.
@@ -133,6 +133,23 @@ impl Lanes for V {
     }
 
     #[inline(always)]
+    fn behind<const N: i32>(self, before: u64) -> V {
+        self.behind_by(N as u32, before)
+    }
+
+    #[inline(always)]
+    fn behind_by(self, distance: u32, before: u64) -> V {
+        // SAFETY: see above.
+        unsafe {
+            let own = _mm256_sll_epi64(self.0, _mm_cvtsi64_si128(i64::from(distance)));
+            let previous = _mm256_permute4x64_epi64::<0b10_01_00_00>(self.0);
+            let previous = _mm256_blend_epi32::<0b0000_0011>(previous, _mm256_set1_epi64x(before as i64));
+            let previous = _mm256_srl_epi64(previous, _mm_cvtsi64_si128(i64::from(64 - distance)));
+            V(_mm256_or_si256(own, previous))
+        }
+    }
+
+    #[inline(always)]
     fn own() -> V {
         // SAFETY: see above.
         V(unsafe { _mm256_set_epi64x(u32::MAX as i64, -1, -1, -1) })
@@ -182,12 +199,33 @@ impl Backend for Avx2 {
 
     #[inline(always)]
     fn hot(plan: &Plan, block: &[u8]) -> u64 {
-        assert!(block.len() >= 64 + 4);
-        // SAFETY: see above; the last load begins at 32 + 4 and ends at 68.
+        assert!(block.len() >= 64 + HOT_PRINT_BYTES);
+        // SAFETY: see above; the last load begins at 32 + 5 and ends at 69.
         unsafe {
             let start = block.as_ptr();
             u64::from(hot_half(&plan.hot, start)) | u64::from(hot_half(&plan.hot, start.add(32))) << 32
         }
+    }
+
+    #[inline(always)]
+    fn hot_window(plan: &Plan, window: &[u8], words: &mut [u64; WORDS_MAX]) {
+        for (block, word) in words[..Avx2::BYTES / 64].iter_mut().enumerate() {
+            *word = Avx2::hot(plan, &window[block * 64..]);
+        }
+    }
+
+    #[inline(always)]
+    fn wide_bytes(text: &[u8]) -> u32 {
+        let (blocks, rest) = text.as_chunks::<32>();
+        // SAFETY: see above; each block has 32 bytes.
+        let count = |block: &[u8; 32]| unsafe { bit(load(block.as_ptr())) }.count_ones();
+        blocks.iter().map(count).sum::<u32>() + rest.iter().map(|byte| u32::from(byte >> 7)).sum::<u32>()
+    }
+
+    #[inline(always)]
+    fn load(words: &[u64; WORDS_MAX]) -> V {
+        // SAFETY: see above; the array has 64 bytes.
+        V(unsafe { _mm256_loadu_si256(words.as_ptr().cast()) })
     }
 
     #[inline(always)]
@@ -229,18 +267,17 @@ unsafe fn look_up(rows: &[u8; 128], first_row: usize, bytes: __m256i) -> __m256i
 
 /// Sets of the fingerprints that match at each of 32 places.
 #[inline(always)]
-unsafe fn print_sets(prints: &Prints, start: *const u8) -> __m256i {
-    // SAFETY: the caller has 35 bytes there.
+unsafe fn print_sets<const N: usize>(prints: &Prints<N>, start: *const u8) -> __m256i {
+    // SAFETY: the caller has 31 + N bytes there.
     unsafe {
-        let head = _mm256_and_si256(print_sets_at(prints, 0, start), print_sets_at(prints, 1, start));
-        let tail = _mm256_and_si256(print_sets_at(prints, 2, start), print_sets_at(prints, 3, start));
-        _mm256_and_si256(head, tail)
+        let sets = |place| print_sets_at(prints, place, start);
+        (1..N).fold(sets(0), |all, place| _mm256_and_si256(all, sets(place)))
     }
 }
 
 /// Sets that allow the byte at one place of the fingerprint.
 #[inline(always)]
-unsafe fn print_sets_at(prints: &Prints, place: usize, start: *const u8) -> __m256i {
+unsafe fn print_sets_at<const N: usize>(prints: &Prints<N>, place: usize, start: *const u8) -> __m256i {
     // SAFETY: the caller has 32 bytes behind that place.
     unsafe {
         let bytes = _mm256_max_epi8(load(start.add(place)), _mm256_setzero_si256());
@@ -252,13 +289,13 @@ unsafe fn print_sets_at(prints: &Prints, place: usize, start: *const u8) -> __m2
     }
 }
 
-/// Where the last four bytes of a hot word stand in 32 bytes.
+/// Where the last bytes of a hot word stand in 32 bytes.
 #[inline(always)]
-unsafe fn hot_half(prints: &Prints, start: *const u8) -> u32 {
-    // SAFETY: the caller has 36 bytes there.
+unsafe fn hot_half(prints: &Prints<HOT_PRINT_BYTES>, start: *const u8) -> u32 {
+    // SAFETY: the caller has 37 bytes there.
     unsafe {
         let sets = print_sets(prints, start);
-        let next = load(start.add(4));
+        let next = load(start.add(HOT_PRINT_BYTES));
         let low = _mm256_cmpgt_epi8(next, _mm256_set1_epi8(b'a' as i8 - 1));
         let high = _mm256_cmpgt_epi8(_mm256_set1_epi8(b'z' as i8 + 1), next);
         let plural = _mm256_cmpeq_epi8(next, _mm256_set1_epi8(b's' as i8));
@@ -270,7 +307,7 @@ unsafe fn hot_half(prints: &Prints, start: *const u8) -> u32 {
 
 /// The eight masks of 32 bytes.
 #[inline(always)]
-unsafe fn half_masks(prints: &Prints, start: *const u8) -> [u32; 8] {
+unsafe fn half_masks(prints: &Prints<PRINT_BYTES>, start: *const u8) -> [u32; 8] {
     // SAFETY: the caller has 35 bytes there.
     unsafe {
         let codes = look_up(&CODES, 2, load(start));

@@ -11,7 +11,7 @@ use std::arch::x86_64::*;
 use crate::algebra::{Lanes, Masks};
 use crate::arch::{Backend, Found, Search, WORDS_MAX, hot_marks, search_block, search_windows};
 use crate::class::Nibbles;
-use crate::plan::{CODES, KEY, KEY_SETS, LITERAL, LITERAL_SETS, Plan, Prints};
+use crate::plan::{CODES, HOT_PRINT_BYTES, KEY, KEY_SETS, LITERAL, LITERAL_SETS, PRINT_BYTES, Plan, Prints};
 
 pub(crate) fn available() -> bool {
     is_x86_feature_detected!("avx512f")
@@ -85,6 +85,16 @@ impl Lanes for Word {
     }
 
     #[inline(always)]
+    fn behind<const N: i32>(self, before: u64) -> Word {
+        self.behind_by(N as u32, before)
+    }
+
+    #[inline(always)]
+    fn behind_by(self, distance: u32, before: u64) -> Word {
+        Word(self.0 << distance | before >> (64 - distance))
+    }
+
+    #[inline(always)]
     fn own() -> Word {
         Word(u64::MAX)
     }
@@ -118,6 +128,21 @@ impl Backend for Small {
     }
 
     #[inline(always)]
+    fn hot_window(plan: &Plan, window: &[u8], words: &mut [u64; WORDS_MAX]) {
+        words[0] = Avx512::hot(plan, window);
+    }
+
+    #[inline(always)]
+    fn wide_bytes(text: &[u8]) -> u32 {
+        Avx512::wide_bytes(text)
+    }
+
+    #[inline(always)]
+    fn load(words: &[u64; WORDS_MAX]) -> Word {
+        Word(words[0])
+    }
+
+    #[inline(always)]
     fn store(mask: Word, words: &mut [u64; WORDS_MAX]) {
         words[0] = mask.0;
     }
@@ -125,7 +150,7 @@ impl Backend for Small {
 
 /// The masks of at most 64 bytes; what is not there counts as NUL.
 #[inline(always)]
-unsafe fn small_masks(prints: &Prints, text: &[u8]) -> Masks<Word> {
+unsafe fn small_masks(prints: &Prints<PRINT_BYTES>, text: &[u8]) -> Masks<Word> {
     // SAFETY: the caller has the instructions; masked loads touch only bytes of the text.
     unsafe {
         let codes = codes_of(
@@ -253,9 +278,23 @@ impl Lanes for V {
     fn behind_one(self, first: bool) -> V {
         // SAFETY: see above.
         unsafe {
-            let carry = _mm512_set1_epi64(if first { i64::MIN } else { 0 });
-            let previous = _mm512_alignr_epi64::<7>(self.0, carry);
+            let previous = previous_lanes(self.0, u64::from(first) << 63);
             V(_mm512_shldi_epi64::<1>(self.0, previous))
+        }
+    }
+
+    #[inline(always)]
+    fn behind<const N: i32>(self, before: u64) -> V {
+        // SAFETY: see above.
+        V(unsafe { _mm512_shldi_epi64::<N>(self.0, previous_lanes(self.0, before)) })
+    }
+
+    #[inline(always)]
+    fn behind_by(self, distance: u32, before: u64) -> V {
+        // SAFETY: see above.
+        unsafe {
+            let distance = _mm512_set1_epi64(i64::from(distance));
+            V(_mm512_shldv_epi64(self.0, previous_lanes(self.0, before), distance))
         }
     }
 
@@ -285,6 +324,13 @@ unsafe fn next_lanes(lanes: __m512i) -> __m512i {
     unsafe { _mm512_alignr_epi64::<1>(_mm512_setzero_si512(), lanes) }
 }
 
+/// Each lane's left neighbour; `before` before the first.
+#[inline(always)]
+unsafe fn previous_lanes(lanes: __m512i, before: u64) -> __m512i {
+    // SAFETY: the caller has the instructions.
+    unsafe { _mm512_alignr_epi64::<7>(lanes, _mm512_set1_epi64(before as i64)) }
+}
+
 impl Backend for Avx512 {
     type V = V;
     const BYTES: usize = 512;
@@ -310,21 +356,56 @@ impl Backend for Avx512 {
 
     #[inline(always)]
     fn hot(plan: &Plan, block: &[u8]) -> u64 {
-        assert!(block.len() >= 64 + 4);
-        // SAFETY: see above; the last load begins at 4.
+        assert!(block.len() >= 64 + HOT_PRINT_BYTES);
+        // SAFETY: see above; the last load begins at 5.
+        unsafe { hot_block(&plan.hot, block.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn any_hot(plan: &Plan, before_and_window: &[u8]) -> bool {
+        assert!(before_and_window.len() >= 64 + Avx512::BYTES + HOT_PRINT_BYTES);
+        // SAFETY: see above; the last load begins at 512 + 5 and ends at 581.
         unsafe {
-            let start = block.as_ptr();
-            let sets = print_sets(&plan.hot, start);
-            let next = load(start.add(4));
-            // A letter behind the word makes it a part of another one, unless it is a plural `s` or begins a word in camel case.
-            let folded = _mm512_or_si512(next, _mm512_set1_epi8(0x20));
-            let lower = _mm512_cmplt_epu8_mask(
-                _mm512_sub_epi8(next, _mm512_set1_epi8(b'a' as i8)),
-                _mm512_set1_epi8(26),
-            );
-            let plural = _mm512_cmpeq_epi8_mask(folded, _mm512_set1_epi8(b's' as i8));
-            _mm512_test_epi8_mask(sets, sets) & (!lower | plural)
+            let start = before_and_window.as_ptr();
+            let mut all = hot_sets(&plan.hot, start);
+            for block in 1..WORDS_MAX + 1 {
+                all = _mm512_or_si512(all, hot_sets(&plan.hot, start.add(block * 64)));
+            }
+            _mm512_test_epi8_mask(all, all) != 0
         }
+    }
+
+    #[inline(always)]
+    fn hot_window(plan: &Plan, window: &[u8], words: &mut [u64; WORDS_MAX]) {
+        assert!(window.len() >= Avx512::BYTES + HOT_PRINT_BYTES);
+        for (block, word) in words.iter_mut().enumerate() {
+            // SAFETY: see above; the last load begins at 448 + 5 and ends at 517.
+            *word = unsafe { hot_block(&plan.hot, window.as_ptr().add(block * 64)) };
+        }
+    }
+
+    #[inline(always)]
+    fn wide_bytes(text: &[u8]) -> u32 {
+        // SAFETY: see above; what is not there counts as NUL.
+        unsafe {
+            let blocks = text.len().div_ceil(64);
+            let block = |number: usize| load_some(text, number * 64);
+            let all = (0..blocks).fold(_mm512_setzero_si512(), |all, number| {
+                _mm512_or_si512(all, block(number))
+            });
+            if _mm512_movepi8_mask(all) == 0 {
+                return 0;
+            }
+            (0..blocks)
+                .map(|number| _mm512_movepi8_mask(block(number)).count_ones())
+                .sum()
+        }
+    }
+
+    #[inline(always)]
+    fn load(words: &[u64; WORDS_MAX]) -> V {
+        // SAFETY: see above; the array has 64 bytes.
+        V(unsafe { _mm512_loadu_si512(words.as_ptr().cast()) })
     }
 
     #[inline(always)]
@@ -354,21 +435,9 @@ unsafe fn look_up(table: &[u8; 128], bytes: __m512i) -> __m512i {
     unsafe { _mm512_permutex2var_epi8(load(table.as_ptr()), bytes, load(table.as_ptr().add(64))) }
 }
 
-/// Sets of the fingerprints that match at each of 64 places.
+/// Sets of the fingerprints that match at each of 64 places; `bytes` are those at each place, and those one to three behind.
 #[inline(always)]
-unsafe fn print_sets(prints: &Prints, start: *const u8) -> __m512i {
-    // SAFETY: the caller has 67 bytes there.
-    unsafe {
-        sets_of(
-            prints,
-            [load(start), load(start.add(1)), load(start.add(2)), load(start.add(3))],
-        )
-    }
-}
-
-/// The same for bytes that are loaded: those at each place, and those one to three behind.
-#[inline(always)]
-unsafe fn sets_of(prints: &Prints, bytes: [__m512i; 4]) -> __m512i {
+unsafe fn sets_of(prints: &Prints<PRINT_BYTES>, bytes: [__m512i; 4]) -> __m512i {
     // SAFETY: the caller has the instructions.
     unsafe {
         let first = look_up(&prints.allow[0], ascii(bytes[0]));
@@ -379,9 +448,32 @@ unsafe fn sets_of(prints: &Prints, bytes: [__m512i; 4]) -> __m512i {
     }
 }
 
+/// Where the last bytes of a hot word stand in 64 bytes.
+#[inline(always)]
+unsafe fn hot_block(prints: &Prints<HOT_PRINT_BYTES>, start: *const u8) -> u64 {
+    // SAFETY: the caller has 69 bytes there.
+    unsafe {
+        let sets = hot_sets(prints, start);
+        _mm512_test_epi8_mask(sets, sets)
+    }
+}
+
+/// Sets of the hot words that match at each of 64 places.
+#[inline(always)]
+unsafe fn hot_sets(prints: &Prints<HOT_PRINT_BYTES>, start: *const u8) -> __m512i {
+    // SAFETY: the caller has 69 bytes there.
+    unsafe {
+        let behind = look_up(&prints.behind, ascii(load(start.add(HOT_PRINT_BYTES))));
+        let sets = |place: usize| look_up(&prints.allow[place], ascii(load(start.add(place))));
+        let head = _mm512_and_si512(_mm512_and_si512(sets(0), sets(1)), sets(2));
+        let tail = _mm512_and_si512(_mm512_and_si512(sets(3), sets(4)), behind);
+        _mm512_and_si512(head, tail)
+    }
+}
+
 /// The eight masks of 64 bytes, one per lane.
 #[inline(always)]
-unsafe fn block_masks(prints: &Prints, start: *const u8) -> __m512i {
+unsafe fn block_masks(prints: &Prints<PRINT_BYTES>, start: *const u8) -> __m512i {
     // SAFETY: the caller has 67 bytes there.
     unsafe {
         let ahead = [load(start), load(start.add(1)), load(start.add(2)), load(start.add(3))];
@@ -391,7 +483,7 @@ unsafe fn block_masks(prints: &Prints, start: *const u8) -> __m512i {
 
 /// Codes of bytes; `ahead` are those at each place, and those one to three behind.
 #[inline(always)]
-unsafe fn codes_of(prints: &Prints, bytes: __m512i, ahead: [__m512i; 4]) -> __m512i {
+unsafe fn codes_of(prints: &Prints<PRINT_BYTES>, bytes: __m512i, ahead: [__m512i; 4]) -> __m512i {
     // SAFETY: the caller has the instructions.
     unsafe {
         let codes = look_up(&CODES, ascii(bytes));
