@@ -257,6 +257,7 @@ fn accept(facts: &login::Established) -> Accept {
         relation_oid_max: facts.relation_oid_max,
         cancelable: facts.cancel.is_some(),
         backend_pid: facts.cancel.as_ref().map_or(0, |key| key.pid),
+        notices: facts.notices.clone(),
     }
 }
 

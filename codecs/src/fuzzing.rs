@@ -170,7 +170,11 @@ pub fn downstream(data: &[u8], step: usize) -> Vec<DownstreamStep> {
                     pid: 1,
                     secret: vec![1; login.secret_bytes()],
                 };
-                steps.push(DownstreamStep::Send(login.welcome(&[("a".into(), "b".into())], key)));
+                steps.push(DownstreamStep::Send(login.welcome(
+                    &[("a".into(), "b".into())],
+                    key,
+                    b"",
+                )));
             }
             _ => {}
         }

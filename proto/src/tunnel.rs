@@ -146,6 +146,9 @@ pub struct Accept {
     /// Process number of the target's session, as clients and notifications name it. 0: not known.
     #[prost(uint32, tag = "5")]
     pub backend_pid: u32,
+    /// What the target said beside the login: whole NoticeResponse frames, not looked at yet.
+    #[prost(bytes = "vec", tag = "6")]
+    pub notices: Vec<u8>,
 }
 
 /// No session, and whose fault it is.

@@ -47,6 +47,22 @@ def test_psql_copies_100_mb_in_and_out(psql, lab, big_file, tmp_path):
     psql(lab, "DROP TABLE copied")
 
 
+def test_what_the_target_says_during_the_login_arrives_and_is_masked(sluice, target, lab):
+    # PostgreSQL cuts the name, and quotes it whole before it is ready for queries.
+    name = "application_name='carol@example.com " + "x" * 60 + "'"
+
+    def says(url):
+        done = subprocess.run(["psql", "-X", "-At", f"{url} {name}", "-c", "SELECT 1"], capture_output=True, text=True, timeout=60, check=True)
+        assert done.stdout == "1\n"
+        return done.stderr
+
+    direct = says(target.url("lab"))
+    assert "carol@example.com" in direct and "will be truncated" in direct
+    masked = says(sluice.url(lab))
+    assert "carol@example.com" not in masked
+    assert masked.count("[EMAIL]") == direct.count("carol@example.com") and "will be truncated" in masked
+
+
 def test_psql_watch_repeats(sluice, lab):
     command = ["psql", "-X", "-At", sluice.url(lab)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

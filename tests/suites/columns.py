@@ -1,9 +1,12 @@
-"""The control columns: the same server reached directly, through a plain relay, and through gateways."""
+"""The columns: the same server reached directly, through a plain relay, and through gateways."""
 
 import contextlib
+import json
 
 from harness.postgres import Postgres
 from harness.sluice import Sluice
+from suites import witness
+from suites.masked import on_by_default
 from suites.relay import Relay
 
 # The superuser of the target. The gateway's user has the same name, so that a suite is started with the same words everywhere.
@@ -11,13 +14,15 @@ USER = "postgres"
 # What every suite works in, made anew for each column.
 DATABASE = "suite"
 BACKENDS = ("uring", "epoll")
-RULES = ("plain", "rules")
+# Without rules; with rules that match nothing; with the redaction rule that is on by default.
+RULES = ("plain", "rules", "redact")
+# Other users whose logins suites test: of the server directly, of the gateway through it.
+LOGINS = ("pass_user", "md5_user", "scram_user")
 COLUMNS = ("direct", "relay", *(f"{backend}-{rules}" for backend in BACKENDS for rules in RULES))
 
 SETTINGS = {
     "max_prepared_transactions": "20",
     "max_connections": "200",
-    "log_statement": "'none'",
     "wal_level": "logical",
 }
 
@@ -31,16 +36,24 @@ columns = ["public.no_such_relation.no_such_column"]
 context = "required"
 mask    = "label"
 
+[[redaction]]
+name   = "default"
+detect = {detect}
+
 [[guardrail]]
 name  = "matches-nothing"
 rules = [{{ deny_pattern = "sluice never reads this" }}]
 
 [[group]]
 name = "suites"
+{users}
+{connections}
+"""
+
+A_USER = """
 [[user]]
 name   = "{user}"
 groups = ["suites"]
-{connections}
 """
 
 CONNECTION = """
@@ -68,8 +81,15 @@ TARGET_PASSWORD = "suite-target-secret"
 class Column:
     """Where a suite connects to: host 127.0.0.1, this port, USER, this password."""
 
-    def __init__(self, name, port, password):
-        self.name, self.port, self.password = name, port, password
+    # What the password of a user of the server itself is made.
+    own_password = "password"
+
+    def __init__(self, name, port, password, gateway=None):
+        self.name, self.port, self.password, self.gateway = name, port, password, gateway
+
+    def password_of(self, login):
+        """The password by which one of `LOGINS` comes in."""
+        return self.gateway.token(login) if self.gateway else self.own_password
 
     def environment(self):
         """What libpq and everything that follows it reads."""
@@ -86,7 +106,7 @@ class Target:
     """A private server for one suite."""
 
     def __init__(self):
-        self.server = Postgres(settings=SETTINGS, tls=True)
+        self.server = Postgres(settings={**SETTINGS, **witness.SETTINGS}, tls=True)
         # The superuser comes by password too, as it does through a gateway.
         self.server.require_password(TARGET_PASSWORD)
 
@@ -127,17 +147,18 @@ def column(name, target, via="direct"):
         gateway = Sluice(policy(port, rules, via), backend=backend)
         try:
             own = gateway.addresses["connections"]["suite"].rsplit(":", 1)[1]
-            opened = Column(name, int(own), gateway.token(USER))
-            opened.gateway = gateway
-            yield opened
+            yield Column(name, int(own), gateway.token(USER), gateway)
         finally:
             gateway.close()
 
 
 def policy(port, rules, via):
     """One connection to the target, with or without rules."""
-    named = '["matches-nothing"]' if rules == "rules" else "[]"
+    redact = {"plain": "[]", "rules": '["matches-nothing"]', "redact": '["default"]'}[rules]
+    guardrails = '["matches-nothing"]' if rules == "rules" else "[]"
     connection = CONNECTION.format(
-        name="suite", route=ROUTES[via], port=port, user=USER, password=TARGET_PASSWORD, redact=named, guardrails=named
+        name="suite", route=ROUTES[via], port=port, user=USER, password=TARGET_PASSWORD, redact=redact, guardrails=guardrails
     )
-    return POLICY.format(user=USER, connections=connection)
+    users = "".join(A_USER.format(user=user) for user in (USER, *LOGINS))
+    detect = json.dumps([name for name, _ in on_by_default()])
+    return POLICY.format(users=users, connections=connection, detect=detect)

@@ -33,6 +33,7 @@ impl Established {
             facts: login::Established {
                 params: Vec::new(),
                 cancel: None,
+                notices: Vec::new(),
                 minor: 0,
                 columns: Vec::new(),
                 relation_oid_max: 0,

@@ -108,6 +108,10 @@ pub struct Inspector<T> {
     copy: Copy,
     /// The server ignores everything up to the next Sync, which has not been sent yet.
     skipping: bool,
+    /// What the last request would have run, had it not been ignored.
+    skipped: Option<Missed<T>>,
+    /// Bytes kept of what the server ignores.
+    skipped_bytes: usize,
     status: TransactionStatus,
 }
 
@@ -122,6 +126,8 @@ impl<T: Clone> Inspector<T> {
             current: None,
             copy: Copy::None,
             skipping: false,
+            skipped: None,
+            skipped_bytes: 0,
             status: TransactionStatus::Idle,
         }
     }

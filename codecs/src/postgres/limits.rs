@@ -32,6 +32,8 @@ pub const SECRET_BYTES_MAX: usize = 256;
 pub const TARGET_PARAMETERS_MAX: usize = 128;
 /// Most frames that a target may send from connect to its first ReadyForQuery.
 pub const TARGET_LOGIN_FRAMES_MAX: usize = 1_024;
+/// Bytes of notices that a target sends during a login and the client gets; later ones are left out.
+pub const LOGIN_NOTICES_BYTES_MAX: usize = 16 * 1024;
 /// Most columns looked up in the target's catalogue for one session.
 pub const RESOLVE_COLUMNS_MAX: usize = 4_096;
 /// Most rows that the catalogue lookup may answer (columns times partitions).

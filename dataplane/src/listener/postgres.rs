@@ -16,7 +16,7 @@ use codecs::postgres::login::{
 use codecs::postgres::refusal::{Refusal, sqlstate};
 use reactor::{Gather, Socket};
 use session::admit::{self, Admission, Denied};
-use session::{Opening, Session};
+use session::{Direction, Opening, Session};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -407,15 +407,31 @@ async fn run(
     let Some(policy) = core.policy.borrow().clone() else {
         return;
     };
-    let session = Session::open(policy, opening, &mut core.scratch.borrow_mut(), core.now());
+    let mut session = Session::open(policy, opening, &mut core.scratch.borrow_mut(), core.now());
+    let notices = judged(&mut session, opened.notices, core);
     core.collect_events();
     let session = Rc::new(RefCell::new(session));
-    let welcome = client.login.welcome(&opened.params, key.clone());
+    let welcome = client.login.welcome(&opened.params, key.clone(), &notices);
     let entry = core
         .sessions
         .borrow_mut()
         .insert(place, key, session_id, session, opened.cancel);
     relay::run(core, entry, client.transport, opened.upstream, welcome, client.early).await;
+}
+
+/// What the target said beside the login, as the client may see it. What is not whole frames is left out.
+fn judged(session: &mut Session, mut notices: Vec<u8>, core: &Core) -> Vec<u8> {
+    let mut out = Vec::new();
+    if !notices.is_empty() {
+        let fed = session.feed(
+            Direction::ToDownstream,
+            &mut notices,
+            &mut core.scratch.borrow_mut(),
+            core.now(),
+        );
+        fed.out.copy_to(&notices, &mut out);
+    }
+    out
 }
 
 /// Waits for a link to the pool on any core, preferring our own.

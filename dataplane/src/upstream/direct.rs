@@ -48,6 +48,7 @@ pub async fn open(core: &Core, request: &Request) -> Result<Opened, OpenError> {
         cancel: established
             .cancel
             .map_or(CancelTarget::None, |key| CancelTarget::Direct { address, key }),
+        notices: established.notices,
         database,
         upstream: Upstream::Direct(transport),
     })

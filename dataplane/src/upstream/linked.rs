@@ -119,6 +119,7 @@ fn opened(request: &Request, link: Rc<AgentLink>, stream: Stream, accept: Accept
             .map(|param| (param.name, param.value))
             .collect(),
         cancel,
+        notices: accept.notices,
         database,
         upstream: Upstream::Linked(stream),
     }

@@ -38,6 +38,8 @@ pub struct Opened {
     pub columns: Vec<ResolvedColumn>,
     pub relation_oid_max: u32,
     pub cancel: CancelTarget,
+    /// What the target said beside the login, not looked at yet.
+    pub notices: Vec<u8>,
     /// Database on the target.
     pub database: String,
 }

@@ -406,7 +406,10 @@ impl<T: Clone> Inspector<T> {
                 failure.skipped.extend(missed(expected));
             }
         }
-        self.resync();
+        // Until the Sync the client goes on as it believes; what it says until then is named by its own view.
+        if !self.skipping {
+            self.resync();
+        }
     }
 
     fn ready<'a>(&mut self, status: TransactionStatus) -> Result<Answer<'a, T>, Malformed> {

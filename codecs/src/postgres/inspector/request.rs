@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use super::answer::{Missed, missed};
 use super::names::{Described, Portal, Prepared};
 use super::{Copy, Expected, Inspector, Step};
 use crate::malformed::Malformed;
@@ -78,14 +79,17 @@ impl<T: Clone> Inspector<T> {
     /// # Errors
     /// [`Refused::Full`]: the caller refuses the statement and calls [`Inspector::parse_refused`] instead.
     pub fn parse(&mut self, name: &[u8], statement: T, weight: usize, at: u64) -> Result<(), Refused> {
-        if self.skipping {
+        let named = !name.is_empty();
+        let full = name.len() > NAME_BYTES_MAX
+            || named && self.names.statements_len() >= STATEMENTS_MAX
+            || named && self.names.weight.saturating_add(weight) > STATEMENT_TEXT_BYTES_MAX;
+        if self.skipping && (full || !self.keep_skipped(weight)) {
+            // The server ignores it, and so may we.
+            let name = self.names.statement_name(name);
+            self.names.set_front_statement(&name, None);
             return Ok(());
         }
-        let named = !name.is_empty();
-        if name.len() > NAME_BYTES_MAX
-            || named && self.names.statements_len() >= STATEMENTS_MAX
-            || named && self.names.weight.saturating_add(weight) > STATEMENT_TEXT_BYTES_MAX
-        {
+        if full {
             return Err(Refused::Full);
         }
         let prepared = self.prepared(name, Some(statement), weight);
@@ -97,7 +101,7 @@ impl<T: Clone> Inspector<T> {
 
     /// A Parse that is sent in a form that the server rejects.
     pub fn parse_refused(&mut self, name: &[u8], statement: T, at: u64) {
-        if name.is_empty() && !self.skipping {
+        if name.is_empty() {
             self.names.drop_unnamed_statement_front();
         }
         let prepared = self.prepared(name, Some(statement.clone()), 0);
@@ -139,9 +143,6 @@ impl<T: Clone> Inspector<T> {
         {
             return Err(Refused::Full);
         }
-        if self.skipping {
-            return Ok(());
-        }
         let front = self.names.front_statement(bind.statement).cloned();
         let mut portal = self.names.new_portal(bind.portal, bind.statement);
         if let Some(fresh) = Rc::get_mut(&mut portal) {
@@ -151,6 +152,10 @@ impl<T: Clone> Inspector<T> {
         }
         let weight = portal.parameters.len();
         let name = Rc::clone(&portal.name);
+        if self.skipping && !self.keep_skipped(weight) {
+            self.names.set_front_portal(&name, None);
+            return Ok(());
+        }
         self.names.set_front_portal(&name, Some(Rc::clone(&portal)));
         self.push(Step::Bind(portal), None, weight, at);
         Ok(())
@@ -166,14 +171,14 @@ impl<T: Clone> Inspector<T> {
         match target {
             Target::Statement(name) => {
                 let front = self.names.front_statement(name).cloned();
-                if let Some(prepared) = &front {
+                if let Some(prepared) = front.as_ref().filter(|_| !self.skipping) {
                     prepared.described.set(true);
                 }
                 Step::DescribeStatement(self.names.statement_name(name), front)
             }
             Target::Portal(name) => {
                 let front = self.names.front_portal(name).cloned();
-                if let Some(portal) = &front {
+                if let Some(portal) = front.as_ref().filter(|_| !self.skipping) {
                     portal.described.set(true);
                 }
                 Step::DescribePortal(self.names.portal_name(name), front)
@@ -187,6 +192,8 @@ impl<T: Clone> Inspector<T> {
         let front = self.names.front_portal(portal).cloned();
         let announced = match refused {
             Some(_) => Announced::Nothing,
+            // The server ignores whatever we ask of it as well.
+            None if self.skipping => Announced::Nothing,
             None => self.announced(front.as_deref(), wanted),
         };
         let target = match (announced, &front) {
@@ -194,7 +201,7 @@ impl<T: Clone> Inspector<T> {
             (Announced::DescribeStatement, Some(front)) => Some(Target::Statement(&front.statement_name)),
             _ => None,
         };
-        if let Some(target) = target.filter(|_| !self.skipping) {
+        if let Some(target) = target {
             let step = self.describe_step(target);
             self.expected.push_back(Expected {
                 step,
@@ -237,9 +244,7 @@ impl<T: Clone> Inspector<T> {
             Target::Statement(name) => Step::CloseStatement(self.names.statement_name(name)),
             Target::Portal(name) => Step::ClosePortal(self.names.portal_name(name)),
         };
-        if !self.skipping {
-            self.front_close(&step);
-        }
+        self.front_close(&step);
         self.push(step, None, 0, at);
     }
 
@@ -289,14 +294,7 @@ impl<T: Clone> Inspector<T> {
     }
 
     fn push(&mut self, step: Step<T>, refused: Option<T>, weight: usize, at: u64) {
-        if self.skipping {
-            if !matches!(step, Step::Sync) {
-                return;
-            }
-            self.skipping = false;
-        }
-        self.waiting_bytes += weight;
-        self.expected.push_back(Expected {
+        let expected = Expected {
             step,
             ours: false,
             refused,
@@ -304,7 +302,31 @@ impl<T: Clone> Inspector<T> {
             weight,
             copy_done: false,
             failed: false,
-        });
+        };
+        if self.skipping {
+            if !matches!(expected.step, Step::Sync) {
+                if expected.refused.is_none() {
+                    self.skipped = missed(expected).filter(|missed| missed.statement.is_some());
+                }
+                return;
+            }
+            self.skipping = false;
+            self.skipped_bytes = 0;
+            self.resync();
+        }
+        self.waiting_bytes += weight;
+        self.expected.push_back(expected);
+    }
+
+    /// The statement that the last request would have run, had an earlier error not made the server ignore it.
+    pub fn take_skipped(&mut self) -> Option<Missed<T>> {
+        self.skipped.take()
+    }
+
+    /// Whether there is room to keep what the server ignores, so that the record can name it.
+    fn keep_skipped(&mut self, weight: usize) -> bool {
+        self.skipped_bytes = self.skipped_bytes.saturating_add(weight);
+        self.skipped_bytes < BACKLOG_BYTES_MAX
     }
 
     /// After an error: the front view is the server's, and what still waits is applied to it again.

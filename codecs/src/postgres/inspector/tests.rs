@@ -192,3 +192,52 @@ fn answers_that_nobody_asked_for_are_a_desync() {
     talk.query("drop", true, 4, 0);
     assert!(talk.answer(tag::COMMAND_COMPLETE, b"DROP TABLE\0").is_err());
 }
+
+#[test]
+fn what_is_sent_between_an_error_and_the_sync_is_named_and_forgotten() {
+    let mut talk = Talk::new();
+    talk.parse(b"kept", "kept", 1, 0).unwrap();
+    talk.sync(0);
+    answer(&mut talk, tag::PARSE_COMPLETE, b"");
+    answer(&mut talk, tag::READY_FOR_QUERY, b"I");
+    talk.parse(b"", "bad", 1, 0).unwrap();
+    answer(&mut talk, tag::ERROR_RESPONSE, b"");
+    // The error is read before any of this is sent.
+    talk.parse(b"new", "ignored", 1, 0).unwrap();
+    talk.describe(Target::Statement(b"kept"), 0);
+    bind(&mut talk, "", "new", &[]);
+    assert!(talk.take_skipped().is_none());
+    assert_eq!(talk.execute(b"", false, None, Wanted::Types, 0), Announced::Nothing);
+    assert_eq!(talk.take_skipped().unwrap().statement, Some("ignored"));
+    talk.close(Target::Statement(b"kept"), 0);
+    talk.execute(b"", false, Some("refused"), Wanted::Types, 0);
+    assert!(talk.take_skipped().is_none(), "that was noted as refused");
+    talk.query("ignored too", false, 1, 0);
+    assert_eq!(talk.take_skipped().unwrap().statement, Some("ignored too"));
+    talk.sync(0);
+    assert!(talk.take_skipped().is_none());
+    assert_eq!(talk.backlog(), 1, "the Sync");
+    answer(&mut talk, tag::READY_FOR_QUERY, b"I");
+    // None of it happened: the new one does not exist, the old one does and was never described.
+    assert_eq!((talk.statement(b"new"), talk.statement(b"kept")), (None, Some(&"kept")));
+    bind(&mut talk, "", "kept", &[]);
+    assert_eq!(
+        talk.execute(b"", false, None, Wanted::Types, 0),
+        Announced::DescribePortal
+    );
+}
+
+#[test]
+fn what_the_server_ignores_takes_bounded_memory() {
+    let mut talk = Talk::new();
+    talk.parse(b"", "bad", 1, 0).unwrap();
+    answer(&mut talk, tag::ERROR_RESPONSE, b"");
+    talk.parse(b"first", "first", 1, 0).unwrap();
+    talk.parse(b"", "large", crate::postgres::limits::BACKLOG_BYTES_MAX, 0)
+        .unwrap();
+    assert_eq!((talk.statement(b"first"), talk.statement(b"")), (Some(&"first"), None));
+    talk.sync(0);
+    answer(&mut talk, tag::READY_FOR_QUERY, b"I");
+    talk.parse(b"", "next", 1, 0).unwrap();
+    assert_eq!((talk.statement(b"first"), talk.statement(b"")), (None, Some(&"next")));
+}

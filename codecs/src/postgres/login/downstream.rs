@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::inbox::{Inbox, Unit, split_frame};
-use super::startup::{self, Opening, StartupPacket};
+use super::startup::{self, Opening, PLACE as STARTUP_PLACE, StartupPacket};
 use super::{CancelKey, DownstreamConfig, DownstreamStep, LoginRefusal, Nonce, TlsOffer};
 use crate::malformed::Malformed;
 use crate::postgres::framer::{Framer, Speaker};
@@ -193,11 +193,11 @@ impl Downstream {
     }
 
     /// What the client reads when everything is ready: the server's proof, AuthenticationOk, the settings, the key for
-    /// cancelling, ReadyForQuery. An ErrorResponse if the client is not authenticated.
+    /// cancelling, `notices` (whole frames), ReadyForQuery. An ErrorResponse if the client is not authenticated.
     ///
     /// A key whose secret has not [`Downstream::secret_bytes`] bytes is left out for protocol 3.0, where a client could not
     /// read it; such a client cannot cancel. Settings that contain NUL are left out.
-    pub fn welcome(&self, params: &[(String, String)], key: CancelKey) -> Vec<u8> {
+    pub fn welcome(&self, params: &[(String, String)], key: CancelKey, notices: &[u8]) -> Vec<u8> {
         let State::Authenticated { server_final } = &self.state else {
             return Refusal::fatal(sqlstate::SYSTEM_ERROR, "login is not complete").to_error();
         };
@@ -212,6 +212,7 @@ impl Downstream {
             written = written.and(encode::backend_key_data(&mut out, key.pid, &key.secret));
         }
         debug_assert_eq!(written, Ok(()), "our own values fit");
+        out.extend_from_slice(notices);
         encode::ready_for_query(&mut out, TransactionStatus::Idle);
         out
     }
@@ -358,6 +359,11 @@ fn answer(user: &str, reason: LoginRefusal) -> Option<Refusal> {
     let violation = |message: String| Some(Refusal::fatal(sqlstate::PROTOCOL_VIOLATION, message));
     match reason {
         LoginRefusal::DirectTls | LoginRefusal::BytesBeforeTls => None,
+        // Whoever opens with this speaks another protocol, or took the socket for one that is logged in: PostgreSQL closes
+        // it without a word as well, and a driver that is closing its end already would report an error.
+        LoginRefusal::Malformed(Malformed::Length {
+            place: STARTUP_PLACE, ..
+        }) => None,
         LoginRefusal::TlsRequired => Some(
             Refusal::fatal(sqlstate::INVALID_AUTHORIZATION, "this connection requires TLS")
                 .with_hint("Connect with sslmode=require, or better sslmode=verify-full."),

@@ -1,5 +1,6 @@
 //! Collects one packet of a login at a time; holds what came, never room for what was announced.
 
+use super::startup::PLACE as STARTUP_PLACE;
 use crate::malformed::Malformed;
 use crate::postgres::framer::{Framed, Framer, HEADER_BYTES};
 use crate::postgres::limits::STARTUP_BYTES_MAX;
@@ -95,7 +96,7 @@ fn need(unit: Unit, bytes: &[u8]) -> Result<usize, Malformed> {
             match usize::try_from(announced) {
                 Ok(len) if (STARTUP_BYTES_MIN..=STARTUP_BYTES_MAX).contains(&len) => Ok(len),
                 _ => Err(Malformed::Length {
-                    place: "startup packet",
+                    place: STARTUP_PLACE,
                     announced: i64::from(announced),
                     min: STARTUP_BYTES_MIN,
                     max: STARTUP_BYTES_MAX,

@@ -209,6 +209,8 @@ pub struct Established {
     /// The server's ParameterStatus values in order of arrival, each name once with its last value.
     pub params: Vec<(String, String)>,
     pub cancel: Option<CancelKey>,
+    /// NoticeResponses of the login, as they came. What they say was not looked at.
+    pub notices: Vec<u8>,
     /// The minor version of protocol 3 that is spoken with the target.
     pub minor: u16,
     /// For each named column that exists: one entry for its table and one for each partition and inheriting table.

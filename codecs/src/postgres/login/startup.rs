@@ -21,7 +21,7 @@ const GSSENC_REQUEST: u32 = 1234 << 16 | 5680;
 const PROTOCOL_MAJOR: u16 = 3;
 /// Start-up parameters with this prefix are options of the protocol, not settings of the server.
 const PROTOCOL_OPTION_PREFIX: &str = "_pq_.";
-const PLACE: &str = "startup packet";
+pub(super) const PLACE: &str = "startup packet";
 
 /// A packet of a client that has not logged in.
 #[derive(Debug)]

@@ -15,7 +15,8 @@ use super::{
 use crate::malformed::Malformed;
 use crate::postgres::framer::{Framer, Speaker};
 use crate::postgres::limits::{
-    RESOLVE_COLUMNS_MAX, RESOLVE_ROWS_MAX, SERVER_ERROR_FIELD_BYTES_MAX, TARGET_LOGIN_FRAMES_MAX, TARGET_PARAMETERS_MAX,
+    LOGIN_NOTICES_BYTES_MAX, RESOLVE_COLUMNS_MAX, RESOLVE_ROWS_MAX, SERVER_ERROR_FIELD_BYTES_MAX,
+    TARGET_LOGIN_FRAMES_MAX, TARGET_PARAMETERS_MAX,
 };
 use crate::postgres::message::{Authentication, Backend, EncodeError, ErrorFields, ParameterStatus, encode};
 use crate::wire::scram::{self, ScramError};
@@ -41,6 +42,7 @@ pub struct Upstream {
     frames: usize,
     params: Vec<(String, String)>,
     cancel: Option<CancelKey>,
+    notices: Vec<u8>,
     known_keys: Option<Arc<scram::KeyCache>>,
 }
 
@@ -77,6 +79,7 @@ impl Upstream {
             frames: 0,
             params: Vec::new(),
             cancel: None,
+            notices: Vec::new(),
             known_keys: None,
         }
     }
@@ -179,7 +182,14 @@ impl Upstream {
                 self.steps.push_back(UpstreamStep::Failed { error });
                 Ok(())
             }
-            Backend::NoticeResponse(_) => Ok(()),
+            Backend::NoticeResponse(_) => {
+                // What is said of the look-up is for nobody.
+                let room = LOGIN_NOTICES_BYTES_MAX.saturating_sub(self.notices.len());
+                if !matches!(self.state, State::LookUp(_)) && packet.len() <= room {
+                    self.notices.extend_from_slice(packet);
+                }
+                Ok(())
+            }
             Backend::ParameterStatus(status) => self.setting(status),
             message => match std::mem::replace(&mut self.state, State::Done) {
                 State::LookUp(answer) => self.look_up(answer, tag, message),
@@ -324,6 +334,7 @@ impl Upstream {
         self.steps.push_back(UpstreamStep::Ready(Established {
             params: std::mem::take(&mut self.params),
             cancel: self.cancel.take(),
+            notices: std::mem::take(&mut self.notices),
             minor: MINOR,
             columns: answer.columns,
             relation_oid_max: answer.relation_oid_max,

@@ -148,17 +148,34 @@ pub(crate) fn missed(
 
 /// A statement that was refused; the target never sees it.
 pub(super) fn denied(session: &mut Session, form: Form, text: &Rc<Text>, rule: &str, scratch: &mut Scratch, now: Now) {
-    // The counts and the place at hand belong to the statement that is being answered meanwhile.
-    let (running, batch) = (std::mem::take(&mut session.running), session.batch);
-    let (plan, copy) = (session.plan.take(), session.copy.take());
-    let missed_text = Missed {
+    let denied = Missed {
         form,
         statement: Some(Rc::clone(text)),
         portal: None,
         at: now.mono_micros(),
         index: 0,
     };
-    missed(session, &missed_text, Outcome::Denied, rule.as_bytes(), scratch, now);
+    aside(session, &denied, Outcome::Denied, rule.as_bytes(), scratch, now);
+}
+
+/// A statement that the target ignores, because an error came before it and the Sync after it.
+pub(super) fn skipped(session: &mut Session, skipped: &Missed<Rc<Text>>, scratch: &mut Scratch, now: Now) {
+    aside(session, skipped, Outcome::Skipped, b"", scratch, now);
+}
+
+/// Notes what will not be answered when it is sent. The counts and the place at hand belong to the statement that is
+/// being answered meanwhile.
+fn aside(
+    session: &mut Session,
+    statement: &Missed<Rc<Text>>,
+    outcome: Outcome,
+    detail: &[u8],
+    scratch: &mut Scratch,
+    now: Now,
+) {
+    let (running, batch) = (std::mem::take(&mut session.running), session.batch);
+    let (plan, copy) = (session.plan.take(), session.copy.take());
+    missed(session, statement, outcome, detail, scratch, now);
     (session.running, session.batch) = (running, batch);
     (session.plan, session.copy) = (plan, copy);
 }

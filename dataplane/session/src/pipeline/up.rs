@@ -58,7 +58,11 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
     if rest.len() < header.len {
         return Step::Need(header.len);
     }
-    frame(session, rest, header.tag, at, header.len, scratch, now)
+    let step = frame(session, rest, header.tag, at, header.len, scratch, now);
+    if let Some(skipped) = session.inspector.take_skipped() {
+        note::skipped(session, &skipped, scratch, now);
+    }
+    step
 }
 
 /// Waits for answers; a Flush makes the server send those that it holds back.

@@ -136,6 +136,37 @@ fn statements_of_a_message_share_their_batch_whatever_is_refused_meanwhile() {
     );
 }
 
+/// A statement that cannot be prepared, and two that the target ignores for it, as it ignores the run of the first.
+fn failing_pipeline() -> [Vec<u8>; 2] {
+    let run = |text: &str| [parse("", text), bind("", "", &[], &[]), execute("", 0)].concat();
+    [run("select bad"), [run("select 1"), run("select 2"), sync()].concat()]
+}
+
+#[test]
+fn what_follows_an_error_is_recorded_as_skipped_whenever_the_error_is_read() {
+    let told = |talk: &mut Talk| {
+        let statements = talk.statements();
+        let told = statements
+            .into_iter()
+            .map(|s| (s.number, s.batch, s.text.clone(), s.outcome()));
+        told.collect::<Vec<_>>()
+    };
+    let failed = error("42703", "no such column");
+    let [first, rest] = failing_pipeline();
+    let mut early = Talk::new();
+    early.client(&first).target(&failed).client(&rest).target(&ready());
+    let mut late = Talk::new();
+    late.client(&first).client(&rest).target(&[failed, ready()].concat());
+    let expected = [
+        (0, 1, "select bad".to_owned(), audit::Outcome::Error),
+        (1, 2, "select bad".to_owned(), audit::Outcome::Skipped),
+        (2, 3, "select 1".to_owned(), audit::Outcome::Skipped),
+        (3, 4, "select 2".to_owned(), audit::Outcome::Skipped),
+    ];
+    assert_eq!(told(&mut late), expected);
+    assert_eq!(told(&mut early), expected);
+}
+
 #[test]
 fn recording_holds_what_the_client_saw() {
     let mut full = snapshot();

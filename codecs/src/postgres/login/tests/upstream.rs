@@ -158,6 +158,9 @@ fn a_target_that_trusts() {
         })
     );
     assert_eq!((established.minor, established.relation_oid_max), (0, 0));
+    let mut notice = Vec::new();
+    e::notice_response(&mut notice, &[(b'M', b"hello")]).unwrap();
+    assert_eq!(established.notices, notice, "the client is to have it");
     assert_eq!(target.held, b"A\0\0", "what comes later is the session's");
 }
 
