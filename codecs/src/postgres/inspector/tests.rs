@@ -222,7 +222,7 @@ fn what_is_sent_between_an_error_and_the_sync_is_named_and_forgotten() {
     assert_eq!((talk.statement(b"new"), talk.statement(b"kept")), (None, Some(&"kept")));
     bind(&mut talk, "", "kept", &[]);
     assert_eq!(
-        talk.execute(b"", false, None, Wanted::Types, 0),
+        talk.execute(b"", false, None, Wanted::Origins, 0),
         Announced::DescribePortal
     );
 }
