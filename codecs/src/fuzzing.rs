@@ -15,10 +15,15 @@ use crate::postgres::login::{
 use crate::postgres::message::{Backend, Frontend};
 use crate::wire::scram::ITERATIONS_MIN;
 
+mod http;
+#[cfg(test)]
+mod http_seeds;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
 pub(crate) mod seeds;
+
+pub use http::{http_h1_request, http_h1_response, http_h2_head};
 
 /// The secret that logs in at the downstream target and that the upstream target logs in with.
 pub const TOKEN: &[u8] = b"slu_fuzz";

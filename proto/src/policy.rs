@@ -383,6 +383,9 @@ pub struct Redaction {
     /// JSON paths whose values are masked whole: `$.user.email`, `$..token`, `$.items[*].name`.
     #[prost(string, repeated, tag = "20")]
     pub json: Vec<String>,
+    /// Columns of tables in text (CSV) that are masked whole, by their names in the first record.
+    #[prost(string, repeated, tag = "21")]
+    pub csv: Vec<String>,
 }
 
 /// A detector written by the operator.

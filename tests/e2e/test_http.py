@@ -221,7 +221,7 @@ def test_request_bodies_with_findings_are_refused_before_the_target_sees_them(sl
         refused = curl(url(sluice, "guard", "/pay"), *key(sluice), "-H", f"Content-Type: {kind}", "--data-binary", "@-", data=body)
         assert refused.status == 403 and b"4111" not in refused.body, body
     assert not target.requests
-    assert curl(url(sluice, "guard", "/pay"), *key(sluice), "-H", "Content-Encoding: gzip", "-d", "x").status == 415
+    assert curl(url(sluice, "guard", "/pay"), *key(sluice), "-H", "Content-Encoding: gzip", "-d", "x").status == 422
     assert curl(url(sluice, "guard", "/pay"), *key(sluice), "-d", "hello").status == 200
     assert target.last().body == b"hello"
 
@@ -371,6 +371,44 @@ def test_pipelined_requests_are_answered_in_order(sluice, target):
     received = raw(sluice.addresses["http"], text.encode())
     assert [f'"/{n}"'.encode() in received for n in range(5)] == [True] * 5
     assert [request.target for request in target.requests] == [f"/{n}" for n in range(5)]
+
+
+def test_a_slow_body_is_timed_out(sluice, target):
+    """A body that stops, and one that only drips: 408 for the first, and for the second once it is below the least rate."""
+    host, port = sluice.addresses["http"].rsplit(":", 1)
+    head = f"POST /c/web-direct/up HTTP/1.1\r\nHost: a\r\nX-Key: {sluice.token('alice')}\r\nContent-Length: 100000\r\n\r\n".encode()
+    connect = lambda: socket.create_connection((host, int(port)), 60)
+    with connect() as stopped, connect() as dripping, connect() as over_h2:
+        began = time.monotonic()
+        for each in (stopped, dripping):
+            each.sendall(head + b"x" * 10)
+            each.settimeout(60)
+        fields = {":method": "POST", ":scheme": "http", ":path": "/c/web-direct/up", ":authority": "a", "x-key": sluice.token("alice")}
+        block = b"".join(literal(name.encode(), value.encode()) for name, value in fields.items())
+        over_h2.sendall(PREFACE + frame(1, 4, 1, block) + frame(0, 0, 1, b"x" * 10))
+        over_h2.settimeout(60)
+        stop = threading.Event()
+
+        def drip():
+            while not stop.wait(0.5):
+                try:
+                    dripping.send(b"x")
+                    over_h2.send(frame(0, 0, 1, b"x"))
+                except OSError:
+                    return
+
+        threading.Thread(target=drip, daemon=True).start()
+        for each in (stopped, dripping):
+            assert each.recv(65536).startswith(b"HTTP/1.1 408 ")
+            assert 28 < time.monotonic() - began < 45
+        received = b""
+        while b"\x00\x00\x04\x03\x00\x00\x00\x00\x01" not in received:
+            piece = over_h2.recv(65536)
+            assert piece and time.monotonic() - began < 45, received
+            received += piece
+        assert b"the body did not come in time" in received, "an answer, then RST_STREAM"
+        stop.set()
+    assert curl(url(sluice, "web-direct"), *key(sluice)).status == 200, "the others are served"
 
 
 def test_a_slow_head_is_timed_out(sluice):

@@ -213,6 +213,36 @@ def test_python_gitlab_reads_through_the_gateway(sluice, base, gitlab):
     assert all(request.get("Host") == f"127.0.0.1:{gitlab.port}" for request in gitlab.requests)
 
 
+VERSIONS = {"h1": ("http", []), "h2 in clear": ("http", ["--http2-prior-knowledge"]), "h1 in TLS": ("https", ["-k", "--http1.1"]), "h2 in TLS": ("https", ["-k", "--http2"])}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_curl_reads_the_same_over_every_version(sluice, base, gitlab, version):
+    scheme, arguments = VERSIONS[version]
+    here, key = base.replace("http:", f"{scheme}:"), sluice.token("echoes")
+    read = lambda path: ask(here, key, path, *arguments)
+    assert read("/api/v4/user").json()["username"] == "bot"
+    assert read("/api/v4/projects/g%2Fp").json()["id"] == 1 and gitlab.last().target == "/api/v4/projects/g%2Fp"
+    assert read("/api/v4/projects/1/merge_requests/3").json()["labels"] == ["a"]
+    assert [mr["iid"] for mr in read("/api/v4/projects/1/merge_requests").json()] == [3]
+    assert read("/api/v4/groups/1").json()["full_path"] == "g"
+    seen, path = [], "/api/v4/groups/1/members?per_page=3"
+    while path:
+        page = read(path)
+        assert page.status == 200 and page.get("X-Total") == "9"
+        seen += [member["id"] for member in page.json()]
+        link = re.search(r'<([^>]*)>; rel="next"', page.get("Link") or "")
+        assert link is None or link[1].startswith(f"{here}/"), "paging stays with the gateway"
+        path = link and link[1].removeprefix(here)
+    assert seen == list(range(3, 12))
+    assert read("/api/v4/projects/1/variables").status == 403
+    assert curl(f"{here}/api/v4/user", *arguments).status == 401
+    assert {request.get("PRIVATE-TOKEN") for request in gitlab.requests} == {TOKEN}
+    gitlab.requests.clear()
+    statuses = [ask(here, key, "/api/v4/user", "-X", method, *arguments).status for method in ("POST", "DELETE", "FOO")]
+    assert statuses == [403] * 3 and not gitlab.requests
+
+
 GITBEAKER = """
 import {{ Gitlab }} from "@gitbeaker/rest";
 const api = new Gitlab({{ host: "{base}", token: process.env.KEY }});

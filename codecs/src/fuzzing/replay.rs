@@ -95,6 +95,21 @@ fn pg_login_upstream() {
     replay("pg_login_upstream", super::pg_login_upstream);
 }
 
+#[test]
+fn http_h1_request() {
+    replay("http_h1_request", super::http_h1_request);
+}
+
+#[test]
+fn http_h1_response() {
+    replay("http_h1_response", super::http_h1_response);
+}
+
+#[test]
+fn http_h2_head() {
+    replay("http_h2_head", super::http_h2_head);
+}
+
 /// The corpora hold what the seeds' source says; inputs that a fuzzer found may be added beside them.
 #[test]
 fn the_committed_seeds_are_those_of_the_source() {

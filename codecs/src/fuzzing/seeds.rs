@@ -8,11 +8,11 @@ use crate::postgres::message::encode as e;
 use crate::postgres::message::{FieldDescription, Format, Target, TransactionStatus, tag};
 use crate::wire::scram::{Client, ITERATIONS_MIN, ScramVerifier, Server};
 
-type Seed = (&'static str, &'static str, Vec<u8>);
+pub type Seed = (&'static str, &'static str, Vec<u8>);
 
 /// Target, file name, bytes.
 pub fn seeds() -> Vec<Seed> {
-    let mut all = Vec::new();
+    let mut all = super::http_seeds::seeds();
     all.extend(framer().into_iter().map(|(name, bytes)| ("pg_framer", name, bytes)));
     all.extend(
         downstream()

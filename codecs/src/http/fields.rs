@@ -17,6 +17,10 @@ struct Place {
     end: u32,
 }
 
+/// What a head usually has.
+const BYTES_USUAL: usize = 512;
+const FIELDS_USUAL: usize = 16;
+
 impl Fields {
     pub fn new() -> Fields {
         Fields::default()
@@ -24,6 +28,11 @@ impl Fields {
 
     /// Appends a field; the name is put in lower case. Nothing is checked: names and values come from a parser or from us.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        if self.places.is_empty() {
+            // One block for a usual head, instead of growing to it.
+            self.bytes.reserve(BYTES_USUAL);
+            self.places.reserve(FIELDS_USUAL);
+        }
         let start = self.bytes.len() as u32;
         self.bytes.extend(name.iter().map(u8::to_ascii_lowercase));
         let name_end = self.bytes.len() as u32;

@@ -1,7 +1,8 @@
-//! HTTP: heads, bodies, paths and routes of HTTP/1.1; one strict reader and one writer, nothing is ever passed on as it came.
+//! HTTP: heads, bodies, paths and routes, of HTTP/1.1 and heads of HTTP/2; one strict reader and one writer, nothing is ever passed on as it came.
 
 pub mod fields;
 pub mod h1;
+pub mod h2;
 pub mod limits;
 pub mod path;
 pub mod proxy;

@@ -253,6 +253,7 @@ fn redaction(fields: &mut Fields<'_>, name: Option<String>) -> Option<Redaction>
         fields.wrong("columns", format!("\"{column}\" must be schema.table.column"));
     }
     let json = fields.texts("json");
+    let csv = fields.texts("csv");
     let custom = fields
         .tables("custom")
         .into_iter()
@@ -270,10 +271,10 @@ fn redaction(fields: &mut Fields<'_>, name: Option<String>) -> Option<Redaction>
     let allow_patterns = fields.texts("allow_patterns");
     let context = fields.choice("context", &["required", "optional"]);
     let decode = fields.number("decode", 0, 2).unwrap_or(0) as u32;
-    if detect.is_empty() && columns.is_empty() && custom.is_empty() && json.is_empty() {
+    if detect.is_empty() && columns.is_empty() && custom.is_empty() && json.is_empty() && csv.is_empty() {
         fields.wrong(
             "detect",
-            "a rule needs detectors, columns, JSON paths or custom detectors",
+            "a rule needs detectors, columns, JSON paths, CSV columns or custom detectors",
         );
     }
     Some(Redaction {
@@ -281,6 +282,7 @@ fn redaction(fields: &mut Fields<'_>, name: Option<String>) -> Option<Redaction>
         detect,
         columns,
         json,
+        csv,
         custom,
         mask,
         mode,

@@ -169,6 +169,9 @@ pub struct Redaction {
     /// JSON paths whose values are masked whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub json: Vec<String>,
+    /// Columns of tables in text (CSV) that are masked whole, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub csv: Vec<String>,
     #[serde(default)]
     pub custom: Vec<CustomDetector>,
     /// `label`, `full`, `partial:N`, `hash`, `null` or `replace:TEXT`.

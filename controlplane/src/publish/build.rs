@@ -247,6 +247,7 @@ fn redaction_of(r: &model::Redaction) -> Redaction {
         checksum_suffices: r.context == model::WordNearby::Optional,
         decode_depth: r.decode,
         json: r.json.clone(),
+        csv: r.csv.clone(),
     }
 }
 

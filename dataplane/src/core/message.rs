@@ -22,6 +22,8 @@ pub enum Message {
     },
     /// A client that has logged in and whose pool has a link here.
     Client(Box<Handoff>),
+    /// A client of HTTP whose next request needs a link that is here.
+    HttpClient(Box<crate::http::front::Handoff>),
     /// A cancel request that came to another core.
     Cancel {
         key: CancelKey,

@@ -174,6 +174,7 @@ pub fn handle(core: &Rc<Core>, message: Message) {
         Message::StopListening(key) => crate::listener::stop(core, &key),
         Message::Link { fd, ticket } => crate::link::accept::take(core, fd, ticket),
         Message::Client(handoff) => crate::listener::postgres::resume(core, *handoff),
+        Message::HttpClient(handoff) => crate::http::front::resume(core, *handoff),
         Message::Cancel { key, from, ticket } => cancels::look(core, key, from, ticket),
         Message::Cancelled { ticket } => core.cancels.answered(ticket),
         Message::Kill { session_id, by, reason } => {

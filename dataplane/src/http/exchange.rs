@@ -15,13 +15,13 @@ use naming::{client_address, http_inspects, is_private, named, per_minute, reque
 use proto::policy::CredentialScheme;
 use proto::tunnel::Fault;
 use reactor::{Buf, Gather};
-use session::EndCause;
 use session::admit::Admission;
 use session::http::headers::{self, Client as Known};
 use session::http::judge::{self, Asked, Denial, Granted};
 use session::http::limits::REQUEST_INSPECTED_BYTES_MAX;
-use session::http::{BodyFilter, Exchange, HttpPolicy, HttpSession};
+use session::http::{BodyFilter, Coded, Exchange, HttpPolicy, HttpSession, Unreadable};
 use session::policy::{ConnectionPolicy, Policy, RuleSet};
+use session::{EndCause, Scratch};
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -31,7 +31,7 @@ use std::sync::atomic::Ordering;
 mod back;
 mod naming;
 
-pub use naming::lane;
+pub use naming::{lane, pool_of};
 
 /// Where a client comes from.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ pub async fn run<D: Downstream>(
     let context = Context::new(core, entry, origin, down, head, policy.as_deref());
     let ended = match context.judged(policy.as_deref(), origin).await {
         Ok(ended) => ended,
-        Err(problem) => context.refuse(problem).await,
+        Err(problem) => Box::pin(context.refuse(problem)).await,
     };
     context.log();
     ended
@@ -118,8 +118,8 @@ impl<'a, D: Downstream> Context<'a, D> {
             client,
             https: origin.https,
             request_id: request_id(),
-            exchange: RefCell::new(Exchange::begin(head.method.clone(), core.now())),
-            shown: RefCell::new(shown_path(&target)),
+            exchange: RefCell::new(Exchange::begin(String::new(), core.now())),
+            shown: RefCell::default(),
             target,
             rule: Cell::new(""),
             bytes_up: Cell::new(0),
@@ -167,8 +167,10 @@ impl<'a, D: Downstream> Context<'a, D> {
             exchange.text = format!("{} {}", self.head.method, granted.shown);
             exchange.template.clone_from(&granted.route.template);
         }
-        let guarded = format!("{} {}", self.head.method, granted.target);
-        if let Some(refusal) = judge::guarded(connection, &guarded) {
+        let guarded = || judge::guarded(connection, &format!("{} {}", self.head.method, granted.target));
+        if judge::has_guardrails(connection)
+            && let Some(refusal) = guarded()
+        {
             return Err(self.because(Problem::new(403, refusal), "guardrail"));
         }
         self.forward(connection, http, &granted).await
@@ -216,6 +218,9 @@ impl<'a, D: Downstream> Context<'a, D> {
         self.core.metrics().http_refused.fetch_add(1, Ordering::Relaxed);
         self.rule.set(problem.rule.unwrap_or_default());
         let body = problem.body(&self.request_id);
+        if self.shown.borrow().is_empty() {
+            self.shown.replace(shown_path(&self.target));
+        }
         {
             let mut exchange = self.exchange.borrow_mut();
             exchange.status = problem.status;
@@ -303,7 +308,11 @@ impl<'a, D: Downstream> Context<'a, D> {
         {
             return Err(too_large());
         }
-        let inspected = self.inspect(http).await?;
+        // What is seldom is boxed, so that a usual exchange stays small.
+        let inspected = match http_inspects(http) {
+            true => Box::pin(self.inspect(http)).await?,
+            false => None,
+        };
         let (upgrade, rules) = self.plan()?;
         let framing = match &inspected {
             Some(body) if body.is_empty() => BodyKind::Empty,
@@ -318,9 +327,7 @@ impl<'a, D: Downstream> Context<'a, D> {
             attempt += 1;
             let target = self.target(connection, repeatable, attempt > 1).await?;
             let reused = target.used.get();
-            let sent = target
-                .send_head(http.credential_scheme, before.clone(), after.clone())
-                .await;
+            let sent = target.send_head(http.credential_scheme, &before, &after).await;
             if let Err(error) = sent {
                 if reused && attempt == 1 && repeatable {
                     continue;
@@ -388,7 +395,7 @@ impl<'a, D: Downstream> Context<'a, D> {
                 |session| (session.user.clone(), session.id),
             )
         };
-        upstream::open(self.core, connection, &user, id).await.map_err(|error| {
+        Box::pin(upstream::open(self.core, connection, &user, id)).await.map_err(|error| {
             self.core.metrics().upstream_failures.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(connection = connection.name, fault = ?error.fault, reason = error.message, "the target could not be reached");
             let status = if error.fault == Fault::Upstream { 502 } else { 503 };
@@ -450,9 +457,12 @@ impl<'a, D: Downstream> Context<'a, D> {
         let Some(mut filter) = http.request_filter(self.head.fields.text("content-type")) else {
             return Ok(None);
         };
-        let coding = self.head.fields.text("content-encoding").unwrap_or("identity");
-        if !coding.eq_ignore_ascii_case("identity") {
-            let problem = Problem::new(415, "bodies are inspected here: send them without content-encoding");
+        let coded = Coded::of(&self.head.fields);
+        if matches!(coded, Coded::Unknown) {
+            let problem = Problem::new(
+                415,
+                "bodies are inspected here, and this content-encoding cannot be undone",
+            );
             return Err(self.because(problem, "refuse_findings"));
         }
         let mut body = Vec::new();
@@ -473,11 +483,17 @@ impl<'a, D: Downstream> Context<'a, D> {
                 return Err(self.because(problem, "refuse_findings"));
             }
         }
-        let mut sink = Vec::new();
-        let read = filter.feed(&body, true, &mut self.core.scratch.borrow_mut(), &mut sink);
-        if read.is_err() {
-            let problem = Problem::new(422, "the request's body cannot be inspected");
-            return Err(self.because(problem, "refuse_findings"));
+        let read = inspected(&body, coded, &mut filter, &mut self.core.scratch.borrow_mut());
+        match read {
+            Ok(true) => {}
+            Ok(false) => {
+                let problem = Problem::new(413, "the request's body is larger than is inspected");
+                return Err(self.because(problem, "refuse_findings"));
+            }
+            Err(_) => {
+                let problem = Problem::new(422, "the request's body cannot be inspected");
+                return Err(self.because(problem, "refuse_findings"));
+            }
         }
         if filter.found() {
             let problem = Problem::new(
@@ -528,6 +544,27 @@ impl<'a, D: Downstream> Context<'a, D> {
 
 const AGENT_CHARS_MAX: usize = 256;
 
+/// Looks at a whole body, decoded where it is encoded. False: it becomes larger than is inspected.
+fn inspected(body: &[u8], coded: Coded, filter: &mut BodyFilter, scratch: &mut Scratch) -> Result<bool, Unreadable> {
+    let mut sink = Vec::new();
+    let Coded::By(mut decoder) = coded else {
+        return filter.feed(body, true, scratch, &mut sink).map(|()| true);
+    };
+    let (mut rest, mut room, mut decoded) = (body, Vec::new(), 0);
+    loop {
+        let over = decoder.step(&mut rest, true, &mut room)?;
+        decoded += room.len();
+        if decoded > REQUEST_INSPECTED_BYTES_MAX {
+            return Ok(false);
+        }
+        filter.feed(&room, over, scratch, &mut sink)?;
+        sink.clear();
+        if over {
+            return Ok(true);
+        }
+    }
+}
+
 /// Writes a whole answer of ours.
 async fn answer<D: Downstream>(
     down: &D,
@@ -538,10 +575,10 @@ async fn answer<D: Downstream>(
 ) -> std::io::Result<()> {
     let is_head = head.method == "HEAD";
     down.head(status, fields, Some(body.len() as u64), !is_head).await?;
-    if !is_head {
-        down.data(Buf::from(body)).await?;
+    match is_head {
+        true => down.end(&Fields::new()).await,
+        false => down.finish(Buf::from(body), &Fields::new()).await,
     }
-    down.end(&Fields::new()).await
 }
 
 /// Answers bytes that are no request, and closes.

@@ -3,12 +3,13 @@
 use super::exchange::{self, Ended, Origin};
 use super::h1::{Client, Next};
 use super::h2;
-use super::limits::{CLIENTS_MAX, HEAD_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX};
+use super::limits::{CLIENTS_MAX, HEAD_TIME_MAX, LINGER_BYTES_MAX, LINGER_TIME_MAX, MOVES_MAX};
 use super::{Entry, within};
 use crate::core::Core;
+use crate::core::message::Message;
 use crate::tls::stream::TlsStream;
-use crate::transport::Transport;
-use codecs::http::proxy;
+use crate::transport::{Parcel, Transport};
+use codecs::http::{RequestHead, proxy};
 use reactor::Socket;
 use rustls::ServerConfig;
 use session::{CloseCause, EndCause};
@@ -32,25 +33,119 @@ pub fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, fixed: Option<Ar
     }
     let core = core.clone();
     reactor::spawn(async move {
-        let opened = within(HEAD_TIME_MAX, open(&core, socket, peer, fixed.as_deref())).await;
+        // What is large and short is boxed: an idle client's task is what it holds while it waits for a head.
+        let opened = within(HEAD_TIME_MAX, Box::pin(open(&core, socket, peer, fixed.as_deref()))).await;
         let Some(Some((client, mut origin))) = opened else {
             return;
         };
         origin.fixed = fixed;
-        if origin.is_h2 {
-            let early = client.take_early().to_vec();
-            h2::serve(&core, client.transport.clone(), early, origin).await;
-            return part(&client).await;
-        }
-        let entry = Rc::new(Entry::default());
-        core.http.table.add(entry.clone());
-        let cause = serve_h1(&core, &entry, &client, &origin).await;
-        core.http.table.remove(&entry);
-        let now = core.now();
-        entry.end_session(&cause, &mut core.scratch.borrow_mut(), now);
-        core.collect_events();
-        part(&client).await;
+        serve_client(&core, client, origin, None, 0).await;
     });
+}
+
+/// A client on its way to the core that holds a link to its pool, between two requests.
+pub struct Handoff {
+    parcel: Parcel,
+    early: Vec<u8>,
+    /// The request that is to be served there.
+    first: Option<Box<RequestHead>>,
+    origin: Origin,
+    moves: u8,
+}
+
+/// Goes on with a client that came from another core.
+pub fn resume(core: &Rc<Core>, handoff: Handoff) {
+    let Handoff {
+        parcel,
+        early,
+        first,
+        origin,
+        moves,
+    } = handoff;
+    match parcel.unpack() {
+        Ok(transport) => {
+            let core = core.clone();
+            let client = Client::new(transport, early);
+            reactor::spawn(async move { serve_client(&core, client, origin, first, moves).await });
+        }
+        Err(error) => tracing::warn!(peer = %origin.peer, %error, "a client could not be taken over"),
+    }
+}
+
+async fn serve_client(core: &Rc<Core>, client: Client, origin: Origin, first: Option<Box<RequestHead>>, moves: u8) {
+    if origin.is_h2 {
+        // Requests of one HTTP/2 connection cannot part: it moves before its first one, or not at all.
+        if let Some(target) = linked_core(core, &origin).filter(|_| moves == 0) {
+            return hand_off(core, client, origin, None, moves, target);
+        }
+        let early = client.take_early().to_vec();
+        Box::pin(h2::serve(core, client.transport.clone(), early, origin)).await;
+        return Box::pin(part(&client)).await;
+    }
+    let entry = Rc::new(Entry::default());
+    core.http.table.add(entry.clone());
+    let left = serve_h1(core, &entry, &client, &origin, first, moves).await;
+    core.http.table.remove(&entry);
+    let now = core.now();
+    let cause = match &left {
+        Left::Over(cause) => cause,
+        Left::Moves(..) => &EndCause::Client,
+    };
+    entry.end_session(cause, &mut core.scratch.borrow_mut(), now);
+    core.collect_events();
+    match left {
+        Left::Over(_) => Box::pin(part(&client)).await,
+        Left::Moves(target, head) => hand_off(core, client, origin, Some(head), moves, target),
+    }
+}
+
+fn hand_off(core: &Core, client: Client, origin: Origin, first: Option<Box<RequestHead>>, moves: u8, target: usize) {
+    let peer = origin.peer;
+    let Some((transport, early)) = client.into_parts() else {
+        return tracing::warn!(%peer, "a client in use could not be passed to another core");
+    };
+    let parcel = match transport.pack() {
+        Ok(parcel) => parcel,
+        Err(error) => return tracing::warn!(%peer, %error, "a client could not be passed to another core"),
+    };
+    let handoff = Box::new(Handoff {
+        parcel,
+        early,
+        first,
+        origin,
+        moves: moves + 1,
+    });
+    let sent = core
+        .shared
+        .cores
+        .get(target)
+        .map(|to| to.try_send(Message::HttpClient(handoff)));
+    if !matches!(sent, Some(Ok(()))) {
+        tracing::warn!(%peer, target, "the mailbox of a core is full: a client was closed");
+    }
+}
+
+/// The core that can serve a pool, if we cannot.
+fn other_core(core: &Core, pool: &str) -> Option<usize> {
+    if pool.is_empty() || core.links.pick(pool).is_some() {
+        return None;
+    }
+    core.shared.core_with_link(pool).filter(|target| *target != core.index)
+}
+
+/// The core for a connection of HTTP/2 before its first request: that of its port's pool, or of any pool that we have no link to.
+fn linked_core(core: &Core, origin: &Origin) -> Option<usize> {
+    if core.shared.cores.len() < 2 {
+        return None;
+    }
+    let policy = core.policy.borrow().clone()?;
+    match &origin.fixed {
+        Some(name) => other_core(core, &policy.connection(name)?.pool),
+        None => {
+            let mut served = policy.connections().filter(|connection| connection.http.is_some());
+            served.find_map(|connection| other_core(core, &connection.pool))
+        }
+    }
 }
 
 /// Ends our side, and reads a little longer: a socket that is closed with unread bytes takes our last words with it.
@@ -161,43 +256,73 @@ fn server_config(clients: &Arc<ServerConfig>) -> Arc<ServerConfig> {
     })
 }
 
+/// Why a client is no longer served here.
+enum Left {
+    Over(EndCause),
+    /// Another core has a link for its request.
+    Moves(usize, Box<RequestHead>),
+}
+
 /// Request after request; says why it ended.
-async fn serve_h1(core: &Rc<Core>, entry: &Rc<Entry>, client: &Client, origin: &Origin) -> EndCause {
+async fn serve_h1(
+    core: &Rc<Core>,
+    entry: &Rc<Entry>,
+    client: &Client,
+    origin: &Origin,
+    mut first: Option<Box<RequestHead>>,
+    moves: u8,
+) -> Left {
     loop {
-        if core.draining.get() && !client.has_more() {
-            return EndCause::Shutdown;
+        if core.draining.get() && !client.has_more() && first.is_none() {
+            return Left::Over(EndCause::Shutdown);
         }
-        let next = match either(client.next(), entry.to_end.notified()).await {
-            Some(next) => next,
-            None => return killed(entry),
+        let next = match first.take() {
+            Some(head) => Next::Request(head),
+            None => match either(client.next(), entry.to_end.notified()).await {
+                Some(next) => next,
+                None => return Left::Over(killed(entry)),
+            },
         };
         let head = match next {
             Next::Request(head) => head,
-            Next::Over => return EndCause::Client,
+            Next::Over => return Left::Over(EndCause::Client),
             Next::Refused(refused) => {
-                exchange::refuse_unread(core, client, origin, refused.status, refused.reason).await;
-                return EndCause::Closed(CloseCause::Downstream(refused.reason.to_owned()));
+                Box::pin(exchange::refuse_unread(
+                    core,
+                    client,
+                    origin,
+                    refused.status,
+                    refused.reason,
+                ))
+                .await;
+                return Left::Over(EndCause::Closed(CloseCause::Downstream(refused.reason.to_owned())));
             }
         };
+        if core.shared.cores.len() > 1
+            && moves < MOVES_MAX
+            && let Some(pool) = exchange::pool_of(core, origin, &head)
+            && let Some(target) = other_core(core, &pool)
+        {
+            return Left::Moves(target, head);
+        }
         let turn = client.exchange(&head);
         if core.draining.get() {
             turn.close();
         }
         entry.busy.set(true);
-        let ended = either(
-            exchange::run(core, entry, origin, &turn, &head),
-            entry.to_end.notified(),
-        )
-        .await;
+        let run = Box::pin(exchange::run(core, entry, origin, &turn, &head));
+        let ended = either(run, entry.to_end.notified()).await;
         entry.busy.set(false);
         match ended {
-            None => return killed(entry),
-            Some(Ended::Broken) => return EndCause::Client,
+            None => return Left::Over(killed(entry)),
+            Some(Ended::Broken) => return Left::Over(EndCause::Client),
             Some(Ended::Complete) => {}
-            Some(Ended::Upgrade(target)) => return exchange::tunnel(entry, client, &target).await,
+            Some(Ended::Upgrade(target)) => {
+                return Left::Over(Box::pin(exchange::tunnel(entry, client, &target)).await);
+            }
         }
         if !turn.finish().await {
-            return EndCause::Client;
+            return Left::Over(EndCause::Client);
         }
     }
 }

@@ -19,6 +19,9 @@ pub struct Client {
     inbox: RefCell<Buf>,
 }
 
+/// What the head of an answer usually takes.
+const HEAD_BYTES_USUAL: usize = 512;
+
 /// What comes next on a client's socket.
 pub enum Next {
     Request(Box<RequestHead>),
@@ -69,7 +72,8 @@ impl Client {
                     let head = parse_request(bytes.get(..end).unwrap_or_default());
                     let mut rest = if held.is_empty() { current } else { Buf::from(held) };
                     rest.advance(end);
-                    *self.inbox.borrow_mut() = rest;
+                    // An empty view would keep its block for as long as the client is idle.
+                    *self.inbox.borrow_mut() = if rest.is_empty() { Buf::new() } else { rest };
                     return match head {
                         Ok(head) => Next::Request(Box::new(head)),
                         Err(refused) => Next::Refused(refused),
@@ -84,6 +88,13 @@ impl Client {
                 _ => return Next::Over,
             }
         }
+    }
+
+    /// The stream and the bytes that were received already, for another core. `None`: somebody still uses it.
+    pub fn into_parts(self) -> Option<(Transport, Vec<u8>)> {
+        let early = self.inbox.take().to_vec();
+        let transport = Rc::try_unwrap(self.transport).ok()?;
+        Some((transport, early))
     }
 
     /// Begins the exchange of a request.
@@ -245,6 +256,7 @@ impl Downstream for Turn<'_> {
             }
         };
         let mut out = self.pending.borrow_mut();
+        out.reserve(HEAD_BYTES_USUAL);
         write::status_line(&mut out, status);
         write::fields(&mut out, fields);
         if status == 101 {
@@ -286,6 +298,28 @@ impl Downstream for Turn<'_> {
             gather.push_vec(b"\r\n".to_vec());
         }
         self.send(gather).await
+    }
+
+    async fn finish(&self, piece: Buf, trailers: &Fields) -> io::Result<()> {
+        let mut before = self.pending.take();
+        let mut after = Vec::new();
+        if self.framing.get() == BodyKind::Chunked {
+            if !piece.is_empty() {
+                write::chunk_head(&mut before, piece.len());
+                after.extend_from_slice(b"\r\n");
+            }
+            write::last_chunk(&mut after, trailers);
+        }
+        let mut gather = Gather::from(before);
+        if !piece.is_empty() {
+            gather.push(piece);
+        }
+        if !after.is_empty() {
+            gather.push_vec(after);
+        }
+        self.send(gather).await?;
+        self.ended.set(true);
+        Ok(())
     }
 
     async fn end(&self, trailers: &Fields) -> io::Result<()> {

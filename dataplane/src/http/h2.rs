@@ -2,11 +2,11 @@
 
 use super::exchange::{self, Ended, Origin};
 use super::front::either;
-use super::limits::{BODY_PAUSE_MAX, CLIENT_WRITE_TIME_MAX};
+use super::limits::{BODY_PAUSE_MAX, BODY_RATE_MIN, CLIENT_WRITE_TIME_MAX};
 use super::{BodyError, Downstream, Entry, within};
 use crate::core::Core;
 use crate::transport::Transport;
-use codecs::http::{BodyKind, Fields, RequestHead, Version};
+use codecs::http::{BodyKind, Fields, RequestHead};
 use reactor::sync::Notify;
 use reactor::{Buf, Gather};
 use receive::read;
@@ -15,10 +15,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
+use std::time::Instant;
 use tunnel::frame::{self, ErrorCode, FLAG_END_STREAM, Header, Kind};
 use tunnel::hpack::Encoder;
 
-mod head;
 mod receive;
 
 /// Streams of one client at once.
@@ -205,11 +205,13 @@ impl Connection {
             is_head: head.method == "HEAD",
             begun: Cell::new(false),
             done: Cell::new(false),
+            began: reactor::now(),
+            taken: Cell::new(0),
             pending: RefCell::default(),
         };
         entry.busy.set(true);
         let run = either(
-            exchange::run(&self.core, entry, &self.origin, &turn, head),
+            Box::pin(exchange::run(&self.core, entry, &self.origin, &turn, head)),
             entry.to_end.notified(),
         );
         let ended = either(run, stream.gone()).await.flatten();
@@ -327,6 +329,9 @@ struct Turn {
     is_head: bool,
     begun: Cell<bool>,
     done: Cell<bool>,
+    began: Instant,
+    /// Bytes of the body that were taken.
+    taken: Cell<u64>,
     /// The answer's head, until it is known whether a body follows.
     pending: RefCell<Option<(Vec<u8>, bool)>>,
 }
@@ -358,6 +363,21 @@ impl Turn {
             self.begun.set(true);
             self.done.set(end);
         }
+    }
+
+    /// Queues DATA.
+    fn put_data(&self, part: Buf, end: bool) {
+        let header = Header {
+            len: part.len() as u32,
+            kind: Kind::Data,
+            flags: if end { FLAG_END_STREAM } else { 0 },
+            stream: self.stream.id,
+        };
+        let mut queue = self.connection.queue.borrow_mut();
+        queue.push_vec(header.encode().to_vec());
+        queue.push(part);
+        drop(queue);
+        self.connection.queued.notify_one();
     }
 
     fn check(&self) -> io::Result<()> {
@@ -405,6 +425,11 @@ impl Downstream for Turn {
             let piece = self.stream.inbox.borrow_mut().pop_front();
             if let Some(piece) = piece {
                 let bytes = piece.len();
+                self.taken.set(self.taken.get() + bytes as u64);
+                let elapsed = reactor::now().duration_since(self.began);
+                if elapsed > BODY_PAUSE_MAX && self.taken.get() / elapsed.as_secs().max(1) < BODY_RATE_MIN {
+                    return Err(BodyError::Refused(408, "the body did not come in time"));
+                }
                 self.stream
                     .receive_window
                     .set(self.stream.receive_window.get() + bytes as i64);
@@ -448,19 +473,27 @@ impl Downstream for Turn {
             self.connection.room().await?;
             let bytes = self.credit(piece.len()).await?;
             let part = piece.split_to(bytes);
-            let header = Header {
-                len: part.len() as u32,
-                kind: Kind::Data,
-                flags: 0,
-                stream: self.stream.id,
-            };
-            let mut queue = self.connection.queue.borrow_mut();
-            queue.push_vec(header.encode().to_vec());
-            queue.push(part);
-            drop(queue);
-            self.connection.queued.notify_one();
+            self.put_data(part, false);
         }
         Ok(())
+    }
+
+    async fn finish(&self, mut piece: Buf, trailers: &Fields) -> io::Result<()> {
+        if !trailers.is_empty() || piece.is_empty() {
+            self.data(piece).await?;
+            return self.end(trailers).await;
+        }
+        // The last frame says that it is the last.
+        loop {
+            self.connection.room().await?;
+            let bytes = self.credit(piece.len()).await?;
+            let part = piece.split_to(bytes);
+            self.put_data(part, piece.is_empty());
+            if piece.is_empty() {
+                self.done.set(true);
+                return Ok(());
+            }
+        }
     }
 
     async fn end(&self, trailers: &Fields) -> io::Result<()> {
@@ -488,6 +521,3 @@ impl Downstream for Turn {
         self.begun.get()
     }
 }
-
-/// The version of these requests.
-pub(super) const VERSION: Version = Version::Http2;

@@ -16,6 +16,8 @@ pub const ANSWER_PAUSE_MAX: Duration = Duration::from_secs(300);
 pub const CLIENT_WRITE_TIME_MAX: Duration = Duration::from_secs(120);
 /// Clients' sockets of one core; further ones are closed at once.
 pub const CLIENTS_MAX: usize = 65_536;
+/// How often a client's socket is passed to another core, because that one holds a link to the pool of its request.
+pub const MOVES_MAX: u8 = 4;
 /// Idle sockets to the targets of one connection, per core.
 pub const IDLE_PER_CONNECTION_MAX: usize = 64;
 /// An idle socket to a target is not used after this long.

@@ -36,6 +36,8 @@ pub trait Downstream {
     /// Sends what waits.
     async fn flush(&self) -> io::Result<()>;
     async fn data(&self, piece: Buf) -> io::Result<()>;
+    /// Sends the last piece of the body and ends the answer in order, together where that can be.
+    async fn finish(&self, piece: Buf, trailers: &Fields) -> io::Result<()>;
     /// Ends the answer in order.
     async fn end(&self, trailers: &Fields) -> io::Result<()>;
     /// Whether any of the answer has left.

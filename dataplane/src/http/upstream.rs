@@ -268,17 +268,18 @@ impl Target {
     }
 
     /// Sends a request's head. The credential stands between `before` and `after`.
-    pub async fn send_head(&self, scheme: CredentialScheme, before: Vec<u8>, after: Vec<u8>) -> io::Result<()> {
+    pub async fn send_head(&self, scheme: CredentialScheme, before: &[u8], after: &[u8]) -> io::Result<()> {
         match &self.way {
             Upstream::Direct(transport) => {
-                let mut head = before;
+                let mut head = Vec::with_capacity(before.len() + self.credential.len() + after.len());
+                head.extend_from_slice(before);
                 head.extend_from_slice(&self.credential);
-                head.extend_from_slice(&after);
+                head.extend_from_slice(after);
                 transport.send(Gather::from(head)).await
             }
             Upstream::Linked(stream) => {
                 let lost = |end: crate::link::driver::StreamEnd| io::Error::other(end.message);
-                stream.send_data(Buf::from(before)).await.map_err(lost)?;
+                stream.send_data(Buf::from(before.to_vec())).await.map_err(lost)?;
                 let form = match scheme {
                     CredentialScheme::Nothing => None,
                     CredentialScheme::Basic => Some(PutForm::Basic),
@@ -290,7 +291,7 @@ impl Target {
                     };
                     stream.send_message(&put.encode_to_vec());
                 }
-                stream.send_data(Buf::from(after)).await.map_err(lost)
+                stream.send_data(Buf::from(after.to_vec())).await.map_err(lost)
             }
         }
     }
@@ -356,7 +357,7 @@ impl Target {
                 let head = parse_response(bytes.get(..end).unwrap_or_default(), method)?;
                 let mut rest = if held.is_empty() { current } else { Buf::from(held) };
                 rest.advance(end);
-                *self.inbox.borrow_mut() = rest;
+                *self.inbox.borrow_mut() = if rest.is_empty() { Buf::new() } else { rest };
                 return Ok(Some(head));
             }
             let received = self.recv().await.map_err(HeadError::Io)?;
@@ -418,7 +419,7 @@ impl Target {
             let piece = reader.read_framing(&current)?;
             current.advance(piece);
         }
-        *self.inbox.borrow_mut() = current;
+        *self.inbox.borrow_mut() = if current.is_empty() { Buf::new() } else { current };
         Ok(())
     }
 

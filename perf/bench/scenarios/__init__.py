@@ -4,7 +4,7 @@ import importlib
 
 NAMES = [
     "smoke", "queries", "tunnel", "bulk", "audit", "fairness", "idle", "logins", "links", "backends", "syscalls", "latency",
-    "policy", "runtimes", "matcher", "scaling", "instructions", "soak",
+    "policy", "http", "runtimes", "matcher", "scaling", "instructions", "soak",
 ]
 
 

@@ -162,8 +162,24 @@ pub(super) fn parse_fields(mut rest: &[u8], fields: &mut Fields) -> Result<(), R
 
 /// `tchar` of RFC 9110 section 5.6.2.
 pub fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN.get(usize::from(byte)).copied().unwrap_or(false)
 }
+
+const TOKEN: [bool; 256] = {
+    let signs = b"!#$%&'*+-.^_`|~";
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut sign = 0;
+    while sign < signs.len() {
+        table[signs[sign] as usize] = true;
+        sign += 1;
+    }
+    table
+};
 
 /// A byte that a field's value may hold (RFC 9110 section 5.5).
 pub fn is_value_byte(byte: u8) -> bool {

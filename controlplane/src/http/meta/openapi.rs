@@ -648,7 +648,7 @@ fn schemas() -> Value {
         "Pool": with("name! description agents:number agents_connected:number"),
         "Group": with("name! description members:texts"),
         "User": with("name! email groups:texts status:active|inactive"),
-        "Redaction": with("name! detect:texts1 columns:texts1 json:texts1 custom:objects mask mode:enforce|analyse \
+        "Redaction": with("name! detect:texts1 columns:texts1 json:texts1 csv:texts1 custom:objects mask mode:enforce|analyse \
             on_error:close|blank_field|pass except_groups:texts1 unattributed:scan|mask allow:texts \
             allow_patterns:texts1 context:required|optional decode:number"),
         "GuardrailRule": object("deny:texts1 review:texts1 deny_pattern message reviewers:texts1"),

@@ -3,6 +3,7 @@
 //! ```text
 //! bytes -> media -> text  : one stream of the matcher over everything
 //!                   json  : each string and each number is a value of its own, unescaped, with its member's name as context
+//!                   csv   : each field is a value of its own, with its column's name as context
 //!                   events: each line is a value; JSON after `data:` is read as JSON
 //! ```
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use scan::{Context, Finding, Stream};
 
+use super::csv::Csv;
 use super::json::Json;
 use super::limits::EVENT_LINE_BYTES_MAX;
 use crate::judge::redact::Redactor;
@@ -22,6 +24,8 @@ use crate::session::Scratch;
 pub enum Media {
     Text,
     Json,
+    /// A table in text, with the names of its columns in the first record.
+    Csv,
     /// Server-sent events (HTML standard, section 9.2).
     Events,
     /// Pictures, sound, fonts: nothing to read.
@@ -56,6 +60,7 @@ impl Media {
             | "application/x-ndjson"
             | "application/jsonl"
             | "application/json-seq" => Media::Json,
+            "text/csv" | "application/csv" | "text/tab-separated-values" => Media::Csv,
             "image/svg+xml" => Media::Text,
             kind if kind.ends_with("+json") => Media::Json,
             kind if ["image/", "audio/", "video/", "font/"]
@@ -90,6 +95,7 @@ enum Reader {
     /// The first byte decides whether what is called JSON is JSON.
     JsonUnknown,
     Json(Box<Json>),
+    Csv(Box<Csv>),
     Events {
         line: Vec<u8>,
     },
@@ -103,6 +109,7 @@ impl BodyFilter {
             Media::Unreadable => Reader::Refuse,
             Media::Text => Reader::Text(Box::default()),
             Media::Json => Reader::JsonUnknown,
+            Media::Csv => Reader::Csv(Box::default()),
             Media::Events => Reader::Events { line: Vec::new() },
         };
         BodyFilter {
@@ -161,6 +168,7 @@ impl BodyFilter {
                 Ok(())
             }
             Reader::Json(json) => json.feed(input, last, &mut sink, out),
+            Reader::Csv(csv) => csv.feed(input, last, &mut sink, out),
             Reader::Events { line } => events(line, input, last, &mut sink, out),
         }
     }

@@ -200,6 +200,11 @@ pub fn route<'a>(http: &'a HttpPolicy, asked: &Asked<'_>) -> Result<Granted<'a>,
     Ok(Granted { route, target, shown })
 }
 
+/// Whether the connection has guardrails at all.
+pub fn has_guardrails(connection: &ConnectionPolicy) -> bool {
+    !connection.guard.is_empty()
+}
+
 /// What a guardrail of the connection says against `METHOD /path?query`, if any does.
 pub fn guarded(connection: &ConnectionPolicy, text: &str) -> Option<String> {
     match crate::judge::guard::judge(&connection.guard, text.as_bytes(), std::iter::empty()) {

@@ -10,6 +10,20 @@ pub const JSON_DEPTH_MAX: usize = 256;
 pub const JSON_KEY_BYTES_MAX: usize = 256;
 /// Longest line of an event stream, bytes.
 pub const EVENT_LINE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest field of a table in text, bytes.
+pub const CSV_FIELD_BYTES_MAX: usize = 1024 * 1024;
+/// Columns of a table in text.
+pub const CSV_COLUMNS_MAX: usize = 4096;
+/// A body that was encoded may become so many times longer …
+pub const DECODED_RATIO_MAX: u64 = 256;
+/// … once it is longer than this, bytes. Repetitive texts reach 100; the codings reach 1,000 (gzip) and any number (br, zstd).
+pub const DECODED_FREE_BYTES: u64 = 16 * 1024 * 1024;
+/// So much of a decoded body is looked at and sent at once, bytes.
+pub const DECODED_STEP_BYTES: usize = 64 * 1024;
+/// Largest window of a zstd frame, bytes (RFC 9659 section 3).
+pub const ZSTD_WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Largest block of a zstd frame, bytes (RFC 8878 section 3.1.1.2.4).
+pub const ZSTD_BLOCK_BYTES_MAX: usize = 128 * 1024;
 /// Largest body of a request that is judged before any of it is passed on, bytes.
 pub const REQUEST_INSPECTED_BYTES_MAX: usize = 1024 * 1024;
 /// Steps of a JSON path.

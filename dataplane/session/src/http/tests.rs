@@ -15,6 +15,8 @@ use super::policy::{JsonPath, Level};
 use crate::policy::{Policy, RuleSet};
 use crate::session::Scratch;
 
+mod coded;
+
 const TOKEN: &str = "slu_alice";
 
 fn snapshot() -> wire::Snapshot {

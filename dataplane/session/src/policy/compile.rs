@@ -229,14 +229,14 @@ fn kept(
     for rule in rules {
         if is_http && !rule.columns.is_empty() {
             let message = format!(
-                "rule {:?} names columns of tables, which HTTP has not; use json",
+                "rule {:?} names columns of tables, which HTTP has not; use json or csv",
                 rule.name
             );
             errors.add(format!("connection {:?}, redact", from.name), message);
         }
-        if !is_http && !rule.json.is_empty() {
+        if !(is_http || rule.json.is_empty() && rule.csv.is_empty()) {
             let message = format!(
-                "rule {:?} names JSON paths, which are for connections of type http",
+                "rule {:?} names JSON paths or columns of CSV, which are for connections of type http",
                 rule.name
             );
             errors.add(format!("connection {:?}, redact", from.name), message);

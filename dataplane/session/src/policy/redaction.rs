@@ -31,6 +31,8 @@ pub(crate) struct Rule {
     pub custom: Vec<scan::Custom>,
     pub columns: Vec<ColumnName>,
     pub json: Vec<JsonPath>,
+    /// Columns of tables in text, by name.
+    pub csv: Vec<String>,
     pub mask: Mask,
     pub enforce: bool,
     pub on_error: OnError,
@@ -84,6 +86,8 @@ pub struct RuleSet {
     pub(crate) columns: HashMap<usize, Action>,
     /// Values of JSON that are masked whole.
     pub(crate) json: Vec<(JsonPath, Action)>,
+    /// Columns of tables in text that are masked whole, by name without regard to case.
+    pub(crate) csv: Vec<(String, Action)>,
     pub(crate) on_error: OnError,
     /// Set if text of unknown origin is to be masked whole.
     pub(crate) unattributed: Option<Action>,
@@ -129,7 +133,11 @@ const NUMBER_BYTES_MIN: usize = 7;
 impl RuleSet {
     /// Whether nothing is looked for.
     pub(crate) fn is_empty(&self) -> bool {
-        self.scanner.is_none() && self.columns.is_empty() && self.json.is_empty() && self.unattributed.is_none()
+        self.scanner.is_none()
+            && self.columns.is_empty()
+            && self.json.is_empty()
+            && self.csv.is_empty()
+            && self.unattributed.is_none()
     }
 
     /// Whether what cannot be read may pass all the same.
@@ -160,6 +168,7 @@ impl RuleSet {
             actions,
             columns: HashMap::new(),
             json: Vec::new(),
+            csv: Vec::new(),
             on_error: OnError::Close,
             unattributed: None,
             blank: Action {
@@ -216,7 +225,11 @@ pub(super) fn rule(rule: &wire::Redaction, hash_key: &[u8], errors: &mut Errors)
             .ok()
     });
     let json = json.collect();
-    if rule.detect.is_empty() && rule.custom.is_empty() && rule.columns.is_empty() && rule.json.is_empty() {
+    if rule.csv.iter().any(|name| name.trim().is_empty()) {
+        errors.add(format!("{place}, csv"), "a column has no name".to_owned());
+    }
+    let names_values = !(rule.columns.is_empty() && rule.json.is_empty() && rule.csv.is_empty());
+    if rule.detect.is_empty() && rule.custom.is_empty() && !names_values {
         // A rule that names nothing at all means the detectors that are on by default.
         detectors.extend_from_slice(Detector::DEFAULT_ON);
     }
@@ -233,6 +246,7 @@ pub(super) fn rule(rule: &wire::Redaction, hash_key: &[u8], errors: &mut Errors)
     Rule {
         name: rule.name.clone(),
         json,
+        csv: rule.csv.iter().map(|name| name.trim().to_owned()).collect(),
         detectors,
         custom,
         columns,
@@ -481,6 +495,7 @@ impl Sets {
             actions,
             columns: column_actions(rules, columns),
             json: json_actions(rules),
+            csv: csv_actions(rules),
             finds_digits: !spec.custom.is_empty() || spec.detectors.iter().any(|d| !NEVER_DIGITS.contains(d)),
             finding_bytes_min: if spec.custom.is_empty() { FINDING_BYTES_MIN } else { 1 },
             number_bytes_min: number_bytes_min(&spec),
@@ -555,6 +570,18 @@ fn json_actions(rules: &[&Rule]) -> Vec<(JsonPath, Action)> {
                     .iter()
                     .map(|path| (path.clone(), action("JSON", &path.label(), rule))),
             );
+        }
+    }
+    actions
+}
+
+fn csv_actions(rules: &[&Rule]) -> Vec<(String, Action)> {
+    let mut actions: Vec<(String, Action)> = Vec::new();
+    for enforce in [true, false] {
+        for rule in rules.iter().filter(|rule| rule.enforce == enforce) {
+            let label = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "");
+            let named = rule.csv.iter();
+            actions.extend(named.map(|name| (name.clone(), action("CSV", &label(name).to_ascii_uppercase(), rule))));
         }
     }
     actions

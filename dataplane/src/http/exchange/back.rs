@@ -8,8 +8,9 @@ use super::{Context, Ended, VERSION};
 use codecs::http::h1::BodyReader;
 use codecs::http::{BodyKind, Fields, ResponseHead, Version};
 use reactor::Buf;
+use session::Scratch;
 use session::http::headers;
-use session::http::{BodyFilter, HttpPolicy, Media};
+use session::http::{BodyFilter, Coded, Decoder, HttpPolicy, Media, Unreadable};
 use session::policy::RuleSet;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ impl<D: Downstream> Context<'_, D> {
                 Some(Ok(Some(head))) => head,
             };
             match head.status {
-                101 if upgrade => return self.upgraded(target, http, &head).await,
+                101 if upgrade => return Box::pin(self.upgraded(target, http, &head)).await,
                 101 => return Err(Problem::new(502, "the target changed the protocol unasked").into()),
                 100..200 => {
                     interims += 1;
@@ -65,12 +66,19 @@ impl<D: Downstream> Context<'_, D> {
     ) -> Result<Ended, Answered> {
         let redacts = rules.is_some();
         let mut fields = headers::response(&head, http, &self.known(), redacts, VERSION);
-        let mut filter = None;
+        let mut inspection = None;
         if let Some(rules) = &rules {
             let mut tally = headers::FieldTally::default();
             headers::redact(&mut fields, rules, &mut tally, &mut self.core.scratch.borrow_mut());
             self.exchange.borrow_mut().fields = tally;
-            filter = Some(self.filter(rules, &head)?).filter(|filter| !filter.passes());
+            inspection = Some(self.inspection(rules, &head)?).filter(|inspection| !inspection.filter.passes());
+            if inspection
+                .as_ref()
+                .is_some_and(|inspection| inspection.decoder.is_some())
+            {
+                // What leaves is decoded; nothing that leaves depends on what the client accepts.
+                fields.remove("content-encoding");
+            }
         }
         let length = match head.body {
             BodyKind::Length(length) => Some(length),
@@ -104,15 +112,15 @@ impl<D: Downstream> Context<'_, D> {
             told
         };
         if self.down.head(head.status, &fields, told, has_body).await.is_err() {
-            self.broken(filter.as_ref());
+            self.broken(inspection.as_ref().map(|inspection| &inspection.filter));
             return Ok(Ended::Broken);
         }
         let mut reader = BodyReader::response(head.body);
         let complete = self
-            .body(target, &mut reader, filter.as_mut(), http.response_bytes_max)
+            .body(target, &mut reader, inspection.as_mut(), http.response_bytes_max)
             .await;
         if !complete {
-            self.broken(filter.as_ref());
+            self.broken(inspection.as_ref().map(|inspection| &inspection.filter));
             return Ok(Ended::Broken);
         }
         if keeps && self.uploaded.get() {
@@ -122,15 +130,15 @@ impl<D: Downstream> Context<'_, D> {
     }
 
     /// How the body is to be read, or that it cannot be.
-    fn filter(&self, rules: &Arc<RuleSet>, head: &ResponseHead) -> Result<BodyFilter, Answered> {
-        let coding = head.fields.text("content-encoding").unwrap_or("identity");
-        let encoded = head.body != BodyKind::Empty && !coding.eq_ignore_ascii_case("identity");
+    fn inspection(&self, rules: &Arc<RuleSet>, head: &ResponseHead) -> Result<Inspection, Answered> {
+        let coded = Coded::of(&head.fields);
+        let encoded = head.body != BodyKind::Empty && matches!(coded, Coded::Unknown);
         let media = Media::of(head.fields.text("content-type"));
         let partial = head.status == 206;
         let unreadable = encoded || partial || media == Media::Unreadable;
         if unreadable && !rules.lets_unreadable_pass() {
             let why = if encoded {
-                "the target encoded its answer although it was asked not to, so it cannot be redacted"
+                "the target encoded its answer in a way that cannot be undone, so it cannot be redacted"
             } else if partial {
                 "the target sent a part, which cannot be redacted"
             } else {
@@ -138,10 +146,16 @@ impl<D: Downstream> Context<'_, D> {
             };
             return Err(self.because(Problem::new(502, why), "unreadable").into());
         }
-        Ok(BodyFilter::new(
-            rules.clone(),
-            if unreadable { Media::Opaque } else { media },
-        ))
+        let filter = BodyFilter::new(rules.clone(), if unreadable { Media::Opaque } else { media });
+        Ok(Inspection {
+            filter,
+            decoder: match coded {
+                Coded::By(decoder) => Some(decoder),
+                Coded::Plain | Coded::Unknown => None,
+            },
+            decoded: 0,
+            room: Vec::new(),
+        })
     }
 
     /// Passes the body on piece by piece. False: it did not come to its end, or could not be passed on.
@@ -149,14 +163,14 @@ impl<D: Downstream> Context<'_, D> {
         &self,
         target: &Target,
         reader: &mut BodyReader,
-        mut filter: Option<&mut BodyFilter>,
+        mut inspection: Option<&mut Inspection>,
         max: Option<u64>,
     ) -> bool {
         let mut noted = false;
         loop {
             if !target.has_more() && !reader.is_done() && !noted {
                 // Nothing more is here: what there is leaves now, so it is noted now.
-                self.note(filter.as_deref(), false);
+                self.note(inspection.as_deref().map(|inspection| &inspection.filter), false);
                 noted = true;
                 if self.down.flush().await.is_err() {
                     return false;
@@ -183,32 +197,56 @@ impl<D: Downstream> Context<'_, D> {
             if max.is_some_and(|max| received > max) {
                 return false;
             }
-            let out = match filter.as_deref_mut() {
-                None => piece,
-                Some(filter) => {
-                    let mut out = Vec::with_capacity(piece.len() + 64);
-                    let fed = filter.feed(&piece, last, &mut self.core.scratch.borrow_mut(), &mut out);
-                    if let Err(error) = fed {
-                        tracing::info!(%error, "an answer was cut off: it cannot be redacted");
-                        self.rule.set("unreadable");
-                        return false;
+            let passed = self.pass(piece, last, reader, inspection.as_deref_mut(), max, &mut noted);
+            match passed.await {
+                None => return false,
+                Some(()) if last => return true,
+                Some(()) => {}
+            }
+        }
+    }
+
+    /// Passes on what becomes of one piece, and ends the answer after the last one. `None`: it cannot be.
+    async fn pass(
+        &self,
+        mut piece: Buf,
+        last: bool,
+        reader: &BodyReader,
+        mut inspection: Option<&mut Inspection>,
+        max: Option<u64>,
+        noted: &mut bool,
+    ) -> Option<()> {
+        let mut at = 0;
+        loop {
+            let (out, over) = match inspection.as_deref_mut() {
+                None => (std::mem::take(&mut piece), true),
+                Some(inspection) => {
+                    let mut rest = piece.get(at..).unwrap_or_default();
+                    let stepped = inspection.step(&mut rest, last, max, &mut self.core.scratch.borrow_mut());
+                    at = piece.len() - rest.len();
+                    match stepped {
+                        Ok(stepped) => stepped,
+                        Err(error) => {
+                            tracing::info!(%error, "an answer was cut off: it cannot be redacted");
+                            self.rule.set("unreadable");
+                            return None;
+                        }
                     }
-                    Buf::from(out)
                 }
             };
-            if last {
+            let ends = last && over;
+            if ends || !*noted {
                 // The end of the record is written before the last bytes leave.
-                self.note(filter.as_deref(), true);
-            } else if !noted {
-                self.note(filter.as_deref(), false);
-                noted = true;
+                self.note(inspection.as_deref().map(|inspection| &inspection.filter), ends);
+                *noted = true;
             }
-            if self.down.data(out).await.is_err() {
-                return false;
+            if ends {
+                let trailers = self.trailers(reader, inspection.is_some());
+                return self.down.finish(out, &trailers).await.ok();
             }
-            if last {
-                let trailers = self.trailers(reader, filter.is_some());
-                return self.down.end(&trailers).await.is_ok();
+            self.down.data(out).await.ok()?;
+            if over {
+                return Some(());
             }
         }
     }
@@ -247,6 +285,40 @@ impl<D: Downstream> Context<'_, D> {
             Ok(()) => Ok(Ended::Upgrade(target.clone())),
             Err(_) => Ok(Ended::Broken),
         }
+    }
+}
+
+/// What an answer's body goes through.
+struct Inspection {
+    filter: BodyFilter,
+    decoder: Option<Decoder>,
+    /// Bytes that came out of the decoder, and room for the next of them.
+    decoded: u64,
+    room: Vec<u8>,
+}
+
+impl Inspection {
+    /// The next bytes that may leave, of `rest`; true when there are no more of them. A decoder takes several steps to a piece.
+    fn step(
+        &mut self,
+        rest: &mut &[u8],
+        last: bool,
+        max: Option<u64>,
+        scratch: &mut Scratch,
+    ) -> Result<(Buf, bool), Unreadable> {
+        let Some(decoder) = &mut self.decoder else {
+            let mut out = Vec::with_capacity(rest.len() + 64);
+            self.filter.feed(rest, last, scratch, &mut out)?;
+            return Ok((Buf::from(out), true));
+        };
+        let over = decoder.step(rest, last, &mut self.room)?;
+        self.decoded += self.room.len() as u64;
+        if max.is_some_and(|max| self.decoded > max) {
+            return Err(Unreadable("the decoded answer is too large"));
+        }
+        let mut out = Vec::with_capacity(self.room.len() + 64);
+        self.filter.feed(&self.room, last && over, scratch, &mut out)?;
+        Ok((Buf::from(out), over))
     }
 }
 

@@ -8,6 +8,7 @@ use session::admit::Admission;
 use session::http::HttpPolicy;
 use session::http::judge;
 use session::policy::{ConnectionPolicy, Policy};
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -23,8 +24,18 @@ pub fn lane(core: &Core, origin: &Origin, head: &RequestHead) -> String {
         .as_ref()
         .and_then(|http| judge::key_of(head, &http.key_header));
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key.unwrap_or_default());
-    let digits: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{} {digits}", connection.name)
+    let mut lane = String::with_capacity(connection.name.len() + 1 + 2 * digest.as_ref().len());
+    lane.push_str(&connection.name);
+    lane.push(' ');
+    push_hex(&mut lane, digest.as_ref());
+    lane
+}
+
+/// The pool of the connection that a request means; `None`: of none, or it is reached without one.
+pub fn pool_of(core: &Core, origin: &Origin, head: &RequestHead) -> Option<String> {
+    let policy = core.policy.borrow().clone();
+    let (connection, _, _) = named(policy.as_deref(), origin, head);
+    Some(connection?.pool.clone()).filter(|pool| !pool.is_empty())
 }
 
 pub(super) fn http_inspects(http: &HttpPolicy) -> bool {
@@ -124,8 +135,31 @@ pub(super) fn shown_path(target: &str) -> String {
 
 /// 128 random bits in hexadecimal.
 pub(super) fn request_id() -> String {
-    let mut bytes = [0u8; 16];
-    // An id that is not random is still an id.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    thread_local! {
+        static AHEAD: RefCell<(Vec<u8>, usize)> = const { RefCell::new((Vec::new(), 0)) };
+    }
+    AHEAD.with_borrow_mut(|(bytes, at)| {
+        if bytes.len() < *at + ID_BYTES {
+            bytes.resize(IDS_AHEAD * ID_BYTES, 0);
+            *at = 0;
+            // An id that is not random is still an id.
+            let _ = aws_lc_rs::rand::fill(bytes);
+        }
+        let mut id = String::with_capacity(2 * ID_BYTES);
+        push_hex(&mut id, bytes.get(*at..*at + ID_BYTES).unwrap_or_default());
+        *at += ID_BYTES;
+        id
+    })
+}
+
+const ID_BYTES: usize = 16;
+/// Ids whose bits are drawn at once: one call of the generator costs as much as many ids.
+const IDS_AHEAD: usize = 64;
+
+fn push_hex(out: &mut String, bytes: &[u8]) {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    for byte in bytes {
+        out.push(digit(byte >> 4));
+        out.push(digit(byte & 15));
+    }
 }

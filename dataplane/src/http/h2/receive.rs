@@ -2,11 +2,11 @@
 
 use super::super::limits::{BODY_PAUSE_MAX, HEAD_TIME_MAX, KEEP_ALIVE_TIME_MAX};
 use super::super::within;
-use super::head::HeadFields;
 use super::{
     CONNECTION_WINDOW_BYTES, CONTROL_BYTES_MAX, Connection, FRAME_BYTES, Fault, HEAD_BYTES_MAX, QUEUE_BYTES_MAX,
     STREAMS_MAX, Stream, WINDOW_BYTES, WINDOW_MAX, fault,
 };
+use codecs::http::h2::HeadFields;
 use reactor::Buf;
 use std::rc::Rc;
 use std::time::Instant;

@@ -1,8 +1,8 @@
 //! Heads of HTTP/2 requests: what would mean something else once it is written as HTTP/1.1 is refused (RFC 9113 sections 8.2, 8.3).
 
-use codecs::http::h1::head::{authority, is_token, is_value_byte};
-use codecs::http::limits::{FIELDS_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX};
-use codecs::http::{BodyKind, Fields, RequestHead};
+use super::h1::head::{authority, is_token, is_value_byte};
+use super::limits::{FIELDS_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX};
+use super::{BodyKind, Fields, RequestHead, Version};
 
 /// Fields of one block as they come out of the decoder.
 #[derive(Default)]
@@ -110,7 +110,7 @@ impl HeadFields {
             method,
             target,
             authority: Some(named),
-            version: super::VERSION,
+            version: Version::Http2,
             fields: self.fields,
             body,
         })
