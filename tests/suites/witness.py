@@ -46,16 +46,34 @@ def forget(server):
         os.truncate(path, 0)
 
 
+# A literal, a quoted name, a dollar-quoted text; or what begins a comment.
+TOKEN = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*", re.S)
+
+
+def without_comments(text):
+    """A text without the comments in and around it: the record begins with the statement itself."""
+    kept, at = [], 0
+    while match := TOKEN.search(text, at):
+        kept.append(text[at:match.start()])
+        at = match.end()
+        if match[0] == "/*":
+            depth = 1
+            while depth and (edge := re.compile(r"/\*|\*/").search(text, at)):
+                depth += 1 if edge[0] == "/*" else -1
+                at = edge.end()
+            at = len(text) if depth else at
+            kept.append(" ")
+        elif match[0].startswith("--"):
+            kept.append(" ")
+        else:
+            kept.append(match[0])
+    return "".join([*kept, text[at:]])
+
+
 def normal(text):
-    """A text without what differs between how log and record tell it: white space, semicolons, and characters that are not UTF-8."""
-    text = re.sub(r"[^\x00-\x7f]+", "?", text)
-    return " ".join(re.sub(r";\s*", "; ", text.strip().strip("; \n\t")).split()).rstrip("; ")
-
-
-def is_something(text):
-    """Whether a text holds more than comments and semicolons: such a one is logged, and executes nothing."""
-    bare = re.sub(r"--[^\n]*|/\*.*?\*/", " ", text, flags=re.S)
-    return bool(bare.strip("; \n\t\r\f\v"))
+    """A text without what differs between how log and record tell it: comments, white space, semicolons, and characters outside ASCII."""
+    text = re.sub(r"[^\x00-\x7f]+", "?", without_comments(text))
+    return re.sub(r"(?:\s*;)+\s*", "; ", " ".join(text.split())).strip("; ")
 
 
 def executed(entries):
@@ -66,8 +84,10 @@ def executed(entries):
             continue
         match = re.match(r"(?:statement|execute [^:]*): (.*)", entry.get("message", ""), re.S)
         # The gateway's own look-up of named columns is marked.
-        if match and "sluice catalog lookup" not in match[1] and is_something(match[1]):
+        if match and "sluice catalog lookup" not in match[1]:
             found[normal(match[1])] += 1
+    # A text of comments and semicolons alone executes nothing.
+    del found[""]
     return found
 
 
@@ -133,7 +153,7 @@ class Record:
         if first["form"] in ("commit", "function") or first["form"] == "prepare" and first["outcome"] == "error":
             # The log tells of a commit only as an error, of function calls as such, and of what cannot be prepared not at all.
             return
-        text = normal("; ".join(part["text"].strip("; \n") for part in parts))
+        text = normal("; ".join(normal(part["text"]) for part in parts))
         # A text that cannot be read is an error before the server logs it; an unanswered one may not have been taken.
         certain = first["outcome"] == "ok"
         (self.executed if certain else self.unsure)[text] += 1
@@ -166,8 +186,14 @@ def take_masked(left, recorded):
 
 
 def compare(gateway, server):
-    """How many statements agree, and in words what does not."""
-    log, record = executed(read_log(server)), Record(Api(gateway))
+    """How many statements agree, of how many sessions, and in words what does not."""
+    record = Record(Api(gateway))
+    agree, faults = disagreement(executed(read_log(server)), record)
+    return agree, len(record.sessions), faults
+
+
+def disagreement(log, record):
+    """How many statements of the log are in the record once, and in words what is in one of them only."""
     agree = sum(log.values())
     left, claimed = log - record.executed, record.executed - log
     left, claimed = take_masked(left, claimed)
@@ -177,4 +203,4 @@ def compare(gateway, server):
     faults = list(record.faults)
     faults += [f"executed and not recorded, {count} times: {text[:200]}" for text, count in left.most_common(SHOWN_MAX)]
     faults += [f"recorded and not executed, {count} times: {text[:200]}" for text, count in claimed.most_common(SHOWN_MAX)]
-    return agree - sum(left.values()), len(record.sessions), faults
+    return agree - sum(left.values()), faults
