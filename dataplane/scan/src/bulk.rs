@@ -4,7 +4,7 @@ use crate::arch::{Found, Search, WORDS_MAX, class_bits, next_window};
 use crate::class::{DIGIT, LETTER, WORD, is, table_of};
 use crate::detect::aws;
 use crate::engine::Engine;
-use crate::plan::{KEY_SETS, PRINT_BYTES, Plan};
+use crate::plan::{PRINT_BYTES, Plan};
 use crate::trigger::Triggers;
 
 /// Longest distance between the end of a key and its operator: blanks, a quote with a backslash, a colon.
@@ -157,13 +157,8 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
 
     /// A key of three letters at the start of the text lacks the fourth byte of its fingerprint.
     fn key_at_start(&mut self) {
-        let bytes = self.bytes;
-        let four = match bytes {
-            [a, b, c, ..] => [0, *a, *b, *c],
-            _ => return,
-        };
-        if self.plan.wanted.keys && self.plan.prints.sets(four) & KEY_SETS != 0 {
-            for place in operators(bytes, PRINT_BYTES - 1) {
+        if self.plan.key_at_start(self.bytes) {
+            for place in operators(self.bytes, PRINT_BYTES - 1) {
                 if place < self.end {
                     self.channel(place);
                 }

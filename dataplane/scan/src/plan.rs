@@ -467,6 +467,15 @@ impl Plan {
         plan
     }
 
+    /// Whether the text begins with what may be a key of three letters.
+    #[inline(always)]
+    pub fn key_at_start(&self, text: &[u8]) -> bool {
+        match text {
+            [a, b, c, ..] => self.wanted.keys && self.prints.sets([0, *a, *b, *c]) & KEY_SETS != 0,
+            _ => false,
+        }
+    }
+
     fn take(&mut self, shape: Shape) {
         let wanted = &mut self.wanted;
         match shape {

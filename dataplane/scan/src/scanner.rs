@@ -1,7 +1,7 @@
 //! A compiled policy and the scans over complete haystacks.
 
 use crate::allow::AllowLists;
-use crate::arch::Level;
+use crate::arch::{Level, is_quiet};
 use crate::cells::Cells;
 use crate::context::{Context, HotWords};
 use crate::custom::CustomSet;
@@ -176,6 +176,10 @@ impl Scanner {
             haystack.len() < HAYSTACK_BYTES_MAX,
             "a haystack of one call is smaller than 4 GiB"
         );
+        if self.is_quiet(haystack, ctx) {
+            scratch.counters.scanned_bytes += haystack.len() as u64;
+            return;
+        }
         let count_before = out.len();
         Engine::new(self, haystack, true, ctx).complete(scratch, out);
         scratch.counters.findings += (out.len() - count_before) as u64;
@@ -195,6 +199,13 @@ impl Scanner {
         }
         scratch.findings = findings;
         scratch.counters.findings += (out.len() - count_before) as u64;
+    }
+
+    /// Whether one look tells that a short value has nothing.
+    #[inline(always)]
+    fn is_quiet(&self, haystack: &[u8], ctx: Context) -> bool {
+        let alone = ctx == Context::NONE && !self.has_passes();
+        alone && !self.plan.key_at_start(haystack) && is_quiet(self.level, &self.plan, haystack)
     }
 
     /// Whether something besides the channels looks for matches: it would see across cells.

@@ -155,13 +155,6 @@ impl Backend for Portable {
     }
 
     #[inline(always)]
-    fn hot_window(plan: &Plan, window: &[u8], words: &mut [u64; WORDS_MAX]) {
-        for (place, word) in words[..WORDS].iter_mut().enumerate() {
-            *word = Portable::hot(plan, &window[place * 64..]);
-        }
-    }
-
-    #[inline(always)]
     fn wide_bytes(text: &[u8]) -> u32 {
         text.iter().map(|byte| u32::from(byte >> 7)).sum()
     }

@@ -132,16 +132,38 @@ pub(crate) trait Backend {
     const BYTES: usize;
     /// Classifies a window; `window` holds [`PRINT_AHEAD_BYTES`] more.
     fn masks(plan: &Plan, window: &[u8]) -> Masks<Self::V>;
+    /// The same for the end of a text; what is not there counts as NUL.
+    #[inline(always)]
+    fn masks_of_rest(plan: &Plan, rest: &[u8]) -> Masks<Self::V> {
+        let mut padded = [0; WINDOW_BYTES_MAX + BLOCK_BYTES];
+        let len = rest.len().min(padded.len());
+        padded[..len].copy_from_slice(&rest[..len]);
+        Self::masks(plan, &padded[..Self::BYTES + PRINT_AHEAD_BYTES])
+    }
     /// Where the last [`HOT_PRINT_BYTES`] bytes of a hot word stand in 64 bytes; `block` holds [`HOT_AHEAD_BYTES`] more.
     fn hot(plan: &Plan, block: &[u8]) -> u64;
-    /// Whether there is such a place in the block before `window` or in the window, which holds [`HOT_AHEAD_BYTES`] more.
-    fn any_hot(plan: &Plan, before_and_window: &[u8]) -> bool {
-        let blocks = 0..=Self::BYTES / BLOCK_BYTES;
-        let mut marks = blocks.map(|block| Self::hot(plan, &before_and_window[block * BLOCK_BYTES..]));
-        marks.any(|marks| marks != 0)
+    /// The same for 64 bytes of a text that may lie partly outside of it.
+    #[inline(always)]
+    fn hot_edge(plan: &Plan, text: &[u8], from: isize) -> u64 {
+        let mut padded = [0; BLOCK_BYTES + HOT_AHEAD_BYTES];
+        for (place, slot) in (from..).zip(&mut padded) {
+            *slot = usize::try_from(place)
+                .ok()
+                .and_then(|at| text.get(at))
+                .copied()
+                .unwrap_or(0);
+        }
+        Self::hot(plan, &padded)
     }
-    /// The places in each block of a window, which holds [`HOT_AHEAD_BYTES`] more.
-    fn hot_window(plan: &Plan, window: &[u8], words: &mut [u64; WORDS_MAX]);
+    /// Whether there is such a place in the block before a window or in the window, which holds [`HOT_AHEAD_BYTES`] more.
+    #[inline(always)]
+    fn any_hot(plan: &Plan, before_and_window: &[u8]) -> bool {
+        let mut any = 0;
+        for block in 0..Self::BYTES / BLOCK_BYTES + 1 {
+            any |= Self::hot(plan, &before_and_window[block * BLOCK_BYTES..]);
+        }
+        any != 0
+    }
     /// Bytes beyond ASCII.
     fn wide_bytes(text: &[u8]) -> u32;
     fn load(words: &[u64; WORDS_MAX]) -> Self::V;
@@ -165,6 +187,17 @@ pub(crate) fn next_window(level: Level, search: &Search<'_>, from: usize, found:
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => x86_64::avx2::next_window(search, from, found),
         _ => all::next_window(search, from, found),
+    }
+}
+
+/// Whether nothing can begin in a text that no field name and no hot word of another text stands for: one look for short texts.
+/// `false` when that takes more.
+#[inline(always)]
+pub(crate) fn is_quiet(level: Level, plan: &Plan, text: &[u8]) -> bool {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => text.len() <= BLOCK_BYTES && plan.fallback.is_none() && x86_64::small::is_quiet(plan, text),
+        _ => false,
     }
 }
 
@@ -201,11 +234,7 @@ fn search_windows<B: Backend>(search: &Search<'_>, from: usize, found: &mut Foun
         let next = base + B::BYTES - AHEAD_BYTES;
         let masks = match bytes.get(base..base + B::BYTES + PRINT_AHEAD_BYTES) {
             Some(window) => B::masks(search.plan, window),
-            None => {
-                let mut padded = [0; WINDOW_BYTES_MAX + BLOCK_BYTES];
-                padded[..bytes.len() - base].copy_from_slice(&bytes[base..]);
-                B::masks(search.plan, &padded[..B::BYTES + PRINT_AHEAD_BYTES])
-            }
+            None => B::masks_of_rest(search.plan, &bytes[base..]),
         };
         let shapes = shapes(&masks, search.plan, word_before).own();
         let any = shapes
@@ -224,21 +253,6 @@ fn search_windows<B: Backend>(search: &Search<'_>, from: usize, found: &mut Foun
         base = next;
     }
     false
-}
-
-/// A text of at most one block, whose masks are single words.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn search_block<B: Backend>(search: &Search<'_>, masks: &Masks<B::V>, found: &mut Found) -> bool {
-    let given_away = masks.digit.or(masks.special).or(masks.literal).or(masks.key);
-    let long = masks.word.or(masks.op).any_sixteen() || search.plan.wanted.words;
-    let colon = masks.op.and(masks.gap);
-    if !(given_away.or(colon).any() || long || search.every) {
-        return false;
-    }
-    found.base = 0;
-    found.next = B::BYTES;
-    take::<B>(search, &shapes(masks, search.plan, false), found) || search.every
 }
 
 /// Writes the places of a window down; `false` when none is left.
@@ -308,14 +322,8 @@ fn near_hot<B: Backend>(search: &Search<'_>, base: usize, places: B::V) -> B::V 
         return places;
     }
     let mut marks = [0; WORDS_MAX];
-    match bytes.get(base..base + B::BYTES + HOT_AHEAD_BYTES) {
-        Some(window) => B::hot_window(search.plan, window, &mut marks),
-        None => {
-            let mut padded = [0; WINDOW_BYTES_MAX + BLOCK_BYTES];
-            let rest = bytes[base..].iter().take(B::BYTES + HOT_AHEAD_BYTES);
-            padded.iter_mut().zip(rest).for_each(|(slot, byte)| *slot = *byte);
-            B::hot_window(search.plan, &padded[..B::BYTES + HOT_AHEAD_BYTES], &mut marks);
-        }
+    for (block, marks) in marks[..B::BYTES / BLOCK_BYTES].iter_mut().enumerate() {
+        *marks = hot_marks::<B>(search.plan, bytes, base + (block + 1) * BLOCK_BYTES);
     }
     // No farther mark of the block before reaches the window.
     let near_bits = HOT_PRINT_BYTES + CONTEXT_CHARS + wide as usize;
@@ -384,7 +392,8 @@ fn hot_marks<B: Backend>(plan: &Plan, bytes: &[u8], end: usize) -> u64 {
     let start = end.wrapping_sub(BLOCK_BYTES);
     match bytes.get(start..start.wrapping_add(BLOCK_BYTES + HOT_AHEAD_BYTES)) {
         Some(block) => B::hot(plan, block),
-        None => hot_edge::<B>(plan, bytes, end),
+        None if start as isize >= bytes.len() as isize => 0,
+        None => B::hot_edge(plan, bytes, start as isize),
     }
 }
 
@@ -397,16 +406,4 @@ pub(crate) fn hot_marks_before(level: Level, plan: &Plan, bytes: &[u8], end: usi
         Level::Avx2 => x86_64::avx2::hot_marks_before(plan, bytes, end),
         _ => all::hot_marks_before(plan, bytes, end),
     }
-}
-
-/// Like [`Backend::hot`] for the block that ends at `end`, which lies partly outside of the text.
-#[inline(always)]
-fn hot_edge<B: Backend>(plan: &Plan, bytes: &[u8], end: usize) -> u64 {
-    let mut padded = [0; BLOCK_BYTES + HOT_AHEAD_BYTES];
-    let skipped = BLOCK_BYTES.saturating_sub(end);
-    let start = end.saturating_sub(BLOCK_BYTES).min(bytes.len());
-    let text = &bytes[start..bytes.len().min(end + HOT_AHEAD_BYTES).max(start)];
-    let len = text.len().min(padded.len() - skipped);
-    padded[skipped..skipped + len].copy_from_slice(&text[..len]);
-    B::hot(plan, &padded)
 }

@@ -208,13 +208,6 @@ impl Backend for Avx2 {
     }
 
     #[inline(always)]
-    fn hot_window(plan: &Plan, window: &[u8], words: &mut [u64; WORDS_MAX]) {
-        for (block, word) in words[..Avx2::BYTES / 64].iter_mut().enumerate() {
-            *word = Avx2::hot(plan, &window[block * 64..]);
-        }
-    }
-
-    #[inline(always)]
     fn wide_bytes(text: &[u8]) -> u32 {
         let (blocks, rest) = text.as_chunks::<32>();
         // SAFETY: see above; each block has 32 bytes.

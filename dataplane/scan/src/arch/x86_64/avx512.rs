@@ -8,8 +8,9 @@
 
 use std::arch::x86_64::*;
 
+use super::small;
 use crate::algebra::{Lanes, Masks};
-use crate::arch::{Backend, Found, Search, WORDS_MAX, hot_marks, search_block, search_windows};
+use crate::arch::{Backend, Found, Search, WORDS_MAX, hot_marks, search_windows};
 use crate::class::Nibbles;
 use crate::plan::{CODES, HOT_PRINT_BYTES, KEY, KEY_SETS, LITERAL, LITERAL_SETS, PRINT_BYTES, Plan, Prints};
 
@@ -29,167 +30,25 @@ pub(in crate::arch) fn next_window(search: &Search<'_>, from: usize, found: &mut
     // SAFETY: a scanner has this level only if `available` said that the processor has these instructions.
     unsafe {
         match search.bytes.len() {
-            0..=64 if from == 0 => search_small(search, found),
+            0..=64 if from == 0 => small::search(search, found),
             _ => search_avx512(search, from, found),
         }
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
-fn search_small(search: &Search<'_>, found: &mut Found) -> bool {
-    // SAFETY: the instructions are there.
-    let masks = unsafe { small_masks(&search.plan.prints, search.bytes) };
-    search_block::<Small>(search, &masks, found)
-}
-
-/// A text of at most 64 bytes: the same algebra on single words.
-struct Small;
-
-#[derive(Clone, Copy)]
-struct Word(u64);
-
-impl Lanes for Word {
-    #[inline(always)]
-    fn zero() -> Word {
-        Word(0)
-    }
-
-    #[inline(always)]
-    fn and(self, other: Word) -> Word {
-        Word(self.0 & other.0)
-    }
-
-    #[inline(always)]
-    fn or(self, other: Word) -> Word {
-        Word(self.0 | other.0)
-    }
-
-    #[inline(always)]
-    fn without(self, other: Word) -> Word {
-        Word(self.0 & !other.0)
-    }
-
-    #[inline(always)]
-    fn ahead<const N: i32>(self) -> Word {
-        Word(self.0 >> N)
-    }
-
-    #[inline(always)]
-    fn ahead_by(self, distance: u32) -> Word {
-        Word(self.0 >> distance)
-    }
-
-    #[inline(always)]
-    fn behind_one(self, first: bool) -> Word {
-        Word(self.0 << 1 | u64::from(first))
-    }
-
-    #[inline(always)]
-    fn behind<const N: i32>(self, before: u64) -> Word {
-        self.behind_by(N as u32, before)
-    }
-
-    #[inline(always)]
-    fn behind_by(self, distance: u32, before: u64) -> Word {
-        Word(self.0 << distance | before >> (64 - distance))
-    }
-
-    #[inline(always)]
-    fn own() -> Word {
-        Word(u64::MAX)
-    }
-
-    #[inline(always)]
-    fn any(self) -> bool {
-        self.0 != 0
-    }
-
-    #[inline(always)]
-    fn any_sixteen(self) -> bool {
-        [0, 16, 32, 48]
-            .into_iter()
-            .any(|quarter| self.0 >> quarter & 0xffff == 0xffff)
-    }
-}
-
-impl Backend for Small {
-    type V = Word;
-    const BYTES: usize = 64;
-
-    #[inline(always)]
-    fn masks(plan: &Plan, window: &[u8]) -> Masks<Word> {
-        // SAFETY: as for the larger windows.
-        unsafe { small_masks(&plan.prints, &window[..Small::BYTES]) }
-    }
-
-    #[inline(always)]
-    fn hot(plan: &Plan, block: &[u8]) -> u64 {
-        Avx512::hot(plan, block)
-    }
-
-    #[inline(always)]
-    fn hot_window(plan: &Plan, window: &[u8], words: &mut [u64; WORDS_MAX]) {
-        words[0] = Avx512::hot(plan, window);
-    }
-
-    #[inline(always)]
-    fn wide_bytes(text: &[u8]) -> u32 {
-        Avx512::wide_bytes(text)
-    }
-
-    #[inline(always)]
-    fn load(words: &[u64; WORDS_MAX]) -> Word {
-        Word(words[0])
-    }
-
-    #[inline(always)]
-    fn store(mask: Word, words: &mut [u64; WORDS_MAX]) {
-        words[0] = mask.0;
-    }
-}
-
-/// The masks of at most 64 bytes; what is not there counts as NUL.
+/// 64 bytes from a place on that may lie partly or wholly outside of the text; NULs are there.
 #[inline(always)]
-unsafe fn small_masks(prints: &Prints<PRINT_BYTES>, text: &[u8]) -> Masks<Word> {
-    // SAFETY: the caller has the instructions; masked loads touch only bytes of the text.
-    unsafe {
-        let codes = codes_of(
-            prints,
-            load_some(text, 0),
-            [
-                load_some(text, 0),
-                load_some(text, 1),
-                load_some(text, 2),
-                load_some(text, 3),
-            ],
-        );
-        let mut masks = [0u64; 8];
-        _mm512_storeu_si512(masks.as_mut_ptr().cast(), turn(codes));
-        let [digit, word, sep, gap, op, special, literal, key] = masks.map(Word);
-        Masks {
-            digit,
-            word,
-            sep,
-            gap,
-            op,
-            special,
-            literal,
-            key,
-        }
-    }
-}
-
-/// Up to 64 bytes of a text from `from` on, then NULs.
-#[inline(always)]
-unsafe fn load_some(text: &[u8], from: usize) -> __m512i {
-    let rest = text.get(from..).unwrap_or_default();
-    let present = if rest.len() >= 64 {
-        u64::MAX
-    } else {
-        (1 << rest.len()) - 1
+pub(super) unsafe fn load_some(text: &[u8], from: isize) -> __m512i {
+    let from = from.clamp(-64, text.len() as isize);
+    let count = (text.len() as isize - from).min(64) as u32;
+    let up_to_end = if count == 0 { 0 } else { u64::MAX >> (64 - count) };
+    let present = match from {
+        -64 => 0,
+        0.. => up_to_end,
+        _ => up_to_end & u64::MAX << -from,
     };
     // SAFETY: bytes outside of the mask are not read.
-    unsafe { _mm512_maskz_loadu_epi8(present, rest.as_ptr().cast()) }
+    unsafe { _mm512_maskz_loadu_epi8(present, text.as_ptr().wrapping_offset(from).cast()) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
@@ -230,10 +89,10 @@ fn class_bits_avx512(text: &[u8], class: &Nibbles) -> u64 {
     _mm512_mask_test_epi8_mask(present & !_mm512_movepi8_mask(bytes), low, high)
 }
 
-struct Avx512;
+pub(super) struct Avx512;
 
 #[derive(Clone, Copy)]
-struct V(__m512i);
+pub(super) struct V(__m512i);
 
 // SAFETY (all blocks of these two implementations): they are only reached through `next_window`, that is, with the
 // instructions present; loads stay inside of slices whose length is asserted.
@@ -355,6 +214,24 @@ impl Backend for Avx512 {
     }
 
     #[inline(always)]
+    fn masks_of_rest(plan: &Plan, rest: &[u8]) -> Masks<V> {
+        // SAFETY: see above; what is not there counts as NUL.
+        unsafe {
+            let mut blocks = [_mm512_setzero_si512(); WORDS_MAX];
+            for (number, block) in blocks.iter_mut().enumerate().take(rest.len().div_ceil(64)) {
+                *block = block_masks_of_some(&plan.prints, rest, (number * 64) as isize);
+            }
+            transpose(blocks)
+        }
+    }
+
+    #[inline(always)]
+    fn hot_edge(plan: &Plan, text: &[u8], from: isize) -> u64 {
+        // SAFETY: see above.
+        unsafe { hot_some(&plan.hot, text, from) }
+    }
+
+    #[inline(always)]
     fn hot(plan: &Plan, block: &[u8]) -> u64 {
         assert!(block.len() >= 64 + HOT_PRINT_BYTES);
         // SAFETY: see above; the last load begins at 5.
@@ -376,29 +253,22 @@ impl Backend for Avx512 {
     }
 
     #[inline(always)]
-    fn hot_window(plan: &Plan, window: &[u8], words: &mut [u64; WORDS_MAX]) {
-        assert!(window.len() >= Avx512::BYTES + HOT_PRINT_BYTES);
-        for (block, word) in words.iter_mut().enumerate() {
-            // SAFETY: see above; the last load begins at 448 + 5 and ends at 517.
-            *word = unsafe { hot_block(&plan.hot, window.as_ptr().add(block * 64)) };
-        }
-    }
-
-    #[inline(always)]
     fn wide_bytes(text: &[u8]) -> u32 {
         // SAFETY: see above; what is not there counts as NUL.
         unsafe {
             let blocks = text.len().div_ceil(64);
-            let block = |number: usize| load_some(text, number * 64);
-            let all = (0..blocks).fold(_mm512_setzero_si512(), |all, number| {
-                _mm512_or_si512(all, block(number))
-            });
+            let mut all = _mm512_setzero_si512();
+            for block in 0..blocks {
+                all = _mm512_or_si512(all, load_some(text, (block * 64) as isize));
+            }
             if _mm512_movepi8_mask(all) == 0 {
                 return 0;
             }
-            (0..blocks)
-                .map(|number| _mm512_movepi8_mask(block(number)).count_ones())
-                .sum()
+            let mut count = 0;
+            for block in 0..blocks {
+                count += _mm512_movepi8_mask(load_some(text, (block * 64) as isize)).count_ones();
+            }
+            count
         }
     }
 
@@ -416,21 +286,21 @@ impl Backend for Avx512 {
 }
 
 #[inline(always)]
-unsafe fn load(from: *const u8) -> __m512i {
+pub(super) unsafe fn load(from: *const u8) -> __m512i {
     // SAFETY: the caller has 64 bytes there.
     unsafe { _mm512_loadu_si512(from.cast()) }
 }
 
 /// The bytes with NUL for those beyond ASCII.
 #[inline(always)]
-unsafe fn ascii(bytes: __m512i) -> __m512i {
+pub(super) unsafe fn ascii(bytes: __m512i) -> __m512i {
     // SAFETY: the caller has the instructions.
     unsafe { _mm512_max_epi8(bytes, _mm512_setzero_si512()) }
 }
 
 /// Looks bytes up in a table of 128; the topmost bit is ignored.
 #[inline(always)]
-unsafe fn look_up(table: &[u8; 128], bytes: __m512i) -> __m512i {
+pub(super) unsafe fn look_up(table: &[u8; 128], bytes: __m512i) -> __m512i {
     // SAFETY: the table has two registers full of bytes.
     unsafe { _mm512_permutex2var_epi8(load(table.as_ptr()), bytes, load(table.as_ptr().add(64))) }
 }
@@ -463,10 +333,53 @@ unsafe fn hot_block(prints: &Prints<HOT_PRINT_BYTES>, start: *const u8) -> u64 {
 unsafe fn hot_sets(prints: &Prints<HOT_PRINT_BYTES>, start: *const u8) -> __m512i {
     // SAFETY: the caller has 69 bytes there.
     unsafe {
-        let behind = look_up(&prints.behind, ascii(load(start.add(HOT_PRINT_BYTES))));
-        let sets = |place: usize| look_up(&prints.allow[place], ascii(load(start.add(place))));
-        let head = _mm512_and_si512(_mm512_and_si512(sets(0), sets(1)), sets(2));
-        let tail = _mm512_and_si512(_mm512_and_si512(sets(3), sets(4)), behind);
+        hot_sets_of(
+            prints,
+            [
+                load(start),
+                load(start.add(1)),
+                load(start.add(2)),
+                load(start.add(3)),
+                load(start.add(4)),
+                load(start.add(5)),
+            ],
+        )
+    }
+}
+
+/// The same, from a place on that may lie partly outside of the text, as marks.
+#[inline(always)]
+pub(super) unsafe fn hot_some(prints: &Prints<HOT_PRINT_BYTES>, text: &[u8], from: isize) -> u64 {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        let sets = hot_sets_of(
+            prints,
+            [
+                load_some(text, from),
+                load_some(text, from + 1),
+                load_some(text, from + 2),
+                load_some(text, from + 3),
+                load_some(text, from + 4),
+                load_some(text, from + 5),
+            ],
+        );
+        _mm512_test_epi8_mask(sets, sets)
+    }
+}
+
+/// The same for bytes that are loaded: those at each place, and those one to five behind.
+#[inline(always)]
+unsafe fn hot_sets_of(prints: &Prints<HOT_PRINT_BYTES>, bytes: [__m512i; HOT_PRINT_BYTES + 1]) -> __m512i {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        let first = look_up(&prints.allow[0], ascii(bytes[0]));
+        let second = look_up(&prints.allow[1], ascii(bytes[1]));
+        let third = look_up(&prints.allow[2], ascii(bytes[2]));
+        let fourth = look_up(&prints.allow[3], ascii(bytes[3]));
+        let fifth = look_up(&prints.allow[4], ascii(bytes[4]));
+        let behind = look_up(&prints.behind, ascii(bytes[5]));
+        let head = _mm512_and_si512(_mm512_and_si512(first, second), third);
+        let tail = _mm512_and_si512(_mm512_and_si512(fourth, fifth), behind);
         _mm512_and_si512(head, tail)
     }
 }
@@ -481,9 +394,25 @@ unsafe fn block_masks(prints: &Prints<PRINT_BYTES>, start: *const u8) -> __m512i
     }
 }
 
+/// The same for 64 bytes that are not all there.
+#[inline(always)]
+pub(super) unsafe fn block_masks_of_some(prints: &Prints<PRINT_BYTES>, text: &[u8], from: isize) -> __m512i {
+    // SAFETY: the caller has the instructions; masked loads touch only bytes of the text.
+    unsafe {
+        let bytes = load_some(text, from);
+        let ahead = [
+            bytes,
+            load_some(text, from + 1),
+            load_some(text, from + 2),
+            load_some(text, from + 3),
+        ];
+        turn(codes_of(prints, bytes, ahead))
+    }
+}
+
 /// Codes of bytes; `ahead` are those at each place, and those one to three behind.
 #[inline(always)]
-unsafe fn codes_of(prints: &Prints<PRINT_BYTES>, bytes: __m512i, ahead: [__m512i; 4]) -> __m512i {
+pub(super) unsafe fn codes_of(prints: &Prints<PRINT_BYTES>, bytes: __m512i, ahead: [__m512i; 4]) -> __m512i {
     // SAFETY: the caller has the instructions.
     unsafe {
         let codes = look_up(&CODES, ascii(bytes));
@@ -497,7 +426,7 @@ unsafe fn codes_of(prints: &Prints<PRINT_BYTES>, bytes: __m512i, ahead: [__m512i
 
 /// From one code per byte to one mask per lane.
 #[inline(always)]
-unsafe fn turn(codes: __m512i) -> __m512i {
+pub(super) unsafe fn turn(codes: __m512i) -> __m512i {
     // SAFETY: the caller has the instructions.
     unsafe {
         // In each group of eight: byte `i` of the product has bit `j` of byte `7 - j`, so the bytes are reversed before.
