@@ -205,11 +205,25 @@ impl<'s, 't> Engine<'s, 't> {
         let scanner = self.scanner;
         let bytes = self.text.bytes();
         let narrow = bytes[start.saturating_sub(CONTEXT_CHARS).max(floor)..start].is_ascii();
-        if scanner.level == Level::Reference || !narrow {
+        if scanner.level == Level::Reference {
             return scanner.hot_words.left_of(&bytes[floor..], start - floor);
         }
+        let marks_before = |end: usize| hot_marks_before(scanner.level, &scanner.plan, bytes, end);
+        if !narrow {
+            // Thirty characters of up to four bytes, looked at closely only if anything there looks like a hot word.
+            let blocks = [
+                start,
+                start.saturating_sub(BLOCK_BYTES),
+                start.saturating_sub(2 * BLOCK_BYTES),
+            ];
+            let any = blocks.into_iter().any(|end| marks_before(end) != 0);
+            return match any {
+                true => scanner.hot_words.left_of(&bytes[floor..], start - floor),
+                false => Context::NONE,
+            };
+        }
         // A mark stands some bytes before the end of a word, at a bit that counts from 64 bytes before `start`.
-        let marks = hot_marks_before(scanner.level, &scanner.plan, bytes, start);
+        let marks = marks_before(start);
         let mut near =
             marks >> (BLOCK_BYTES - HOT_PRINT_BYTES - CONTEXT_CHARS) << (BLOCK_BYTES - HOT_PRINT_BYTES - CONTEXT_CHARS);
         let mut found = Context::NONE;

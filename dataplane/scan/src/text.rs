@@ -19,6 +19,8 @@ pub(crate) struct Text<'a> {
     level: Level,
     edge: Cell<bool>,
     run: Cell<KnownRun>,
+    /// The place whose digits were asked for last, and the answer.
+    digits: Cell<(usize, u64)>,
     #[cfg(test)]
     steps: Cell<u64>,
 }
@@ -41,6 +43,7 @@ impl<'a> Text<'a> {
             level: Level::Reference,
             edge: Cell::new(false),
             run: Cell::new(KnownRun::default()),
+            digits: Cell::new((usize::MAX, 0)),
             #[cfg(test)]
             steps: Cell::new(0),
         }
@@ -182,7 +185,17 @@ impl<'a> Text<'a> {
     #[inline(always)]
     pub fn digit_bits(&self, place: usize) -> Option<u64> {
         let seen = self.level != Level::Reference && (self.last || place + BLOCK_BYTES <= self.bytes.len());
-        seen.then(|| class_bits(self.level, self.bytes, place, &table_of(DIGIT)))
+        if !seen {
+            return None;
+        }
+        // Several detectors look at the same number.
+        let (known, bits) = self.digits.get();
+        if known == place {
+            return Some(bits);
+        }
+        let bits = class_bits(self.level, self.bytes, place, &table_of(DIGIT));
+        self.digits.set((place, bits));
+        Some(bits)
     }
 
     /// Whether a run is measured 64 bytes at a time.

@@ -71,6 +71,21 @@ const ISSUERS: &[Issuer] = &[
     issuer(986_000, 986_099, &[16]),                             // Humo
 ];
 
+/// The first place in [`ISSUERS`] that may be about a number, by its first three digits.
+static BY_THREE_DIGITS: [u8; 1000] = {
+    let mut places = [0; 1000];
+    let mut place = 0;
+    let mut three = 0;
+    while three < places.len() {
+        while place < ISSUERS.len() && (ISSUERS[place].to as usize) < three * 1000 {
+            place += 1;
+        }
+        places[three] = place as u8;
+        three += 1;
+    }
+    places
+};
+
 /// A cheap necessary condition on the first group.
 #[inline(always)]
 pub(crate) fn possible(text: &Text<'_>, start: usize, len: usize, grouped: bool) -> bool {
@@ -89,7 +104,8 @@ pub(crate) fn verify(text: &Text<'_>, start: usize) -> Option<Hit> {
         if !printed_so(&groups.lens[..count]) {
             return None;
         }
-        let digits = &groups.digits[..groups.total(count)];
+        let mut digits = [0; DIGITS_MAX];
+        let digits = groups.digits(text, count, &mut digits);
         (luhn(digits) && issued(digits))
             .then(|| Hit::new(start, groups.ends[count - 1], if count == 1 { 85 } else { 95 }))
     })
@@ -97,7 +113,6 @@ pub(crate) fn verify(text: &Text<'_>, start: usize) -> Option<Hit> {
 
 /// The number's digit groups, each ending at a boundary.
 struct Groups {
-    digits: [u8; DIGITS_MAX + 1],
     lens: [usize; GROUPS_MAX],
     ends: [usize; GROUPS_MAX],
     count: usize,
@@ -106,24 +121,23 @@ struct Groups {
 impl Groups {
     fn read(text: &Text<'_>, start: usize) -> Groups {
         let mut groups = Groups {
-            digits: [0; DIGITS_MAX + 1],
             lens: [0; GROUPS_MAX],
             ends: [0; GROUPS_MAX],
             count: 0,
         };
-        if let Some(bits) = text.digit_bits(start) {
-            groups.fill(text, start, bits);
-            return groups;
-        }
+        // Groups and separators take far less than the 64 bytes of a mask.
+        let bits = text.digit_bits(start);
         let mut filled = 0;
         let mut from = start;
         while groups.count < GROUPS_MAX {
-            let end = text.short_run(from, DIGIT, DIGITS_MAX + 1 - filled);
+            let end = match bits {
+                Some(bits) => from + (bits >> (from - start)).trailing_ones() as usize,
+                None => text.short_run(from, DIGIT, DIGITS_MAX + 1 - filled),
+            };
             let len = end - from;
             if len == 0 || filled + len > DIGITS_MAX || !text.boundary_at(end) {
                 break;
             }
-            groups.digits[filled..filled + len].copy_from_slice(&text.bytes()[from..end]);
             groups.lens[groups.count] = len;
             groups.ends[groups.count] = end;
             groups.count += 1;
@@ -136,34 +150,19 @@ impl Groups {
         groups
     }
 
-    /// The same from a mask of the digits; groups and separators take far less than its 64 bytes.
-    fn fill(&mut self, text: &Text<'_>, start: usize, bits: u64) {
+    /// The digits of the first groups, without what stands between them.
+    fn digits<'d>(&self, text: &Text<'_>, count: usize, digits: &'d mut [u8; DIGITS_MAX]) -> &'d [u8] {
         let mut filled = 0;
-        let mut offset = 0;
-        while self.count < GROUPS_MAX {
-            let len = (!(bits >> offset)).trailing_zeros() as usize;
-            let end = start + offset + len;
-            if len == 0 || filled + len > DIGITS_MAX || !text.boundary_at(end) {
-                break;
+        for (len, end) in self.lens[..count].iter().zip(self.ends) {
+            let group = &text.bytes()[end - len..end];
+            let slots = &mut digits[filled..filled + len];
+            match (group.first_chunk::<4>(), slots.first_chunk_mut::<4>()) {
+                (Some(four), Some(slots)) if *len == 4 => *slots = *four,
+                _ => slots.iter_mut().zip(group).for_each(|(slot, digit)| *slot = *digit),
             }
-            let digits = &text.bytes()[start + offset..end];
-            self.digits[filled..filled + len]
-                .iter_mut()
-                .zip(digits)
-                .for_each(|(slot, digit)| *slot = *digit);
-            self.lens[self.count] = len;
-            self.ends[self.count] = end;
-            self.count += 1;
             filled += len;
-            if !matches!(text.at(end), b' ' | b'-' | b'.') {
-                break;
-            }
-            offset += len + 1;
         }
-    }
-
-    fn total(&self, count: usize) -> usize {
-        self.lens[..count].iter().sum()
+        &digits[..filled]
     }
 }
 
@@ -182,20 +181,40 @@ fn issued(digits: &[u8]) -> bool {
     let prefix = digits[..6]
         .iter()
         .fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
-    let place = ISSUERS.partition_point(|issuer| issuer.to < prefix);
-    ISSUERS
-        .get(place)
+    let from = usize::from(BY_THREE_DIGITS[prefix as usize / 1000]);
+    ISSUERS[from..]
+        .iter()
+        .find(|issuer| prefix <= issuer.to)
         .is_some_and(|issuer| issuer.from <= prefix && issuer.lengths >> digits.len() & 1 == 1)
 }
 
 /// Luhn's check of ISO/IEC 7812-1 annex B over ASCII digits.
 pub(crate) fn luhn(digits: &[u8]) -> bool {
+    if let Ok(sixteen) = <&[u8; 16]>::try_from(digits) {
+        return luhn_of_sixteen(sixteen);
+    }
     const DOUBLED: [u8; 16] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9, 0, 0, 0, 0, 0, 0];
     let sum: u32 = digits.rchunks(2).fold(0, |sum, pair| match pair {
         [left, right] => sum + u32::from(DOUBLED[usize::from(left & 15)]) + u32::from(right & 15),
         [only] => sum + u32::from(only & 15),
         _ => sum,
     });
+    sum.is_multiple_of(10)
+}
+
+/// The same for the commonest length, eight digits at a time.
+fn luhn_of_sixteen(digits: &[u8; 16]) -> bool {
+    let (halves, _) = digits.as_chunks::<8>();
+    let sum: u64 = halves
+        .iter()
+        .map(|half| {
+            let ones = u64::from_le_bytes(*half) & 0x0f0f_0f0f_0f0f_0f0f;
+            // The first of each pair counts twice, less nine beyond nine.
+            let weighed = ones + (ones & 0x00ff_00ff_00ff_00ff);
+            let beyond = ((weighed + 0x7676_7676_7676_7676) >> 7) & 0x0101_0101_0101_0101;
+            (weighed - beyond * 9).wrapping_mul(0x0101_0101_0101_0101) >> 56
+        })
+        .sum();
     sum.is_multiple_of(10)
 }
 
@@ -224,6 +243,26 @@ mod tests {
             let mut digits = *b"79927398713";
             digits[10] = *wrong;
             assert!(!luhn(&digits));
+        }
+    }
+
+    #[test]
+    fn both_ways_to_sum_agree() {
+        for seed in 0..20_000u64 {
+            let mut digits: [u8; 17] = std::array::from_fn(|k| {
+                let mixed = (seed + 1)
+                    .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                    .rotate_left(k as u32 * 3 + 1);
+                b'0' + (mixed % 10) as u8
+            });
+            // A leading zero changes nothing but the number of digits.
+            digits[0] = b'0';
+            assert_eq!(
+                luhn(&digits),
+                luhn(&digits[1..]),
+                "{}",
+                String::from_utf8_lossy(&digits)
+            );
         }
     }
 

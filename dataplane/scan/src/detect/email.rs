@@ -9,15 +9,29 @@ use crate::hit::Hit;
 use crate::limits::{DOMAIN_LABEL_BYTES_MAX, EMAIL_DOMAIN_BYTES_MAX, EMAIL_LOCAL_BYTES_MAX};
 use crate::text::Text;
 
+/// A cheap necessary condition: a dot behind the first label of the domain, if that is all there.
+#[inline(always)]
+pub(crate) fn possible(text: &Text<'_>, at: usize) -> bool {
+    let behind = text.bytes().get(at + 1..).unwrap_or_default();
+    let label = |byte: &u8| is(*byte, ALNUM) || *byte == b'-';
+    let mut label_and_dot = behind.iter().take(DOMAIN_LABEL_BYTES_MAX + 1);
+    let ends = label_and_dot.find(|byte| !label(byte));
+    ends.is_none_or(|byte| *byte == b'.')
+}
+
 /// Where the local part before the `@` at `at` starts.
 pub(crate) fn local_start(text: &Text<'_>, at: usize) -> Option<usize> {
     let run = text.run_back(at, LOCAL, EMAIL_LOCAL_BYTES_MAX + 1);
     let bytes = &text.bytes()[run..at];
     let mut start = 0;
-    for (k, pair) in bytes.windows(2).enumerate() {
-        let quote_at_edge = pair[0] == b'\'' && !is(pair[1], ALNUM) || pair[1] == b'\'' && !is(pair[0], ALNUM);
-        if pair == b".." || quote_at_edge {
-            start = k + 1;
+    let punctuation = |pair: &[u8]| (pair[0] == b'.' && pair[1] == b'.') | (pair[0] == b'\'') | (pair[1] == b'\'');
+    // Nearly no address has two dots side by side or an apostrophe.
+    if bytes.windows(2).fold(false, |any, pair| any | punctuation(pair)) {
+        for (k, pair) in bytes.windows(2).enumerate() {
+            let quote_at_edge = pair[0] == b'\'' && !is(pair[1], ALNUM) || pair[1] == b'\'' && !is(pair[0], ALNUM);
+            if pair == b".." || quote_at_edge {
+                start = k + 1;
+            }
         }
     }
     let lead = bytes[start..].iter().position(|byte| is(*byte, WORD))?;

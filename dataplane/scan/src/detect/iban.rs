@@ -170,15 +170,31 @@ fn mod_97(code: &[u8]) -> u64 {
     let (head, account) = code.split_at(4);
     let mut rest = 0u64;
     for part in account.chunks(8).chain([head]) {
-        for byte in part {
-            rest = match byte {
-                b'0'..=b'9' => rest * 10 + u64::from(byte - b'0'),
-                _ => rest * 100 + u64::from(byte - b'A') + 10,
-            };
+        match <&[u8; 8]>::try_from(part) {
+            Ok(eight) if eight.iter().fold(true, |all, byte| all & byte.is_ascii_digit()) => {
+                rest = rest * 100_000_000 + number(*eight);
+            }
+            _ => {
+                for byte in part {
+                    rest = match byte {
+                        b'0'..=b'9' => rest * 10 + u64::from(byte - b'0'),
+                        _ => rest * 100 + u64::from(byte - b'A') + 10,
+                    };
+                }
+            }
         }
         rest %= 97;
     }
     rest
+}
+
+/// The value of eight digits: pairs, then fours, then all of them are joined.
+#[inline(always)]
+fn number(digits: [u8; 8]) -> u64 {
+    let ones = u64::from_le_bytes(digits) & 0x0f0f_0f0f_0f0f_0f0f;
+    let twos = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos * 100 + (twos >> 16)) & 0x0000_ffff_0000_ffff;
+    (fours * 10_000 + (fours >> 32)) & 0xffff_ffff
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use crate::class::{DIGIT, LETTER, WORD, is};
 use crate::context::Context;
 use crate::engine::Engine;
-use crate::text::Text;
 use crate::{Detector, Detector::*, Standing};
 
 pub(crate) mod assignment;
@@ -137,7 +136,7 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     let behind = engine.text().bytes().get(end + 1).copied().unwrap_or(b'0');
     let grouped = matches!(next, b' ' | b'-' | b'.' | b'/' | b'(' | b')')
         && (behind.is_ascii_digit() || matches!(behind, b' ' | b'-' | b'.' | b'/' | b'('));
-    let layout = Layout::at(engine.text(), place, bits);
+    let layout = Layout::of(bits);
     if engine.on(CreditCardNumber) && layout.card && card::possible(engine.text(), place, len, grouped) {
         engine.consider(CreditCardNumber, place, |text| card::verify(text, place));
     }
@@ -172,7 +171,7 @@ struct Layout {
 
 impl Layout {
     #[inline(always)]
-    fn at(text: &Text<'_>, place: usize, bits: Option<u64>) -> Layout {
+    fn of(bits: Option<u64>) -> Layout {
         let Some(digits) = bits else {
             return Layout {
                 card: true,
@@ -184,24 +183,13 @@ impl Layout {
         let one = group(0);
         let two = group(one + 1);
         let three = group(one + two + 2);
-        let parenthesis = || {
-            let near = text.bytes().get(place.saturating_sub(1)..).unwrap_or_default();
-            let near = &near[..near.len().min(PARENTHESIS_BYTES)];
-            near.iter().fold(false, |any, byte| any | (byte & 0xfe == b'('))
-        };
         Layout {
             card: one >= 12 || matches!((one, two, three), (4, 4, 4 | 5) | (4, 6, 4 | 5) | (6, 13, _)),
             social: (one, two, three) == (3, 2, 4),
-            phone: matches!(
-                (one, two, three),
-                (1..=3, 3, 3..=4) | (2, 2, 2) | (3, 4, 4) | (4, 3, 2..=4) | (5, 3, 3)
-            ) || (one <= 5 && parenthesis()),
+            phone: phone::layout_possible(digits),
         }
     }
 }
-
-/// How far behind its first digit a number may have a parenthesis.
-const PARENTHESIS_BYTES: usize = 24;
 
 const DATE_BYTES: usize = 10;
 
@@ -270,7 +258,9 @@ pub(crate) fn word(engine: &mut Engine<'_, '_>, place: usize) -> usize {
 }
 
 pub(crate) fn at_sign(engine: &mut Engine<'_, '_>, place: usize) -> usize {
-    if let Some(start) = email::local_start(engine.text(), place) {
+    if email::possible(engine.text(), place)
+        && let Some(start) = email::local_start(engine.text(), place)
+    {
         engine.consider(EmailAddress, start, |text| email::verify(text, start, place));
     }
     place + 1

@@ -52,9 +52,13 @@ const GROUPS_MAX: usize = 7;
 const BITS_REACH: usize = 64 - DIGITS_MAX;
 const EXTENSION_DIGITS_MAX: usize = 6;
 
+/// Bytes that are copied at once.
+const COPIED_BYTES: usize = 16;
+
 /// Digits of a number in groups, as dialled.
 struct Dialled {
-    digits: [u8; DIGITS_MAX],
+    /// What stands behind the digits of the groups means nothing.
+    digits: [u8; DIGITS_MAX + COPIED_BYTES],
     groups: [Group; GROUPS_MAX],
     count: usize,
 }
@@ -75,9 +79,10 @@ struct Group {
 
 impl Dialled {
     /// Reads groups from `from`; between them stand at most a closing parenthesis, one of ` -./`, and an opening one.
+    #[inline(always)]
     fn read(text: &Text<'_>, from: usize) -> Dialled {
         let mut dialled = Dialled {
-            digits: [0; DIGITS_MAX],
+            digits: [0; DIGITS_MAX + COPIED_BYTES],
             groups: [Group::default(); GROUPS_MAX],
             count: 0,
         };
@@ -97,11 +102,13 @@ impl Dialled {
                 _ => text.short_run(place, DIGIT, room),
             };
             let len = end - place;
-            let digits = text.bytes().get(place..end).unwrap_or_default();
-            dialled.digits[filled..filled + len]
-                .iter_mut()
-                .zip(digits)
-                .for_each(|(slot, digit)| *slot = *digit);
+            match text.bytes().get(place..).and_then(<[u8]>::first_chunk::<COPIED_BYTES>) {
+                Some(copied) => dialled.digits[filled..filled + COPIED_BYTES].copy_from_slice(copied),
+                None => {
+                    let group = text.bytes().get(place..end).unwrap_or_default();
+                    dialled.digits[filled..filled + group.len()].copy_from_slice(group);
+                }
+            }
             let filled = filled + len;
             if len == 0 || text.is(end, DIGIT) {
                 break;
@@ -260,6 +267,10 @@ pub(crate) fn national(engine: &mut Engine<'_, '_>, place: usize) {
     if !engine.text().boundary_before(place) || engine.text().before(place, 1) == b'+' {
         return;
     }
+    let digits = engine.text().digit_bits(place + usize::from(opened));
+    if digits.is_some_and(|digits| !layout_possible(digits)) && !engine.hot(Context::of(PhoneNumber), place) {
+        return;
+    }
     engine.text().forget_edge();
     let hit = national_hit(engine, place, opened);
     engine.judged(PhoneNumber.into(), engine.scanner().rank(PhoneNumber), place, hit);
@@ -275,9 +286,34 @@ fn national_hit(engine: &mut Engine<'_, '_>, place: usize, opened: bool) -> Opti
     if let Some(end) = unmistakable(&dialled, scanner.phone_regions, opened) {
         return Some(Hit::new(place, extension(text, end), 80));
     }
+    if !engine.hot(Context::of(PhoneNumber), place) {
+        return None;
+    }
     let end = plausible(&dialled, &scanner.phone_plans)?;
-    let hit = Hit::new(place, extension(text, end), 60);
-    engine.hot(Context::of(PhoneNumber), place).then_some(hit)
+    Some(Hit::new(place, extension(engine.text(), end), 60))
+}
+
+/// Bytes that may stand between two groups: a closing parenthesis, a separator, an opening one.
+const JOINT_BYTES_MAX: u32 = 3;
+
+/// Whether [`unmistakable`] may find a layout of its own, given the digits of the next 64 bytes.
+pub(crate) fn layout_possible(digits: u64) -> bool {
+    let mut lens = [0; 4];
+    let mut rest = digits;
+    for len in &mut lens {
+        *len = rest.trailing_ones();
+        rest = rest.checked_shr(*len).unwrap_or(0);
+        let joint = rest.trailing_zeros();
+        if joint > JOINT_BYTES_MAX {
+            break;
+        }
+        rest >>= joint;
+    }
+    let [one, two, three, four] = lens;
+    matches!(
+        (one, two, three),
+        (3, 3, 4) | (2, 2, 2) | (3, 4, 4) | (4, 3, 2..=4) | (5, 3, 3) | (2, 4 | 5, 4)
+    ) || (matches!((one, two, three), (1..=3, 3, 3)) && four == 4)
 }
 
 /// End of a number whose layout alone tells that it is one.
