@@ -52,15 +52,18 @@ struct Relay {
     ended: Notify,
 }
 
-/// Runs a session until it is over. `welcome` is sent first; `early` are bytes that the client sent before it.
-pub async fn run(
+/// Starts a session; the future is ready when it is over. `welcome` is sent first; `early` are bytes that the client sent before it.
+///
+/// Thousands of sessions only wait most of the time, and each holds the state of its tasks: what is seldom needed is allocated
+/// when it is (`Box::pin` below), so that it is no part of them.
+pub fn start(
     core: &Rc<Core>,
     entry: Rc<SessionEntry>,
     downstream: Transport,
     upstream: Upstream,
     welcome: Vec<u8>,
     early: Vec<u8>,
-) {
+) -> impl Future<Output = ()> + use<> {
     let metrics = core.metrics();
     metrics.sessions_total.fetch_add(1, Ordering::Relaxed);
     metrics.sessions_open.fetch_add(1, Ordering::Relaxed);
@@ -73,19 +76,15 @@ pub async fn run(
         ending: RefCell::default(),
         ended: Notify::new(),
     });
-    let to_downstream = reactor::spawn(finish_with(relay.clone(), pump_downstream(relay.clone(), welcome)));
-    let to_upstream = reactor::spawn(finish_with(relay.clone(), pump_upstream(relay.clone(), early)));
-    let ending = relay.wait(&to_downstream).await;
-    to_downstream.abort();
-    to_upstream.abort();
-    relay.conclude(ending).await;
-    core.metrics().sessions_open.fetch_sub(1, Ordering::Relaxed);
-}
-
-async fn finish_with(relay: Rc<Relay>, pump: impl Future<Output = Ending>) {
-    let ending = pump.await;
-    relay.ending.borrow_mut().get_or_insert(ending);
-    relay.ended.notify_one();
+    let to_downstream = reactor::spawn(pump_downstream(relay.clone(), welcome));
+    let to_upstream = reactor::spawn(pump_upstream(relay.clone(), early));
+    async move {
+        let ending = relay.wait(&to_downstream).await;
+        to_downstream.abort();
+        to_upstream.abort();
+        Box::pin(relay.conclude(ending)).await;
+        relay.core.metrics().sessions_open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Relay {
@@ -106,6 +105,12 @@ impl Relay {
             }
             either(self.ended.notified(), self.entry.to_end.notified()).await;
         }
+    }
+
+    /// One direction is over.
+    fn end(&self, ending: Ending) {
+        self.ending.borrow_mut().get_or_insert(ending);
+        self.ended.notify_one();
     }
 
     /// Tells the client why, notes the end, closes both sides.
@@ -167,10 +172,11 @@ impl Relay {
             .metrics()
             .bytes_downstream
             .fetch_add(gather.len() as u64, Ordering::Relaxed);
-        self.downstream
-            .send_start(gather)
-            .await
-            .map_err(|error| self.downstream_failed(&error))
+        let queued = match self.downstream.try_send(gather) {
+            Ok(queued) => queued,
+            Err(gather) => Box::pin(self.downstream.send_start(gather)).await,
+        };
+        queued.map_err(|error| self.downstream_failed(&error))
     }
 
     /// Waits until the client's socket has taken what was queued.
@@ -189,11 +195,12 @@ impl Relay {
 }
 
 /// Target to client.
-async fn pump_downstream(relay: Rc<Relay>, welcome: Vec<u8>) -> Ending {
-    match pass_downstream(&relay, welcome).await {
+async fn pump_downstream(relay: Rc<Relay>, welcome: Vec<u8>) {
+    let ending = match pass_downstream(&relay, welcome).await {
         Ok(()) => Ending::TargetClosed,
         Err(ending) => ending,
-    }
+    };
+    relay.end(ending);
 }
 
 async fn pass_downstream(relay: &Relay, welcome: Vec<u8>) -> Result<(), Ending> {
@@ -235,11 +242,12 @@ async fn pass_downstream(relay: &Relay, welcome: Vec<u8>) -> Result<(), Ending> 
 const RELEASE_AT_ONCE_BYTES: usize = 16 * 1024;
 
 /// Client to target.
-async fn pump_upstream(relay: Rc<Relay>, early: Vec<u8>) -> Ending {
-    match pass_all_upstream(&relay, early).await {
+async fn pump_upstream(relay: Rc<Relay>, early: Vec<u8>) {
+    let ending = match pass_all_upstream(&relay, early).await {
         Ok(()) => Ending::Client,
         Err(ending) => ending,
-    }
+    };
+    relay.end(ending);
 }
 
 async fn pass_all_upstream(relay: &Relay, early: Vec<u8>) -> Result<(), Ending> {
@@ -283,7 +291,10 @@ async fn pass_upstream(relay: &Relay, inbox: &mut Inbox, mut received: Buf) -> R
                 .metrics()
                 .bytes_upstream
                 .fetch_add(gather.len() as u64, Ordering::Relaxed);
-            sending = relay.upstream.send(gather).await?;
+            sending = match relay.upstream.try_send(gather) {
+                Ok(queued) => queued?,
+                Err(gather) => Box::pin(relay.upstream.send(gather)).await?,
+            };
         }
         if let Some(close) = passed.close {
             return Err(Ending::Closed(close));
@@ -328,6 +339,21 @@ impl Upstream {
                 }
             },
             (Self::Direct(_), NextUpstream::Linked) => Err(Ending::TargetLost("the way to the target changed".into())),
+        }
+    }
+
+    /// Queues a send where that needs no waiting; gives the pieces back otherwise.
+    fn try_send(&self, gather: Gather) -> Result<Result<Option<SendFuture>, Ending>, Gather> {
+        match self {
+            Self::Direct(transport) => {
+                let queued = transport.try_send(gather)?;
+                Ok(queued.map_err(|error| Ending::TargetLost(error.to_string())))
+            }
+            Self::Linked(stream) if stream.takes(gather.len()) => {
+                gather.into_iter().for_each(|piece| stream.queue_data(piece));
+                Ok(Ok(None))
+            }
+            Self::Linked(_) => Err(gather),
         }
     }
 

@@ -56,6 +56,14 @@ impl Transport {
         }
     }
 
+    /// As [`Transport::send_start`], where that needs no waiting; gives the pieces back otherwise.
+    pub fn try_send(&self, gather: Gather) -> Result<io::Result<Option<SendFuture>>, Gather> {
+        match self {
+            Self::Plain(socket) => Ok(Ok(Some(socket.send(gather)))),
+            Self::Tls(stream) => stream.try_send(gather),
+        }
+    }
+
     /// Queues a send; waits only where it is more than a TLS stream encrypts ahead. A queued one leaves with the next receive
     /// in one call to the kernel, and is not over before [`finish`] says so.
     pub async fn send_start(&self, gather: Gather) -> io::Result<Option<SendFuture>> {

@@ -257,6 +257,17 @@ impl Stream {
         self.driver.to_write.notify_one();
     }
 
+    /// Whether the peer's credit covers so many session bytes.
+    pub fn takes(&self, bytes: usize) -> bool {
+        self.mailbox.end.borrow().is_none() && self.driver.mux.borrow().capacity(self.id) >= bytes
+    }
+
+    /// Queues session bytes that [`Stream::takes`].
+    pub fn queue_data(&self, data: Buf) {
+        self.driver.mux.borrow_mut().send_data(self.id, Chunk(data));
+        self.driver.to_write.notify_one();
+    }
+
     /// Queues session bytes, waiting for the peer's credit.
     pub async fn send_data(&self, mut data: Buf) -> Result<(), StreamEnd> {
         while !data.is_empty() {
@@ -273,8 +284,7 @@ impl Stream {
             } else {
                 data.split_to(capacity)
             };
-            self.driver.mux.borrow_mut().send_data(self.id, Chunk(piece));
-            self.driver.to_write.notify_one();
+            self.queue_data(piece);
         }
         Ok(())
     }

@@ -358,11 +358,13 @@ async fn open(core: Rc<Core>, mut client: Client) {
                 pid: opened.cancel.pid().unwrap_or_else(made_up_pid),
                 secret,
             };
-            run(&core, client, (place, key), session_id, opened).await;
+            run(&core, client, (place, key), session_id, opened);
         }
-        Err(error) => refuse_open(&core, &mut client, &error).await,
+        Err(error) => {
+            refuse_open(&core, &mut client, &error).await;
+            core.sessions.borrow_mut().release(place);
+        }
     }
-    core.sessions.borrow_mut().release(place);
 }
 
 async fn refuse_open(core: &Core, client: &mut Client, error: &OpenError) {
@@ -380,7 +382,8 @@ fn made_up_pid() -> u32 {
     u32::from_be_bytes(bytes) >> 1 | 1
 }
 
-async fn run(
+/// Opens the session, in tasks of its own: what the login needed is over.
+fn run(
     core: &Rc<Core>,
     client: Client,
     (place, key): (Place, CancelKey),
@@ -405,7 +408,7 @@ async fn run(
         relation_oid_max: opened.relation_oid_max,
     };
     let Some(policy) = core.policy.borrow().clone() else {
-        return;
+        return core.sessions.borrow_mut().release(place);
     };
     let mut session = Session::open(policy, opening, &mut core.scratch.borrow_mut(), core.now());
     let notices = judged(&mut session, opened.notices, core);
@@ -416,7 +419,12 @@ async fn run(
         .sessions
         .borrow_mut()
         .insert(place, key, session_id, session, opened.cancel);
-    relay::run(core, entry, client.transport, opened.upstream, welcome, client.early).await;
+    let over = relay::start(core, entry, client.transport, opened.upstream, welcome, client.early);
+    let core = core.clone();
+    reactor::spawn(async move {
+        over.await;
+        core.sessions.borrow_mut().release(place);
+    });
 }
 
 /// What the target said beside the login, as the client may see it. What is not whole frames is left out.

@@ -107,6 +107,15 @@ impl TlsStream {
         }
     }
 
+    /// Encrypts and queues what is encrypted in one go; gives the pieces back where [`TlsStream::send_start`] would wait.
+    pub fn try_send(&self, gather: Gather) -> Result<io::Result<Option<SendFuture>>, Gather> {
+        if gather.len() > TLS_WRITE_BYTES_MAX {
+            return Err(gather);
+        }
+        let pieces: SmallVec<[Buf; 8]> = gather.into_iter().collect();
+        Ok(self.encrypt(&pieces).and_then(|()| self.queue_pending()))
+    }
+
     /// Encrypts everything and queues it; waits only for what is more than [`TLS_WRITE_BYTES_MAX`]. The rest is sent when the
     /// future says so.
     pub async fn send_start(&self, gather: Gather) -> io::Result<Option<SendFuture>> {
