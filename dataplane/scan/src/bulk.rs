@@ -10,7 +10,7 @@ use crate::trigger::Triggers;
 /// Longest distance between the end of a key and its operator: blanks, a quote with a backslash, a colon.
 const KEY_GAP_BYTES_MAX: usize = 16;
 /// A run of dashes longer than this begins no armour.
-const DASHES_MAX: usize = 65;
+pub(crate) const DASHES_MAX: usize = 65;
 
 /// A pass over a haystack.
 pub(crate) struct Bulk<'e, 's, 't> {

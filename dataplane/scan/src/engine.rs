@@ -1,7 +1,7 @@
 //! One scan: finds candidates by their trigger bytes, has them verified, and puts the matches in order.
 
 use crate::arch::{BLOCK_BYTES, Level, hot_marks_before};
-use crate::bulk::Bulk;
+use crate::bulk::{Bulk, DASHES_MAX};
 use crate::cells::Cells;
 use crate::context::Context;
 use crate::detect::{self, Channel};
@@ -79,7 +79,7 @@ impl<'s, 't> Engine<'s, 't> {
         self.base = base;
         self.raws = std::mem::take(&mut scratch.raws);
         self.raws.clear();
-        self.find(from);
+        self.find(self.before_dashes(from));
         custom::scan(&mut self);
         nested::scan(&mut self, scratch);
         let horizon = self.horizon();
@@ -299,6 +299,12 @@ impl<'s, 't> Engine<'s, 't> {
             self.walk(bulk_end);
             detect::runs(self, bulk_end.saturating_sub(BULK_TAIL_BYTES).max(from));
         }
+    }
+
+    /// The dashes that begin armour trigger where their run begins, which a match with only the last five of them leaves behind.
+    fn before_dashes(&self, from: usize) -> usize {
+        let before = self.text.bytes()[..from].iter().rev().take(DASHES_MAX);
+        from - before.take_while(|byte| **byte == b'-').count()
     }
 
     /// Where bulk ends in a piece of a stream: not inside of dashes, which trigger where they begin.

@@ -1,10 +1,10 @@
 //! Text that arrives in parts: decides as much as can be decided, keeps back little, and never depends on the cuts.
 
 use crate::engine::Engine;
-use crate::hit::{Raw, Tail};
+use crate::hit::Tail;
 use crate::limits::{HAYSTACK_BYTES_MAX, STREAM_TAIL_BYTES, TRIGGER_BACK_BYTES};
 use crate::text::Text;
-use crate::{Context, Finding, Scanner, Scratch};
+use crate::{Context, DetectorId, Finding, Scanner, Scratch};
 
 /// State of one stream between calls. What is not decided stays with the caller.
 ///
@@ -14,14 +14,18 @@ use crate::{Context, Finding, Scanner, Scratch};
 pub struct Stream {
     /// The original bytes released last: boundaries and hot words may lie there.
     tail: [u8; STREAM_TAIL_BYTES],
-    tail_len: usize,
+    tail_len: u8,
     inside: Option<Inside>,
 }
+
+const _: () = assert!(STREAM_TAIL_BYTES <= u8::MAX as usize, "its length is a byte");
 
 /// A match longer than one piece, of which the stream has reported a part.
 #[derive(Clone, Copy, Debug)]
 struct Inside {
-    raw: Raw,
+    detector: DetectorId,
+    confidence: u8,
+    tail: Tail,
     offset: u64,
 }
 
@@ -77,13 +81,13 @@ impl Stream {
         let Some(inside) = self.inside.as_mut() else {
             return 0;
         };
-        let (end, ended) = inside.raw.tail.extend(&Text::new(window, last), 0);
+        let (end, ended) = inside.tail.extend(&Text::new(window, last), 0);
         if end > 0 {
             out.push(Finding {
-                detector: inside.raw.detector,
+                detector: inside.detector,
                 start: 0,
                 end: end as u32,
-                confidence: inside.raw.confidence,
+                confidence: inside.confidence,
                 offset: inside.offset,
                 open: !ended,
             });
@@ -110,9 +114,9 @@ impl Stream {
         let first_new = out.len();
         let mut joined = std::mem::take(&mut scratch.joined);
         joined.clear();
-        joined.extend_from_slice(&self.tail[..self.tail_len]);
+        let base = usize::from(self.tail_len);
+        joined.extend_from_slice(&self.tail[..base]);
         joined.extend_from_slice(&window[from..]);
-        let base = self.tail_len;
         let engine = Engine::new(scanner, &joined, last, ctx);
         let resolved = engine.decide(base.saturating_sub(TRIGGER_BACK_BYTES), base, scratch, out);
         scratch.joined = joined;
@@ -120,19 +124,35 @@ impl Stream {
             finding.start += from as u32;
             finding.end += from as u32;
         }
-        self.inside = resolved.inside.map(|(raw, offset)| Inside { raw, offset });
+        self.inside = resolved.inside.map(|(raw, offset)| Inside {
+            detector: raw.detector,
+            confidence: raw.confidence,
+            tail: raw.tail,
+            offset,
+        });
         let decided = from + resolved.decided - base;
         self.remember(&window[from..decided]);
-        debug_assert!(self.inside.is_none_or(|inside| inside.raw.tail != Tail::Closed));
+        debug_assert!(self.inside.is_none_or(|inside| inside.tail != Tail::Closed));
         decided
     }
 
     /// Keeps the last bytes of what was released.
     fn remember(&mut self, released: &[u8]) {
+        let known = usize::from(self.tail_len);
         let keep_new = released.len().min(STREAM_TAIL_BYTES);
-        let keep_old = self.tail_len.min(STREAM_TAIL_BYTES - keep_new);
-        self.tail.copy_within(self.tail_len - keep_old..self.tail_len, 0);
-        self.tail_len = keep_old + keep_new;
-        self.tail[keep_old..self.tail_len].copy_from_slice(&released[released.len() - keep_new..]);
+        let keep_old = known.min(STREAM_TAIL_BYTES - keep_new);
+        self.tail.copy_within(known - keep_old..known, 0);
+        self.tail[keep_old..keep_old + keep_new].copy_from_slice(&released[released.len() - keep_new..]);
+        self.tail_len = (keep_old + keep_new) as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_stream_takes_at_most_256_bytes() {
+        assert!(size_of::<Stream>() <= 256, "{}", size_of::<Stream>());
     }
 }

@@ -97,3 +97,26 @@ fn a_long_value_hides_what_it_contains() {
     let pieces: Vec<&[u8]> = text.as_bytes().chunks(777).collect();
     assert_eq!(streamed(&scanner, &pieces), found);
 }
+
+#[test]
+fn armour_behind_many_dashes_survives_every_cut() {
+    let scanner = Scanner::build(&Spec::of(&[Detector::EncryptionKey])).unwrap();
+    for dashes in [5, 40, 45, 46, 51, 64] {
+        let text = format!(
+            "key {}BEGIN RSA PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQ\\n415.55 and more",
+            "-".repeat(dashes)
+        );
+        let whole = one_shot(&scanner, text.as_bytes());
+        assert_eq!(whole.len(), 1, "{dashes}");
+        for cut in 1..text.len() - 1 {
+            for second in cut + 1..text.len() {
+                let pieces = [&text[..cut], &text[cut..second], &text[second..]].map(str::as_bytes);
+                assert_eq!(
+                    streamed(&scanner, &pieces),
+                    whole,
+                    "{dashes} dashes, cut at {cut} and {second}"
+                );
+            }
+        }
+    }
+}
