@@ -141,6 +141,45 @@ def test_the_record_is_what_the_target_executed(sluice, target, connect, lab):
     compare(sluice, target, lab, known, before, at_least=30)
 
 
+def ignored_after_an_error(link, waits):
+    """A statement that fails, and two that the target ignores for it; with `waits` its error is read before they are sent."""
+    raw = link.pgconn
+    raw.enter_pipeline_mode()
+    raw.send_query_params(b"SELECT 1 / (random() * 0)::int AS oracle_ignored_fails", None)
+    raw.send_flush_request()
+    raw.flush()
+    if waits:
+        assert raw.get_result().status == psycopg.pq.ExecStatus.FATAL_ERROR
+        assert raw.get_result() is None
+    for n in range(2):
+        raw.send_query_params(b"SELECT %d AS oracle_ignored" % n, None)
+    raw.pipeline_sync()
+    raw.flush()
+    statuses = []
+    while psycopg.pq.ExecStatus.PIPELINE_SYNC not in statuses:
+        result = raw.get_result()
+        statuses += [result.status] if result else []
+    raw.exit_pipeline_mode()
+    assert statuses.count(psycopg.pq.ExecStatus.PIPELINE_ABORTED) == 2
+    assert link.execute("SELECT 'oracle goes on'").fetchone() == ("oracle goes on",)
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["read before", "on its way"])
+def test_what_the_target_ignores_after_an_error_is_recorded_as_skipped(sluice, target, connect, lab, waits):
+    known = {session["id"] for session in sluice.sessions(connection=lab, limit=1000)}
+    before = len(target.log())
+    link = connect(lab)
+    link.autocommit = True
+    ignored_after_an_error(link, waits)
+    link.close()
+    compare(sluice, target, lab, known, before, at_least=2)
+    assert "AS oracle_ignored\n" not in target.log()[before:], "the target executed what it was to ignore"
+    (session,) = (session for session in sluice.sessions(connection=lab, limit=1000) if session["id"] not in known)
+    told_of = {statement["text"]: statement["outcome"] for statement in sluice.session(session["id"])["statements"]}
+    assert told_of["SELECT 1 / (random() * 0)::int AS oracle_ignored_fails"] == "error"
+    assert [told_of.get(f"SELECT {n} AS oracle_ignored") for n in range(2)] == ["skipped", "skipped"]
+
+
 def drive(sluice, lab):
     """pgbench in its three modes, tokio-postgres, asyncpg, pg_dump and psql, one after the other."""
     environment = {**os.environ, "PGHOST": "127.0.0.1", "PGPORT": str(sluice.port), "PGUSER": "alice", "PGPASSWORD": sluice.token("alice"), "PGDATABASE": lab}

@@ -24,7 +24,7 @@ class NodePostgres(Suite):
     name = "node-postgres"
     quick = (
         "pg/integration/client/prepared-statement-tests.js", "pg/integration/client/simple-query-tests.js",
-        "pg/integration/client/error-handling-tests.js", "pg/integration/client/notice-tests.js",
+        "pg/integration/client/quick-disconnect-tests.js", "pg/integration/client/notice-tests.js",
         "pg/integration/client/multiple-results-tests.js", "pg/integration/client/statement_timeout-tests.js",
         "pg/integration/client/sasl-scram-tests.js", "pg-cursor/index.js", "pg-cursor/error-handling.js",
     )

@@ -42,7 +42,10 @@ class TokioPostgres(Suite):
     """Every test of the crate, built once; where it connects to comes from the environment."""
 
     name = "tokio-postgres"
-    quick = ()
+    quick = (
+        "pipelined_prepare", "cancel_query_raw", "notices", "copy_in_large", "copy_in_error", "query_portal", "scram_password_ok",
+        "scram_password_wrong", "transaction_builder", "types::test_hstore_params",
+    )
 
     def prepare(self):
         self.program = os.path.join(self.dir, f"tests-{VERSION}")
