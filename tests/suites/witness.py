@@ -22,6 +22,10 @@ SETTINGS = {
 TEXT_BYTES_MAX = 64 * 1024
 # What stands for a value in the record: a label, cut where the value was shorter, then stars; or stars alone.
 MASKED = re.compile(r"\[[A-Z_]+(?:\]\**)?|\*{2,}|\?+")
+# Statements of one session (the API shows no more); more would be told as missing.
+STATEMENTS_MAX = 1_000_000
+# A session of hundreds of thousands of statements takes a while to tell.
+API_SECONDS_MAX = 600
 SETTLE_SECONDS_MAX = 60
 SHOWN_MAX = 12
 
@@ -100,7 +104,7 @@ class Api:
     def read(self, path, **parameters):
         words = urllib.parse.urlencode({key: value for key, value in parameters.items() if value is not None})
         request = urllib.request.Request(f"{self.url}{path}?{words}", headers={"Authorization": f"Bearer {self.token}"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=API_SECONDS_MAX) as answer:
             return json.load(answer)
 
     def sessions(self):
@@ -132,7 +136,7 @@ class Record:
         for session in self.sessions:
             if session["status"] != "closed":
                 self.faults.append(f"session {session['id']} is still {session['status']}")
-            self.take(session["id"], api.read(f"/api/sessions/{session['id']}"))
+            self.take(session["id"], api.read(f"/api/sessions/{session['id']}", statements_max=STATEMENTS_MAX))
 
     def take(self, name, shown):
         numbers = [statement["number"] for statement in shown["statements"]]
