@@ -169,7 +169,8 @@ pub fn write(out: &mut Vec<u8>, numbers: &mut Numbers, bytes: usize) {
     while out.len() < end {
         let from = out.len();
         match numbers.below(24) {
-            0..8 => out.extend_from_slice(numbers.pick(VALUES).as_bytes()),
+            0..5 => out.extend_from_slice(numbers.pick(VALUES).as_bytes()),
+            5..8 => case(out, numbers),
             8..12 => out.extend_from_slice(generated(numbers).as_bytes()),
             12..14 => {
                 let value = numbers.pick(VALUES).as_bytes();
@@ -191,6 +192,27 @@ pub fn write(out: &mut Vec<u8>, numbers: &mut Numbers, bytes: usize) {
         if numbers.below(8) == 0 {
             mutate(&mut out[from..], numbers);
         }
+    }
+}
+
+/// The committed cases of every detector.
+const CASES: &str = include_str!("../tests/cases/detectors.txt");
+
+/// A case as it stands, or one of its pieces between marks: mostly the value alone.
+fn case(out: &mut Vec<u8>, numbers: &mut Numbers) {
+    let place = numbers.below(CASES.len());
+    let bytes = CASES.as_bytes();
+    let start = bytes[..place]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let line = bytes[start..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let marked = line.splitn(3, |byte| *byte == b'\t').nth(2).unwrap_or_default();
+    let marked = std::str::from_utf8(marked).unwrap_or_default();
+    let pieces: Vec<&str> = marked.split(['«', '»']).collect();
+    match numbers.below(3) {
+        0 => out.extend_from_slice(pieces.concat().as_bytes()),
+        _ => out.extend_from_slice(pieces[(1 + numbers.below(4) / 3).min(pieces.len() - 1)].as_bytes()),
     }
 }
 

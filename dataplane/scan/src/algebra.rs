@@ -124,7 +124,10 @@ pub(crate) fn shapes<V: Lanes>(m: &Masks<V>, plan: &Plan, word_before: bool) -> 
         sure = sure.or(phone(m, &terms));
     }
     if wanted.words {
-        weak = m.word.without(before);
+        weak = words(m, &terms);
+        if plan.words.letters {
+            weak = weak.or(eight_or_eleven(m).without(before));
+        }
     }
     if wanted.weak_number || wanted.weak_parenthesis {
         weak = weak.or(weak_numbers(m, plan, &terms));
@@ -404,6 +407,17 @@ fn words<V: Lanes>(m: &Masks<V>, t: &Terms<V>) -> V {
     let run4 = run2.and(run2.ahead::<2>());
     let run12 = run4.and(run4.ahead::<4>()).and(run4.ahead::<8>());
     m.word.without(t.before).and(near.or(run12))
+}
+
+/// Beginnings of the last eight or eleven bytes of words.
+#[inline(always)]
+fn eight_or_eleven<V: Lanes>(m: &Masks<V>) -> V {
+    let run2 = m.word.and(m.word.ahead::<1>());
+    let run4 = run2.and(run2.ahead::<2>());
+    let run8 = run4.and(run4.ahead::<4>());
+    let run11 = run8.and(run4.ahead::<7>());
+    run8.without(m.word.ahead::<8>())
+        .or(run11.without(m.word.ahead::<11>()))
 }
 
 /// Ends of keys that an operator follows, with quotes and blanks between; or a blank and a quote.

@@ -1,14 +1,17 @@
 //! Candidates in bulk: a back end says at which places something can begin, and the channels of the reference judge them there.
 
-use crate::arch::{Found, Search, WORDS_MAX, class_bits, next_window};
-use crate::class::{DIGIT, LETTER, WORD, is, table_of};
+use crate::arch::{Found, Search, WORDS_MAX, next_window};
+use crate::class::{LETTER, is};
 use crate::detect::aws;
 use crate::engine::Engine;
 use crate::plan::{PRINT_BYTES, Plan};
+use crate::text::word_start;
 use crate::trigger::Triggers;
 
 /// Longest distance between the end of a key and its operator: blanks, a quote with a backslash, a colon.
 const KEY_GAP_BYTES_MAX: usize = 16;
+/// Digits of a number that only a hot word makes one.
+const WEAK_DIGITS_MIN: u32 = 7;
 /// A run of dashes longer than this begins no armour.
 pub(crate) const DASHES_MAX: usize = 65;
 
@@ -185,14 +188,12 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
             let bit = rest & rest.wrapping_neg();
             rest ^= bit;
             let place = base + bit.trailing_zeros() as usize;
-            let digits = class_bits(level, self.bytes, place, &table_of(DIGIT));
-            let words = class_bits(level, self.bytes, place, &table_of(WORD));
-            let byte = |offset: usize| self.bytes.get(place + offset).copied().unwrap_or(0);
-            let head = [byte(0), byte(1), byte(2)];
+            let word = word_start(level, self.bytes, place);
             let near = self.all_near || near & bit != 0;
             // A number may be one for the other channels as well, and those know hot words too.
-            let weak_number = near && (head[0].is_ascii_digit() || head[0] == b'(');
-            if weak_number || self.plan.words.possible(head, digits, words, near) {
+            let weak_number = near && word.digits & 1 == 1 && word.digits.count_ones() >= WEAK_DIGITS_MIN;
+            let opened = near && self.bytes[place] == b'(';
+            if weak_number || opened || self.plan.words.possible(self.bytes, place, word, near) {
                 possible |= bit;
             }
         }

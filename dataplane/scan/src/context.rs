@@ -4,7 +4,7 @@
 //! Words of a phrase may be joined by a blank, an underscore, a dash or nothing (`socialSecurity`). A word must stand
 //! alone: next to it is no letter, except where camel case begins a new word, and a plural `s`.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use std::collections::HashMap;
 
 use crate::Detector;
 use crate::limits::{CONTEXT_BYTES_MAX, CONTEXT_CHARS};
@@ -53,12 +53,12 @@ impl Context {
 
 /// All hot words of one scanner.
 pub(crate) struct HotWords {
-    words: Option<AhoCorasick>,
-    /// What each pattern of `words` enables.
+    /// What each of `spellings` enables.
     enables: Vec<Context>,
     spellings: Vec<String>,
     /// The spellings by their last two bytes, see [`bucket`].
     by_end: Vec<Vec<Ending>>,
+    tails: Tails,
 }
 
 /// A spelling, and what rules most of them out without a look at it.
@@ -69,25 +69,79 @@ struct Ending {
     first: u8,
 }
 
+/// The last bytes of words: what rules out nearly every place at which no word ends.
+struct Tails {
+    /// Bits by the last four bytes of the words that have so many.
+    long: Vec<u64>,
+    /// Bits by the last two bytes of the others.
+    short: [u64; BUCKETS / 64],
+}
+
+impl Tails {
+    const LONG_BITS: u32 = 15;
+
+    fn of(words: &[String]) -> Tails {
+        let mut tails = Tails {
+            long: vec![0; 1 << (Tails::LONG_BITS - 6)],
+            short: [0; BUCKETS / 64],
+        };
+        for word in words {
+            match word.as_bytes() {
+                [.., a, b, c, d] => {
+                    let place = Tails::place([*a, *b, *c, *d]);
+                    tails.long[place / 64] |= 1 << (place % 64);
+                }
+                [.., before, last] => tails.short[bucket(*before, *last) / 64] |= 1 << (bucket(*before, *last) % 64),
+                [last] => (0..32).for_each(|before| {
+                    tails.short[bucket(before, *last) / 64] |= 1 << (bucket(before, *last) % 64);
+                }),
+                [] => {}
+            }
+        }
+        tails
+    }
+
+    /// The same for both cases of letters.
+    #[inline(always)]
+    fn place(four: [u8; 4]) -> usize {
+        let folded = u32::from_le_bytes(four) | 0x2020_2020;
+        (folded.wrapping_mul(0x9e37_79b1) >> (u32::BITS - Tails::LONG_BITS)) as usize
+    }
+
+    /// Whether a word may end at `end`.
+    #[inline(always)]
+    fn allow(&self, text: &[u8], end: usize) -> bool {
+        let four = end.checked_sub(4).and_then(|from| text.get(from..end));
+        let long = four.and_then(|four| four.try_into().ok()).is_some_and(|four| {
+            let place = Tails::place(four);
+            self.long[place / 64] >> (place % 64) & 1 == 1
+        });
+        long || {
+            let at = |back: usize| end.checked_sub(back).and_then(|at| text.get(at)).copied().unwrap_or(0);
+            let place = bucket(at(2), at(1));
+            self.short[place / 64] >> (place % 64) & 1 == 1
+        }
+    }
+}
+
 impl HotWords {
-    /// Compiles phrases with what they enable. The phrases are short and few, so the automaton always fits.
-    pub fn build(phrases: &[(&str, Context)]) -> Result<HotWords, aho_corasick::BuildError> {
-        let mut spelled: Vec<(String, Context)> = Vec::new();
-        for (phrase, enables) in phrases {
+    /// Compiles phrases with what they enable.
+    pub fn build(phrases: &[(&str, Context)]) -> HotWords {
+        let mut places = HashMap::new();
+        let (mut spellings, mut enables): (Vec<String>, Vec<Context>) = Default::default();
+        for (phrase, enabled) in phrases {
             for joint in joints(phrase) {
                 let text = phrase.to_ascii_lowercase().replace(' ', joint);
-                match spelled.iter_mut().find(|(known, _)| *known == text) {
-                    Some((_, known)) => *known = known.union(*enables),
-                    None => spelled.push((text, *enables)),
+                let place = *places.entry(text.clone()).or_insert(spellings.len());
+                match enables.get_mut(place) {
+                    Some(known) => *known = enabled.union(*known),
+                    None => {
+                        spellings.push(text);
+                        enables.push(*enabled);
+                    }
                 }
             }
         }
-        let words = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(spelled.iter().map(|(text, _)| text.as_bytes()))?;
-        let (spellings, enables): (Vec<String>, Vec<Context>) = spelled.into_iter().unzip();
         let mut by_end = vec![Vec::new(); BUCKETS];
         for (place, text) in spellings.iter().enumerate() {
             let ending = Ending {
@@ -101,12 +155,12 @@ impl HotWords {
                 [] => {}
             }
         }
-        Ok(HotWords {
+        HotWords {
+            tails: Tails::of(&spellings),
             by_end,
             spellings,
-            words: (!enables.is_empty()).then_some(words),
             enables,
-        })
+        }
     }
 
     /// Every way to write each of the words, in lower case.
@@ -116,8 +170,9 @@ impl HotWords {
 
     /// What the words of a field name enable.
     pub fn of_name(&self, name: &str) -> Context {
-        let bytes = name.as_bytes();
-        self.find(&bytes[..bytes.len().min(FIELD_NAME_BYTES_MAX)], 0)
+        let name = name.as_bytes();
+        let name = &name[..name.len().min(FIELD_NAME_BYTES_MAX)];
+        (1..=name.len()).fold(Context::NONE, |found, end| found.union(self.ending_at(name, end)))
     }
 
     /// What the words to the left of `start` enable.
@@ -167,6 +222,7 @@ impl HotWords {
     #[inline(always)]
     fn endings(&self, text: &[u8], end: usize) -> &[Ending] {
         match text[..end] {
+            _ if !self.tails.allow(text, end) => &[],
             [.., before, last] => &self.by_end[bucket(before, last)],
             [last] => &self.by_end[bucket(0, last)],
             [] => &[],
@@ -189,21 +245,8 @@ impl HotWords {
     }
 
     pub fn memory_bytes(&self) -> usize {
-        self.words.as_ref().map_or(0, AhoCorasick::memory_usage) + size_of_val(self.enables.as_slice())
-    }
-
-    /// Union over the whole words in `window` that end at `end_min` or later.
-    fn find(&self, window: &[u8], end_min: usize) -> Context {
-        let mut found = Context::NONE;
-        let Some(words) = &self.words else {
-            return found;
-        };
-        for hit in words.find_overlapping_iter(window) {
-            if hit.end() >= end_min && stands_alone(window, hit.start(), hit.end()) {
-                found = found.union(self.enables[hit.pattern().as_usize()]);
-            }
-        }
-        found
+        let texts: usize = self.spellings.iter().map(String::len).sum();
+        texts + size_of_val(self.enables.as_slice()) + size_of_val(self.by_end.as_slice())
     }
 }
 
@@ -240,7 +283,7 @@ mod tests {
     fn words() -> HotWords {
         let ssn = Context::of(Detector::UsSocialSecurityNumber);
         let phone = Context::of(Detector::PhoneNumber);
-        HotWords::build(&[("ssn", ssn), ("social security", ssn), ("phone", phone)]).unwrap()
+        HotWords::build(&[("ssn", ssn), ("social security", ssn), ("phone", phone)])
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod detector;
 mod dictionary;
 mod engine;
 mod finding;
+mod forms;
 mod hit;
 pub mod limits;
 mod nested;
@@ -36,6 +37,8 @@ mod spec;
 mod stream;
 mod text;
 mod trigger;
+mod wide;
+mod words;
 
 pub use arch::Level;
 pub use cells::Cells;
@@ -47,6 +50,7 @@ pub use scanner::Scanner;
 pub use scratch::{Counters, Scratch};
 pub use spec::{Allow, Checksum, Custom, Region, Spec, SpecError};
 pub use stream::Stream;
+pub use wide::{Wide, WideStream, original_span};
 
 #[cfg(test)]
 mod tests;

@@ -7,13 +7,11 @@
 //! The bits of a byte that is no letter, digit or underscore combine: a blank is `sep|gap`, `(` is `sep|op|special`, and so on.
 
 use crate::Detector;
-use crate::detect::national;
-use crate::detect::pattern::VALUE_BYTES_MAX;
 use crate::detect::tokens::Index;
-use crate::hit::Strength;
 use crate::scanner::Enabled;
 use crate::shape::{self, Shape};
 use crate::trigger::Triggers;
+use crate::words::Words;
 
 pub(crate) const DIGIT: u8 = 1;
 pub(crate) const WORD: u8 = 1 << 1;
@@ -110,6 +108,7 @@ impl<const N: usize> Prints<N> {
         forms.sort_by_key(|form| form.0.map(u128::trailing_zeros).into_iter().rev().collect::<Vec<_>>());
         forms.dedup();
         let mut rated: Vec<(Form<N>, u64)> = forms.into_iter().map(|form| (form, form.volume())).collect();
+        join_chunks(&mut rated);
         join_neighbours(&mut rated, WEIGHED_FORMS_MAX.max(count));
         while rated.len() > count {
             let pairs = (0..rated.len()).flat_map(|a| (a + 1..rated.len()).map(move |b| (a, b)));
@@ -148,6 +147,24 @@ const WEIGHED_FORMS_MAX: usize = 20;
 /// What is allowed in addition when two forms with their volumes become one.
 fn cost<const N: usize>(a: &(Form<N>, u64), b: &(Form<N>, u64)) -> u64 {
     a.0.join(&b.0).volume().saturating_sub(a.1 + b.1)
+}
+
+/// More forms than these are first joined by equal parts: they saturate the sets whichever are joined.
+const RATED_FORMS_MAX: usize = 512;
+
+fn join_chunks<const N: usize>(rated: &mut Vec<(Form<N>, u64)>) {
+    let part = rated.len().div_ceil(RATED_FORMS_MAX).max(1);
+    if part == 1 {
+        return;
+    }
+    let joined = rated.chunks(part).map(|forms| {
+        let form = forms
+            .iter()
+            .skip(1)
+            .fold(forms[0].0, |joined, (form, _)| joined.join(form));
+        (form, form.volume())
+    });
+    *rated = joined.collect();
 }
 
 /// Joins neighbours, the cheapest first, until so many forms are left.
@@ -286,135 +303,6 @@ impl Wanted {
     /// Anything that begins with a digit.
     pub fn digit_borne(&self) -> bool {
         self.card || self.phone || self.g324 || self.dotted
-    }
-}
-
-/// How the first bytes of a word must look, as bits per place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WordForm {
-    digits: u64,
-    letters: u64,
-    words: u64,
-    blanks: u64,
-    /// It counts without a hot word.
-    strong: bool,
-}
-
-impl WordForm {
-    /// From signs: `9` a digit, `A` or a lower-case letter a letter, `X` either; all others are no part of a word.
-    fn build(pattern: &str, strong: bool) -> WordForm {
-        let bits = |wanted: fn(u8) -> bool| {
-            let places = pattern
-                .bytes()
-                .enumerate()
-                .filter(|(place, byte)| *place < 64 && wanted(*byte));
-            places.fold(0, |bits, (place, _)| bits | 1 << place)
-        };
-        WordForm {
-            digits: bits(|sign| sign == b'9'),
-            letters: bits(|sign| sign == b'A' || sign.is_ascii_lowercase()),
-            words: bits(|sign| sign.is_ascii_alphanumeric()),
-            blanks: bits(|sign| !sign.is_ascii_alphanumeric()),
-            strong,
-        }
-    }
-
-    /// Whether text with these digits and word characters fits.
-    #[inline(always)]
-    pub fn fits(&self, digits: u64, words: u64) -> bool {
-        digits & self.digits == self.digits
-            && digits & self.letters == 0
-            && words & self.words == self.words
-            && words & self.blanks == 0
-    }
-}
-
-/// What words the policy looks for.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Words {
-    /// By the length of the run of word characters that they begin with.
-    by_run: Vec<Vec<WordForm>>,
-    /// Crypto addresses: long words with one of a few first characters.
-    crypto: bool,
-    /// Days that begin with the name of a month.
-    months: bool,
-}
-
-/// Word characters that a crypto address begins with at least, see `detect::tokens`.
-const CRYPTO_RUN_MIN: usize = 12;
-const MONTH_RUN_MAX: usize = 9;
-
-/// The first three letters of a month's name, in any case.
-fn begins_month(head: [u8; 3]) -> bool {
-    const HEADS: &[u8] = b"janfebmaraprmayjunjulaugsepoctnovdec";
-    let head = head.map(|byte| byte.to_ascii_lowercase());
-    HEADS.chunks_exact(3).any(|month| month == head)
-}
-
-impl Words {
-    fn build(enabled: Enabled, checksum_suffices: Enabled) -> Words {
-        let mut words = Words {
-            by_run: vec![Vec::new(); VALUE_BYTES_MAX + 1],
-            crypto: enabled.has(Detector::CryptoAddress),
-            months: enabled.has(Detector::Date),
-        };
-        for row in national::rows().filter(|row| enabled.has(row.detector)) {
-            for form in row.forms {
-                let strong = match form.strength {
-                    Strength::Strong => true,
-                    Strength::Checked => checksum_suffices.has(row.detector),
-                    Strength::Weak => false,
-                };
-                words.add(WordForm::build(form.pattern, strong), form.first_run().len);
-            }
-        }
-        if enabled.has(Detector::UkNationalInsuranceNumber) {
-            for (pattern, run) in [
-                ("AA 99", 2),
-                ("AA99 99", 4),
-                ("AA9999 99", 6),
-                ("AA999999 A", 8),
-                ("AA999999A", 9),
-            ] {
-                words.add(WordForm::build(pattern, true), run);
-            }
-        }
-        if enabled.has(Detector::Date) {
-            for day in ["9", "99", "999", "9999"] {
-                for rest in ["~9~9", "~99~9", "~AAA"] {
-                    words.add(WordForm::build(&format!("{day}{rest}"), true), day.len());
-                }
-            }
-        }
-        words
-    }
-
-    fn add(&mut self, form: WordForm, run: usize) {
-        if let Some(forms) = self.by_run.get_mut(run)
-            && !forms.contains(&form)
-        {
-            forms.push(form);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        !self.crypto && !self.months && self.by_run.iter().all(Vec::is_empty)
-    }
-
-    /// Whether a word can be something, given the digits and word characters from its start on. `near` says that a hot word may
-    /// be near it.
-    #[inline(always)]
-    pub fn possible(&self, head: [u8; 3], digits: u64, words: u64, near: bool) -> bool {
-        let first = head[0];
-        let run = words.trailing_ones() as usize;
-        let crypto = self.crypto && run >= CRYPTO_RUN_MIN && matches!(first, b'0' | b'1' | b'3' | b'b' | b'B');
-        let month = self.months && (3..=MONTH_RUN_MAX).contains(&run) && begins_month(head);
-        let forms = self.by_run.get(run).map_or(&[][..], Vec::as_slice);
-        crypto
-            || month
-            || forms
-                .iter()
-                .any(|form| (form.strong || near) && form.fits(digits, words))
     }
 }
 
@@ -558,15 +446,5 @@ mod tests {
         for other in [b"rder", b"nths", b"ease", b"tion", b"name", b"ment"] {
             assert_eq!(prints.sets(*other), 0, "{}", String::from_utf8_lossy(other));
         }
-    }
-
-    #[test]
-    fn word_forms_fit_what_they_describe() {
-        let form = WordForm::build("AA99X~", true);
-        // "AB12C " and "AB12CD": bit 0 is the first byte.
-        assert!(form.fits(0b001100, 0b011111));
-        assert!(!form.fits(0b001100, 0b111111));
-        assert!(!form.fits(0b001101, 0b011111));
-        assert!(!form.fits(0b000100, 0b011111));
     }
 }

@@ -7,6 +7,19 @@ use std::cell::Cell;
 
 use crate::arch::{BLOCK_BYTES, Level, class_bits, class_bits_before};
 use crate::class::{Class, DIGIT, VALUE, WORD, is, table_of};
+use crate::forms::Start;
+
+/// The 64 bytes from the start of a word on.
+#[inline(always)]
+pub(crate) fn word_start(level: Level, bytes: &[u8], place: usize) -> Start {
+    let words = class_bits(level, bytes, place, &table_of(WORD));
+    let behind = bytes.get(place + words.trailing_ones() as usize);
+    Start {
+        digits: class_bits(level, bytes, place, &table_of(DIGIT)),
+        words,
+        behind: behind.copied().unwrap_or(0),
+    }
+}
 
 /// Runs of at most so many bytes are measured one by one.
 const SHORT_RUN_BYTES: usize = 8;
@@ -196,6 +209,13 @@ impl<'a> Text<'a> {
         let bits = class_bits(self.level, self.bytes, place, &table_of(DIGIT));
         self.digits.set((place, bits));
         Some(bits)
+    }
+
+    /// What stands at the start of a word; nothing where the reference has to look by itself.
+    #[inline(always)]
+    pub fn word_start(&self, place: usize) -> Option<Start> {
+        let seen = self.level != Level::Reference && (self.last || place + BLOCK_BYTES <= self.bytes.len());
+        seen.then(|| word_start(self.level, self.bytes, place))
     }
 
     /// Whether a run is measured 64 bytes at a time.

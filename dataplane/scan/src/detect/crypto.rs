@@ -9,7 +9,20 @@ const BASE58_BYTES_MIN: usize = 26;
 const BASE58_BYTES_MAX: usize = 35;
 /// BIP 173: at most ninety characters.
 const BECH32_BYTES_MAX: usize = 90;
+/// The shortest program, its version and checksum behind `bc1`.
+const BECH32_BYTES_MIN: usize = 14;
 const ETHEREUM_BYTES: usize = 42;
+
+/// A cheap necessary condition on a word whose first `run` bytes are word characters; runs beyond 64 bytes count as 64.
+#[inline(always)]
+pub(crate) fn possible(bytes: &[u8], start: usize, run: usize) -> bool {
+    match bytes.get(start) {
+        Some(b'1' | b'3') => (BASE58_BYTES_MIN..=BASE58_BYTES_MAX).contains(&run),
+        Some(b'0') => run == ETHEREUM_BYTES,
+        Some(b'b' | b'B') => run >= BECH32_BYTES_MIN && bytes.get(start + 2) == Some(&b'1'),
+        _ => false,
+    }
+}
 
 /// Judges the word that begins at `start`.
 pub(crate) fn verify(text: &Text<'_>, start: usize) -> Option<Hit> {
@@ -58,7 +71,7 @@ fn bech32(word: &[u8]) -> bool {
     const ALPHABET: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
     const BECH32M: u32 = 0x2bc8_30a3;
     let mixed = word.iter().any(u8::is_ascii_lowercase) && word.iter().any(u8::is_ascii_uppercase);
-    if mixed || word.len() < 14 {
+    if mixed || word.len() < BECH32_BYTES_MIN {
         return false;
     }
     let mut state = [b'b', b'c']

@@ -2,8 +2,13 @@
 
 use crate::class::{DIGIT, LETTER};
 use crate::detect::pattern::date;
+use crate::forms::Start;
 use crate::hit::Hit;
 use crate::text::Text;
+
+/// Letters by which months are told apart, and those of the longest one.
+const MONTH_HEAD_BYTES: usize = 3;
+const MONTH_BYTES_MAX: usize = 9;
 
 const MONTHS: [&[u8]; 12] = [
     b"january",
@@ -19,6 +24,22 @@ const MONTHS: [&[u8]; 12] = [
     b"november",
     b"december",
 ];
+
+/// A cheap necessary condition on the word that begins at `start`.
+#[inline(always)]
+pub(crate) fn possible(bytes: &[u8], start: usize, word: Start) -> bool {
+    let run = word.run();
+    if word.digits & 1 == 1 {
+        let joined = matches!(word.behind, b'-' | b'/' | b'.' | b' ');
+        return run <= 4 && word.number() && joined && word.words >> (run + 1) & 1 == 1;
+    }
+    let head = bytes.get(start..start + MONTH_HEAD_BYTES).unwrap_or_default();
+    (MONTH_HEAD_BYTES..=MONTH_BYTES_MAX).contains(&run)
+        && word.digits & 0xffff != 0
+        && MONTHS
+            .iter()
+            .any(|month| month[..MONTH_HEAD_BYTES].eq_ignore_ascii_case(head))
+}
 
 /// Judges the word that begins at `start`.
 pub(crate) fn verify(text: &Text<'_>, start: usize) -> Option<Hit> {

@@ -82,7 +82,71 @@ const SECOND_LEVELS: &[&str] = &[
     "co", "com", "org", "net", "ac", "edu", "gov", "gob", "gouv", "or", "ne", "go", "in",
 ];
 
-static TOP_LEVELS: LazyLock<Vec<&'static str>> = LazyLock::new(|| include_str!("tld.txt").lines().collect());
+static TOP_LEVELS: LazyLock<TopLevels> = LazyLock::new(|| TopLevels::of(include_str!("tld.txt")));
+
+/// Sorted names, which all begin with two letters.
+struct TopLevels {
+    names: Vec<&'static str>,
+    /// Where the names with a pair of letters begin in `names`, and where the last of them end.
+    by_head: Vec<u16>,
+}
+
+impl TopLevels {
+    fn of(list: &'static str) -> TopLevels {
+        let names: Vec<&str> = list.lines().collect();
+        let heads = 0..=HEAD_COUNT;
+        let by_head = heads.map(|head| names.partition_point(|name| head_of(name.as_bytes()) < Some(head)) as u16);
+        TopLevels {
+            by_head: by_head.collect(),
+            names,
+        }
+    }
+
+    /// Whether a name in lower case is one of them.
+    fn has(&self, name: &[u8]) -> bool {
+        let Some(head) = head_of(name) else {
+            return false;
+        };
+        let (from, to) = (self.by_head[head], self.by_head[head + 1]);
+        self.names[usize::from(from)..usize::from(to)]
+            .iter()
+            .any(|known| known.as_bytes() == name)
+    }
+}
+
+/// Pairs of letters.
+const HEAD_COUNT: usize = 26 * 26;
+
+fn head_of(name: &[u8]) -> Option<usize> {
+    let letter = |at: usize| {
+        let byte = name.get(at).filter(|byte| byte.is_ascii_lowercase());
+        byte.map(|byte| usize::from(byte - b'a'))
+    };
+    Some(letter(0)? * 26 + letter(1)?)
+}
+
+/// Longest top-level domain: the root zone has none beyond 24 bytes.
+const TOP_LEVEL_BYTES_MAX: usize = 24;
+
+/// Letters in lower case, for short texts.
+struct Lowered {
+    bytes: [u8; TOP_LEVEL_BYTES_MAX],
+    len: usize,
+}
+
+impl Lowered {
+    /// Nothing when the text is too long.
+    fn of(text: &[u8]) -> Option<Lowered> {
+        let mut bytes = [0; TOP_LEVEL_BYTES_MAX];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        bytes.make_ascii_lowercase();
+        Some(Lowered { bytes, len: text.len() })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
 
 /// A dot at `place`, perhaps the first one of a bare name.
 pub(crate) fn dot(engine: &mut Engine<'_, '_>, place: usize) {
@@ -90,6 +154,9 @@ pub(crate) fn dot(engine: &mut Engine<'_, '_>, place: usize) {
         return;
     }
     let text = engine.text();
+    if ends_in_number(text, place) {
+        return;
+    }
     let start = text.run_back(place, BASE64URL, DOMAIN_LABEL_BYTES_MAX + 1);
     let before = text.before(start, 1);
     // In JSON a slash may be written `\/`.
@@ -99,12 +166,27 @@ pub(crate) fn dot(engine: &mut Engine<'_, '_>, place: usize) {
     if !begins {
         return domain_behind_scheme(engine, start, place);
     }
+    // Most names are members of objects, which neither detector wants.
+    text.forget_edge();
+    let known = host(text, start).is_some_and(|host| host.known);
+    if !known && !text.needs_more() {
+        return;
+    }
     if engine.on(DomainName) {
         engine.consider(DomainName, start, |text| domain(text, start));
     }
     if engine.on(Url) {
         engine.consider(Url, start, |text| bare_url(text, start));
     }
+}
+
+/// Behind the dot stands a number with which the name ends, as in `12.50`: no top-level domain is one.
+#[inline(always)]
+fn ends_in_number(text: &Text<'_>, dot: usize) -> bool {
+    let Some(label) = text.word_start(dot + 1) else {
+        return false;
+    };
+    label.words & 1 == 1 && label.number() && label.run() < 64 && !matches!(label.behind, b'.' | b'-')
 }
 
 /// The host of a URL is a domain name as well.
@@ -152,18 +234,20 @@ fn host(text: &Text<'_>, start: usize) -> Option<Host> {
 }
 
 fn judged(text: &Text<'_>, start: usize, second: usize, last: usize, end: usize, labels: usize) -> Option<Host> {
-    let lower = |from: usize, to: usize| text.bytes().get(from..to).map(<[u8]>::to_ascii_lowercase);
-    let ending = lower(last, end)?;
-    let ending_text = std::str::from_utf8(&ending).ok()?;
-    let known = labels >= 2 && TOP_LEVELS.binary_search(&ending_text).is_ok();
-    let second_level = lower(second, last.saturating_sub(1)).unwrap_or_default();
-    let country = ending.len() == 2 && SECOND_LEVELS.iter().any(|level| level.as_bytes() == second_level);
+    let part = |from: usize, to: usize| text.bytes().get(from..to);
+    let lowered = Lowered::of(part(last, end)?);
+    let ending = lowered.as_ref().map_or(&[][..], Lowered::bytes);
+    let known = labels >= 2 && TOP_LEVELS.has(ending);
+    let second_level = part(second, last.saturating_sub(1)).unwrap_or_default();
+    let country = ending.len() == 2
+        && SECOND_LEVELS
+            .iter()
+            .any(|level| level.as_bytes().eq_ignore_ascii_case(second_level));
     let www = text.has_any_case(start, b"www.");
-    let written_low =
-        !text.bytes().get(last..end)?.iter().any(u8::is_ascii_uppercase) || matches!(ending_text, "com" | "org");
-    let sure = SURE.contains(&ending_text) && written_low;
+    let written_low = !part(last, end)?.iter().any(u8::is_ascii_uppercase) || matches!(ending, b"com" | b"org");
+    let sure = SURE.iter().any(|known| known.as_bytes() == ending) && written_low;
     let name = sure || (labels >= 3 && (country || www));
-    let has_letter = text.bytes().get(start..last)?.iter().any(u8::is_ascii_alphabetic) || ending.len() > 2;
+    let has_letter = part(start, last)?.iter().any(u8::is_ascii_alphabetic) || end - last > 2;
     let strength = if name && has_letter {
         Strength::Strong
     } else {
@@ -305,8 +389,8 @@ mod tests {
 
     #[test]
     fn top_levels_are_sorted() {
-        assert!(TOP_LEVELS.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(SURE.iter().all(|name| TOP_LEVELS.binary_search(name).is_ok()));
+        assert!(TOP_LEVELS.names.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(SURE.iter().all(|name| TOP_LEVELS.has(name.as_bytes())));
     }
 
     #[test]

@@ -82,7 +82,17 @@ impl Form {
         }
     }
 
-    fn all_digits(&self) -> bool {
+    /// A match of this form.
+    pub fn hit(&self, start: usize, end: usize) -> Hit {
+        let confidence = match self.strength {
+            Strength::Strong => 88,
+            Strength::Checked => 50,
+            Strength::Weak => 20,
+        };
+        Hit::new(start, end, confidence).of(self.strength)
+    }
+
+    pub fn all_digits(&self) -> bool {
         !self.pattern.bytes().any(|sign| sign.is_ascii_alphabetic())
     }
 }
@@ -94,12 +104,7 @@ pub(crate) fn verify(text: &Text<'_>, start: usize, row: &Row, form: &Form) -> O
     if !text.boundary_at(end) || !text.boundary_before(start) || glued(text, start, end, form.all_digits()) {
         return None;
     }
-    let confidence = match form.strength {
-        Strength::Strong => 88,
-        Strength::Checked => 50,
-        Strength::Weak => 20,
-    };
-    (row.check)(value.get(..len)?).then(|| Hit::new(start, end, confidence).of(form.strength))
+    (row.check)(value.get(..len)?).then(|| form.hit(start, end))
 }
 
 fn read(
@@ -137,7 +142,7 @@ fn read(
 }
 
 /// The span is only a part of a longer number, path or address: `12-123456789`, `3.123456789`, `123456789@example.com`.
-fn glued(text: &Text<'_>, start: usize, end: usize, all_digits: bool) -> bool {
+pub(crate) fn glued(text: &Text<'_>, start: usize, end: usize, all_digits: bool) -> bool {
     let (left, beyond) = (text.before(start, 1), text.before(start, 2));
     let left_glued = match left {
         b'-' | b'.' | b'/' => is(beyond, DIGIT) || (left == b'.' && beyond == b'.' && all_digits),

@@ -1,20 +1,22 @@
-//! Identifiers with a form of their own: at the start of a word, every form of the policy that begins with a run of this length.
+//! Identifiers with a form of their own: at the start of a word, every form of the policy that the word may have.
 
 use crate::class::{ALNUM, DIGIT, is};
 use crate::context::Context;
-use crate::detect::pattern::{Form, Row, VALUE_BYTES_MAX, verify};
+use crate::detect::pattern::{Form, Row, VALUE_BYTES_MAX, glued, verify};
 use crate::detect::{crypto, date, national, uk};
 use crate::engine::Engine;
+use crate::forms::{Start, Table};
 use crate::hit::{Hit, Strength};
 use crate::scanner::Enabled;
 use crate::text::Text;
 use crate::{Detector, Detector::*};
 
-/// The forms of a policy, by the length of the run of letters and digits that they begin with.
-#[derive(Default)]
+/// The forms of a policy: by the length of the run of letters and digits that they begin with, and by how that run looks.
 pub(crate) struct Index {
     /// At place `n` what begins with a run of `n`, by detector.
     by_first_run: Vec<Vec<Group>>,
+    /// The same for words of which digits and letters are known as bits; forms of one detector stand together.
+    by_look: Table<Way>,
     /// Some form begins with a letter.
     pub letters_first: bool,
     /// Some form begins with a digit.
@@ -32,17 +34,35 @@ struct Group {
     forms: Vec<(&'static Row, &'static Form)>,
 }
 
+/// One way of writing an identifier.
+#[derive(Clone, Copy)]
+struct Way {
+    row: &'static Row,
+    form: &'static Form,
+    /// The form is one run, and its check sees all of it.
+    plain: bool,
+}
+
 impl Index {
     pub fn build(enabled: Enabled) -> Index {
-        let mut index = Index::default();
+        let mut index = Index {
+            by_first_run: Vec::new(),
+            by_look: Table::new(),
+            letters_first: enabled.has_any(&[CryptoAddress, UkNationalInsuranceNumber, Date]),
+            digits_first: enabled.has_any(&[CryptoAddress, Date]),
+        };
         index.by_first_run.resize_with(VALUE_BYTES_MAX + 1, Vec::new);
-        for row in national::rows().filter(|row| enabled.has(row.detector)) {
+        let mut rows: Vec<&Row> = national::rows().filter(|row| enabled.has(row.detector)).collect();
+        rows.sort_by_key(|row| row.detector);
+        for row in rows {
             for form in row.forms {
                 index.add(row, form);
+                let plain = form.pattern.bytes().all(|sign| matches!(sign, b'9' | b'A' | b'X'));
+                index
+                    .by_look
+                    .add(form.pattern, row.separators, &Way { row, form, plain }, |_, _| false);
             }
         }
-        index.digits_first |= enabled.has_any(&[CryptoAddress, Date]);
-        index.letters_first |= enabled.has_any(&[CryptoAddress, UkNationalInsuranceNumber, Date]);
         index
     }
 
@@ -73,6 +93,9 @@ impl Index {
 
 /// Judges the word that begins at `start`. No letter, digit or underscore stands before it.
 pub(crate) fn at(engine: &mut Engine<'_, '_>, start: usize) {
+    if let Some(word) = engine.text().word_start(start) {
+        return at_known(engine, start, word);
+    }
     let text = engine.text();
     let end = text.short_run(start, ALNUM, VALUE_BYTES_MAX + 1);
     let len = end - start;
@@ -123,4 +146,103 @@ pub(crate) fn at(engine: &mut Engine<'_, '_>, start: usize) {
 fn best(text: &Text<'_>, start: usize, forms: &[(&'static Row, &'static Form)]) -> Option<Hit> {
     let hits = forms.iter().filter_map(|(row, form)| verify(text, start, row, form));
     hits.max_by_key(|hit| (hit.strength, hit.end))
+}
+
+/// The same for a word of which digits and letters are known: one walk for all forms.
+fn at_known(engine: &mut Engine<'_, '_>, start: usize, word: Start) {
+    let run = word.run();
+    let letter_first = word.digits & 1 == 0;
+    if letter_first && engine.on(UkNationalInsuranceNumber) && matches!(run, 2 | 4 | 6 | 8 | 9) {
+        engine.consider(UkNationalInsuranceNumber, start, |text| {
+            uk::national_insurance(text, start)
+        });
+    }
+    if engine.on(CryptoAddress) && crypto::possible(engine.text().bytes(), start, run) {
+        engine.consider(CryptoAddress, start, |text| crypto::verify(text, start));
+    }
+    if engine.on(Date) && date::possible(engine.text().bytes(), start, word) {
+        engine.consider(Date, start, |text| date::verify(text, start));
+    }
+    let scanner = engine.scanner();
+    let mut token = Token::new(engine.text(), start, run);
+    let mut best: Option<(Detector, Hit)> = None;
+    for way in scanner.forms.by_look.fitting(word) {
+        let detector = way.row.detector;
+        let needs_word = match way.form.strength {
+            Strength::Strong => false,
+            Strength::Checked => !scanner.checksum_suffices.has(detector),
+            Strength::Weak => true,
+        };
+        if needs_word && !engine.hot(Context::of(detector), start) {
+            continue;
+        }
+        let Some(hit) = token.read(engine.text(), way) else {
+            continue;
+        };
+        best = match best {
+            Some((of, known)) if of == detector => Some(if (hit.strength, hit.end) >= (known.strength, known.end) {
+                (detector, hit)
+            } else {
+                (of, known)
+            }),
+            other => {
+                take(engine, start, other);
+                Some((detector, hit))
+            }
+        };
+    }
+    take(engine, start, best);
+}
+
+fn take(engine: &mut Engine<'_, '_>, start: usize, best: Option<(Detector, Hit)>) {
+    if let Some((detector, hit)) = best {
+        engine.consider(detector, start, |_| Some(hit));
+    }
+}
+
+/// The first run of a word, read once for all forms that are nothing but a run.
+struct Token {
+    start: usize,
+    run: usize,
+    value: [u8; VALUE_BYTES_MAX],
+    /// It is a part of something longer, as a number and as a word with letters; known once it was asked for.
+    glued: [Option<bool>; 2],
+    number: bool,
+    /// No underscore is in it.
+    sound: bool,
+}
+
+impl Token {
+    #[inline(always)]
+    fn new(text: &Text<'_>, start: usize, run: usize) -> Token {
+        let mut value = [0; VALUE_BYTES_MAX];
+        let bytes = text.bytes();
+        let len = run.min(VALUE_BYTES_MAX);
+        if let (Some(value), Some(bytes)) = (value.get_mut(..len), bytes.get(start..start + len)) {
+            value.copy_from_slice(bytes);
+            value.make_ascii_uppercase();
+        }
+        Token {
+            start,
+            run,
+            value,
+            glued: [None; 2],
+            number: value[..len].iter().all(u8::is_ascii_digit),
+            sound: value[..len].iter().all(u8::is_ascii_alphanumeric),
+        }
+    }
+
+    fn read(&mut self, text: &Text<'_>, way: &Way) -> Option<Hit> {
+        if !way.plain {
+            return verify(text, self.start, way.row, way.form);
+        }
+        if !self.sound {
+            return None;
+        }
+        let end = self.start + self.run;
+        let number = self.number && way.form.all_digits();
+        let glued = self.glued[usize::from(number)].get_or_insert_with(|| glued(text, self.start, end, number));
+        let value = self.value.get(..self.run).filter(|_| !*glued)?;
+        (way.row.check)(value).then(|| way.form.hit(self.start, end))
+    }
 }

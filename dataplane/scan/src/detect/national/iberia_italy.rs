@@ -68,7 +68,7 @@ fn nie(characters: &[u8]) -> bool {
 }
 
 /// Decreto Ministeriale 12 marzo 1974 and 13813/1976: six letters, year, month letter, day (plus 40 for women), place, check letter;
-/// digits may be letters where two persons would have the same code.
+/// digits may be letters where two persons would have the same code, the rightmost first, and never all of them.
 fn fiscal_code(characters: &[u8]) -> bool {
     let digit = |place: usize| match characters[place] {
         digit @ b'0'..=b'9' => Some(u64::from(digit - b'0')),
@@ -79,7 +79,10 @@ fn fiscal_code(characters: &[u8]) -> bool {
     };
     let digits = [6, 7, 9, 10, 12, 13, 14]
         .into_iter()
-        .all(|place| digit(place).is_some());
+        .all(|place| digit(place).is_some())
+        && [6, 7, 9, 10]
+            .into_iter()
+            .any(|place| characters[place].is_ascii_digit());
     let month = b"ABCDEHLMPRST".contains(&characters[8]);
     let day = digit(9).unwrap_or(9) * 10 + digit(10).unwrap_or(9);
     let day_known = matches!(day, 1..=31 | 41..=71);
