@@ -101,6 +101,7 @@ def sluice(target, tmp_path_factory):
     policy += connection("own", target.port, "direct", more='listen = "127.0.0.1:0"\nhosts = ["own.example.com"]\n'
                          'version_header = "X-Gate-Version"\nheaders = [{ on = "response", name = "X-Added", value = "1" }, { on = "response", name = "X-Gone" }]')
     policy += connection("near", target.port, "direct", more='allow_from = ["127.0.0.9/32", "10.9.0.0/16"]\ntrusted_proxies = ["127.0.0.1"]')
+    policy += connection("keyed", target.port, "direct", more='keys = [{ user = "bob", allow_from = ["127.0.0.9/32"] }, { user = "alice", requests_per_minute = 6 }]')
     policy += connection("slow", target.port, "direct", more="requests_per_minute = 60\nresponse_timeout_seconds = 1")
     policy += connection("guard", target.port, "direct", more='refuse_findings = ["CREDIT_CARD_NUMBER"]')
     policy += connection("proxied", target.port, "direct", more='listen = "127.0.0.1:0"\nproxy_protocol = true\n'
@@ -237,6 +238,30 @@ def test_networks_are_looked_at_first(sluice, target):
     assert spoofed.status == 403
 
 
+def test_keys_have_networks_and_rates_of_their_own(sluice, target):
+    assert curl(url(sluice, "keyed"), *key(sluice, "bob")).status == 403
+    assert curl(url(sluice, "keyed"), *key(sluice, "bob"), "--interface", "127.0.0.9").status == 200
+    statuses = [curl(url(sluice, "keyed"), *key(sluice)).status for _ in range(4)]
+    assert statuses[0] == 200 and statuses[-1] == 429
+    assert curl(url(sluice, "keyed"), *key(sluice, "bob"), "--interface", "127.0.0.9").status == 200
+
+
+def test_interim_answers_and_trailers_pass(sluice, target):
+    ask = "GET /c/{}/ HTTP/1.1\r\nHost: a\r\nX-Key: {}\r\nTE: trailers\r\nConnection: close\r\n\r\n"
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+    forbidden = [("X-Sum", "17"), ("Content-Length", "3"), ("Set-Cookie", "a=b")]
+    target.handler.answer = lambda request: iter([hints, *chunked([b"hello"], trailers=forbidden)])
+    received = raw(sluice.addresses["http"], ask.format("web-direct", sluice.token("alice")).encode())
+    assert received.startswith(b"HTTP/1.1 103 Early Hints\r\n") and b"HTTP/1.1 200 OK\r\n" in received
+    assert received.endswith(b"\r\n0\r\nx-sum: 17\r\n\r\n"), received[-100:]
+    assert target.last().get("TE") == "trailers"
+    # Where bodies are redacted trailers go no further: they come after what was judged.
+    received = raw(sluice.addresses["http"], ask.format("red-direct", sluice.token("alice")).encode())
+    assert received.endswith(b"\r\n0\r\n\r\n") and b"x-sum" not in received
+    target.handler.answer = hints * 40 + response()
+    assert curl(url(sluice, "web-direct"), *key(sluice)).status == 502, "interim answers without end"
+
+
 def test_the_proxy_protocol_names_the_client(sluice, target):
     address = sluice.addresses["connections"]["proxied"]
 
@@ -289,6 +314,10 @@ def test_rates_and_time_outs(sluice, target):
     assert curl(url(sluice, "slow"), *key(sluice, "bob")).status == 200, "each key has its own"
     target.handler.answer = lambda request: (time.sleep(2), response())[1]
     assert curl(url(sluice, "slow"), *key(sluice, "bob")).status == 504
+    # An upload may take longer than that: the time of the answer begins after it.
+    target.handler.answer = None
+    answer = curl(url(sluice, "slow", "/up"), *key(sluice, "bob"), "--limit-rate", "100k", "--data-binary", "@-", data=b"x" * 300_000)
+    assert answer.status == 200 and len(target.last().body) == 300_000
 
 
 def test_sockets_are_kept_on_both_sides(sluice, target):
@@ -413,7 +442,11 @@ def test_a_slow_body_is_timed_out(sluice, target):
 
 def test_a_slow_head_is_timed_out(sluice):
     host, port = sluice.addresses["http"].rsplit(":", 1)
-    with socket.create_connection((host, int(port)), 20) as connection:
+    connect = lambda: socket.create_connection((host, int(port)), 20)
+    with connect() as connection, connect() as over_h2:
+        # A header block that does not end.
+        over_h2.sendall(PREFACE + frame(1, 1, 1, GET))
+        over_h2.settimeout(20)
         connection.settimeout(20)
         began = time.monotonic()
         stop = threading.Event()
@@ -432,6 +465,10 @@ def test_a_slow_head_is_timed_out(sluice):
         received = connection.recv(65536)
         stop.set()
         assert received.startswith(b"HTTP/1.1 408 ") and 8 < time.monotonic() - began < 14
+        received = b""
+        while piece := over_h2.recv(65536):
+            received += piece
+        assert goaway_code(received) == 1 and 8 < time.monotonic() - began < 14
 
 
 def test_a_target_that_answers_early_gets_no_other_request_on_that_socket(sluice, target):
@@ -689,6 +726,9 @@ def test_http2_clients_get_the_same(sluice, target, kind):
     assert curl(url(sluice, "some", "/items/x", scheme), *key(sluice), *arguments).status == 403
     target.handler.answer = lambda request: iter([b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 5000, None])
     assert curl(url(sluice, "web-agent", "/", scheme), *key(sluice), *arguments).code != 0
+    target.handler.answer = lambda request: iter([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", None])
+    for name in ("web-agent", "web-direct", "red-direct"):
+        assert curl(url(sluice, name, "/", scheme), *key(sluice), *arguments).code != 0
 
 
 def frame(kind, flags, stream, payload=b""):

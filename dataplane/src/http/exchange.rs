@@ -154,7 +154,9 @@ impl<'a, D: Downstream> Context<'a, D> {
         }
         self.enter(policy, &admission);
         if let Some(per_minute) = per_minute(http, &admission) {
-            rate::take(&admission.token_id, per_minute, now.wall_micros).map_err(|wait| {
+            // Connections have rates of their own, so a token has a count on each.
+            let key = format!("{} {}", connection.name, admission.token_id);
+            rate::take(&key, per_minute, now.wall_micros).map_err(|wait| {
                 let mut problem = Problem::new(429, "too many requests with this access token");
                 problem.retry_after_seconds = Some(wait.as_secs() + 1);
                 self.because(problem, "rate")

@@ -1,4 +1,4 @@
-//! Requests per minute of an access token, over all cores: the generic cell rate algorithm on one number per token.
+//! Requests per minute of an access token on a connection, over all cores: the generic cell rate algorithm on one number per token.
 
 use super::limits::RATES_MAX;
 use std::collections::HashMap;

@@ -54,10 +54,11 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let list = idle.get_mut(&connection.name)?;
         let now = reactor::now();
-        // A new policy may mean another target or another secret.
-        list.retain(|target| target.is_fresh(now) && Arc::ptr_eq(&target.policy, connection));
-        // What came unasked would be taken for the answer to the next request, which is somebody else's.
-        while list.pop_if(|target| !target.is_quiet()).is_some() {}
+        // A new policy may mean another target or another secret. What came unasked would be taken for the answer to the next
+        // request, which is somebody else's. Only the one that is taken is looked at: the others have their turn, or the sweep.
+        let is_good =
+            |target: &Target| target.is_fresh(now) && Arc::ptr_eq(&target.policy, connection) && target.is_quiet();
+        while list.pop_if(|target| !is_good(target)).is_some() {}
         let idle_for = now.duration_since(list.last()?.idle_since.get());
         if !repeatable && idle_for > IDLE_TIME_UNREPEATABLE_MAX {
             return None;
@@ -73,8 +74,13 @@ impl Pool {
             return;
         }
         let mut idle = self.idle.borrow_mut();
-        let list = idle.entry(target.policy.name.clone()).or_default();
-        list.retain(|other| other.is_fresh(now));
+        let Some(list) = idle.get_mut(&target.policy.name) else {
+            idle.insert(target.policy.name.clone(), vec![target]);
+            return;
+        };
+        if list.len() >= IDLE_PER_CONNECTION_MAX {
+            list.retain(|other| other.is_fresh(now));
+        }
         if list.len() < IDLE_PER_CONNECTION_MAX {
             list.push(target);
         }

@@ -26,8 +26,7 @@ impl<D: Downstream> Context<'_, D> {
     ) -> Result<Ended, Answered> {
         let mut interims = 0;
         let head = loop {
-            let head = within(http.response_timeout, target.head(&self.head.method)).await;
-            let head = match head {
+            let head = match self.awaited(target, http).await {
                 None => return Err(Problem::new(504, "the target did not answer in time").into()),
                 Some(Ok(None)) => return Err(Answered::Silent),
                 Some(Err(HeadError::Io(_))) if !target.has_more() => return Err(Answered::Silent),
@@ -55,6 +54,19 @@ impl<D: Downstream> Context<'_, D> {
             }
         };
         self.relay(target, http, rules, head).await
+    }
+
+    /// The next head of the answer; `None`: it did not come in time. The time begins when the target has the whole request, and again
+    /// as long as more of the request comes.
+    async fn awaited(&self, target: &Rc<Target>, http: &HttpPolicy) -> Option<Result<Option<ResponseHead>, HeadError>> {
+        let mut reading = std::pin::pin!(target.head(&self.head.method));
+        loop {
+            let (uploaded, bytes) = (self.uploaded.get(), self.bytes_up.get());
+            let head = within(http.response_timeout, reading.as_mut()).await;
+            if head.is_some() || uploaded || self.bytes_up.get() == bytes {
+                return head;
+            }
+        }
     }
 
     async fn relay(
