@@ -76,7 +76,8 @@ def without_comments(text):
 
 def normal(text):
     """A text without what differs between how log and record tell it: comments, white space, semicolons, and characters outside ASCII."""
-    text = re.sub(r"[^\x00-\x7f]+", "?", without_comments(text))
+    # The log is in UTF-8 whatever the client speaks; of other encodings the record keeps a question mark for each byte.
+    text = re.sub(r"(?:[^\x00-\x7f]|\?)+", "?", without_comments(text))
     return re.sub(r"(?:\s*;)+\s*", "; ", " ".join(text.split())).strip("; ")
 
 
