@@ -38,7 +38,7 @@ MUTANTS = [
     ("lanes-no-neighbour-512", "arch/x86_64/avx512.rs", "_mm512_alignr_epi64::<1>(_mm512_setzero_si512(), lanes)", "_mm512_alignr_epi64::<2>(_mm512_setzero_si512(), lanes)", LEVELS),
     ("lanes-no-neighbour-avx2", "arch/x86_64/avx2.rs", "_mm256_permute4x64_epi64::<0b11_11_10_01>(self.0)", "_mm256_permute4x64_epi64::<0b11_11_11_01>(self.0)", LEVELS),
     ("lanes-shift-portable", "arch/all.rs", "next << (64 - distance)", "next << (63 - distance)", LEVELS),
-    ("carry-into-lane-512", "arch/x86_64/avx512.rs", "_mm512_alignr_epi64::<7>(self.0, carry)", "_mm512_alignr_epi64::<7>(self.0, self.0)", LEVELS),
+    ("carry-into-lane-512", "arch/x86_64/avx512.rs", "_mm512_alignr_epi64::<7>(lanes, _mm512_set1_epi64(before as i64))", "_mm512_alignr_epi64::<7>(lanes, lanes)", LEVELS),
     ("carry-word-before-window", "arch/mod.rs", "let word_before = base > 0 && is(bytes[base - 1], WORD);", "let word_before = base > 0;", LEVELS),
     ("window-own-places", "arch/all.rs", "V([u64::MAX, u64::MAX, u64::MAX, u64::from(u32::MAX)])", "V([u64::MAX, u64::MAX, u64::MAX, u64::from(u16::MAX)])", LEVELS),
     ("window-steps-too-far", "arch/mod.rs", "let next = base + B::BYTES - AHEAD_BYTES;", "let next = base + B::BYTES - AHEAD_BYTES + 1;", LEVELS),
@@ -60,10 +60,10 @@ MUTANTS = [
     ("hot-short-words", "context.rs", "self.short[place / 64] >> (place % 64) & 1 == 1", "false", ["--lib", "--", "context::"]),
     ("wide-half-decided", "wide.rs", "decided - walk.text", "0", ["--test", "wide"]),
     ("wide-pair-cut", "wide.rs", "Some(0xd8..=0xdb) => half + UNIT_BYTES,", "Some(0xd8..=0xdb) => half,", ["--test", "wide"]),
-    ("shape-weak-too-long", "algebra.rs", "weak = terms.first.and(part4).and(part4.ahead::<3>());", "weak = terms.first.and(part4).and(part4.ahead::<8>());", LEVELS),
-    ("hot-reach", "arch/mod.rs", "near |= near << 15;", "near |= near << 14;", LEVELS),
-    ("hot-wide-text", "arch/mod.rs", "near |= near << (reach - CONTEXT_CHARS as u32);", "", LEVELS),
-    ("hot-block-before", "arch/mod.rs", "before = asked;", "before = false;", LEVELS),
+    ("shape-weak-too-long", "algebra.rs", "let part7 = part4.and(part4.ahead::<3>());", "let part7 = part4.and(part4.ahead::<8>());", LEVELS),
+    ("hot-reach", "arch/mod.rs", "near.and_behind::<8>().and_behind::<15>();", "near.and_behind::<8>().and_behind::<14>();", LEVELS),
+    ("hot-wide-text", "arch/mod.rs", "_ => near.or(near.behind_by(wide, before)),", "_ => near,", LEVELS),
+    ("hot-block-before", "arch/mod.rs", "let mut before = hot_marks::<B>(search.plan, bytes, base) & u64::MAX << (BLOCK_BYTES - near_bits);", "let mut before = 0;", LEVELS),
     ("hot-plural", "arch/all.rs", "!next.is_ascii_lowercase() || next == b's'", "!next.is_ascii_lowercase()", LEVELS),
     ("operator-in-next-window", "bulk.rs", "Some(offset) => self.late |= 1 << offset,", "Some(_) => {}", LEVELS),
     ("key-at-start", "bulk.rs", "if from == 0 {\n            self.key_at_start();\n        }", "", LEVELS),
@@ -86,7 +86,7 @@ MUTANTS = [
     ("order-duplicates", "order.rs", "let clear_left = place == 0 || accepted[place - 1].end <= raw.start;", "let clear_left = true;", UNITS),
     ("order-longest", "order.rs", "|raw| (raw.rank, raw.start, Reverse(raw.end), raw.detector)", "|raw| (raw.rank, raw.start, raw.end, raw.detector)", UNITS),
     ("order-horizon", "order.rs", "if cluster.end > horizon {", "if cluster.start > horizon {", UNITS),
-    ("stream-tail", "stream.rs", "let keep_old = self.tail_len.min(STREAM_TAIL_BYTES - keep_new);", "let keep_old = 0;", UNITS),
+    ("stream-tail", "stream.rs", "let keep_old = known.min(STREAM_TAIL_BYTES - keep_new);", "let keep_old = 0;", UNITS),
 ]
 
 

@@ -190,7 +190,8 @@ fn international_end(dialled: &Dialled, skip: usize) -> Option<usize> {
         .rev()
         .filter(|(_, group)| group.bounded);
     let mut candidates = ends.filter_map(|(place, group)| {
-        let national = group.total.checked_sub(skip + code)? - usize::from(trunk.is_some_and(|trunk| trunk <= place));
+        let trunk_digits = usize::from(trunk.is_some_and(|trunk| trunk <= place));
+        let national = group.total.checked_sub(skip + code + trunk_digits)?;
         lengths.contains(&national).then_some(group.end)
     });
     candidates.next()
@@ -495,6 +496,11 @@ mod tests {
     use super::*;
     use crate::tests::{assert_misses, assert_spans, assert_spans_with};
     use crate::{Detector, Spec};
+
+    #[test]
+    fn a_trunk_zero_inside_of_the_country_code_is_survived() {
+        assert_misses(PhoneNumber, &["+2 (0) 1", "+4 (0)1"]);
+    }
 
     #[test]
     fn international_numbers_end_where_the_country_says() {
