@@ -120,7 +120,13 @@ fn overwrite_label(label: &str, value: &mut [u8]) {
     }
 }
 
-/// Padding stays: without it some decoders refuse the run.
+/// What takes the place of a byte of an encoded run of which only a part is seen: `A` stands in every alphabet. Padding stays: without
+/// it some decoders refuse the run.
+pub fn encoded_byte(byte: u8) -> u8 {
+    if byte == b'=' { byte } else { b'A' }
+}
+
+/// Padding stays here too.
 fn overwrite_encoded(value: &mut [u8]) {
     let hexadecimal = value.iter().all(u8::is_ascii_hexdigit);
     let fill = if hexadecimal { b'0' } else { b'A' };

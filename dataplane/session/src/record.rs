@@ -249,7 +249,11 @@ pub(crate) fn mask(
             let span = text
                 .get_mut(finding.start as usize..finding.end as usize)
                 .unwrap_or_default();
-            rewriter::mask_text(&codecs::edit::Mask::Label, &action.label, span);
+            let mask = match finding.detector.is_in_code() {
+                true => codecs::edit::Mask::Encoded,
+                false => codecs::edit::Mask::Label,
+            };
+            rewriter::mask_text(&mask, &action.label, span);
             masked = true;
         }
     }

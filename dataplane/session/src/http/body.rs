@@ -259,8 +259,13 @@ impl TextReader {
                 emit(self.held.get(at..start).unwrap_or_default(), None, at);
                 let value = self.held.get(start..end).unwrap_or_default();
                 replacement.clear();
-                if finding.offset == 0 && !finding.open {
-                    action.mask.append(&action.label, value, &mut replacement);
+                // How much of a longer one is seen at once depends on how the body was cut.
+                let whole = finding.offset == 0 && !finding.open && value.len() <= scanner.report().match_bytes_max;
+                if whole {
+                    let mask = action.mask_of(finding.detector);
+                    mask.append(&action.label, value, &mut replacement);
+                } else if finding.detector.is_in_code() {
+                    replacement.extend(value.iter().map(|byte| codecs::edit::encoded_byte(*byte)));
                 } else {
                     replacement.resize(value.len(), codecs::edit::MASK_BYTE);
                 }

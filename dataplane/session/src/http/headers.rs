@@ -224,7 +224,8 @@ pub fn redact(fields: &mut Fields, rules: &RuleSet, tally: &mut FieldTally, scra
                 .add(Finder::Detector(finding.detector), Place::Header, action.enforce);
             if action.enforce {
                 let span = value.get_mut(finding.start as usize..finding.end as usize);
-                action.mask.overwrite(&action.label, span.unwrap_or_default());
+                let mask = action.mask_of(finding.detector);
+                mask.overwrite(&action.label, span.unwrap_or_default());
             }
         }
     });

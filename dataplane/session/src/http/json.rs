@@ -309,9 +309,8 @@ impl Json {
             let (start, end) = (finding.start as usize, finding.end as usize);
             out.extend_from_slice(raw.get(at..place(start)).unwrap_or_default());
             masked.clear();
-            action
-                .mask
-                .append(&action.label, value.get(start..end).unwrap_or_default(), &mut masked);
+            let mask = action.mask_of(finding.detector);
+            mask.append(&action.label, value.get(start..end).unwrap_or_default(), &mut masked);
             escape(&masked, out);
             at = place(end);
         }

@@ -207,6 +207,43 @@ fn long_strings_are_streams_and_stay_bounded() {
 }
 
 #[test]
+fn encoded_runs_stay_decodable_however_they_are_cut() {
+    let mut snapshot = snapshot();
+    snapshot.redactions[0].decode_depth = 1;
+    let policy = crate::policy::compile(&snapshot).unwrap();
+    let rules = policy
+        .connection("web")
+        .unwrap()
+        .rule_set(&["web".to_owned()])
+        .unwrap()
+        .clone();
+    // "mail alice@example.com now", and a run that begins so and is longer than what is reported in one piece.
+    let short = "bWFpbCBhbGljZUBleGFtcGxlLmNvbSBub3c=";
+    let long = "bWFpbCBhbGljZUBleGFtcGxlLmNvbSBub3cg".repeat(300);
+    for (media, body) in [
+        (Media::Text, format!("x {short}; {long}; end")),
+        (Media::Json, format!(r#"{{"a": "{short}", "b": "{long}"}}"#)),
+    ] {
+        let masked = body
+            .replace(short, &("A".repeat(short.len() - 1) + "="))
+            .replace(&long, &"A".repeat(long.len()));
+        for step in [3, 700, 4096, body.len()] {
+            let mut filter = BodyFilter::new(rules.clone(), media);
+            let (mut scratch, mut out) = (Scratch::new(), Vec::new());
+            for piece in body.as_bytes().chunks(step) {
+                filter.feed(piece, false, &mut scratch, &mut out).unwrap();
+            }
+            filter.feed(&[], true, &mut scratch, &mut out).unwrap();
+            assert!(
+                out == masked.as_bytes(),
+                "{media:?} by {step}: {}",
+                String::from_utf8_lossy(&out)
+            );
+        }
+    }
+}
+
+#[test]
 fn events_are_masked_line_by_line() {
     let seen = everywhere(
         Media::Events,

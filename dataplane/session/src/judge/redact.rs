@@ -397,10 +397,7 @@ impl Redactor {
             (true, _) => self.map.get(i as usize).map_or(len, |at| *at as usize),
         };
         let span = at(finding.start)..at(finding.end);
-        let mask = match finding.detector.is_in_code() {
-            true => &Mask::Encoded,
-            false => &action.mask,
-        };
+        let mask = action.mask_of(finding.detector);
         let plain = value.kind.is_free_text() && value.escaping == Escaping::None && !decoded
             || mask.is_plain() && matches!(value.holder, Holder::Framed { .. }) && !decoded;
         if may_grow && !mask.keeps_length() && plain {

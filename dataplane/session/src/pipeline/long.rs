@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use codecs::edit::MASK_BYTE;
+use codecs::edit::{MASK_BYTE, encoded_byte};
 use codecs::malformed::Malformed;
 use codecs::postgres::message::Format;
 use codecs::postgres::rewriter::{Escaping, Kind};
@@ -453,11 +453,13 @@ fn text(
             .get_mut(finding.start as usize..finding.end as usize)
             .unwrap_or_default();
         let digits = span.iter().all(u8::is_ascii_digit);
+        let encoded = finding.detector.is_in_code();
         for (i, byte) in span.iter_mut().enumerate() {
             match fill {
                 Fill::Zeros if byte.is_ascii_digit() => *byte = b'0',
                 Fill::Zeros => {}
                 Fill::Json if digits => *byte = b'1',
+                Fill::Json | Fill::Label if encoded => *byte = encoded_byte(*byte),
                 Fill::Json | Fill::Label => *byte = label_byte(&action.label, finding.offset + i as u64),
             }
         }
@@ -506,7 +508,10 @@ fn hex(
             .iter_mut()
             .enumerate()
         {
-            let byte = label_byte(&action.label, finding.offset + i as u64);
+            let byte = match finding.detector.is_in_code() {
+                true => encoded_byte(digit(pair[0]) << 4 | digit(pair[1])),
+                false => label_byte(&action.label, finding.offset + i as u64),
+            };
             *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
         }
     }

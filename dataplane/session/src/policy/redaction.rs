@@ -75,6 +75,16 @@ pub(crate) struct Action {
     pub enforce: bool,
 }
 
+impl Action {
+    /// What takes the place of a whole match of this detector: inside of an encoded run, something that can be decoded.
+    pub fn mask_of(&self, detector: scan::DetectorId) -> &Mask {
+        match detector.is_in_code() {
+            true => &Mask::Encoded,
+            false => &self.mask,
+        }
+    }
+}
+
 /// The rules that apply to one group of users on one connection, merged.
 #[derive(Debug)]
 pub struct RuleSet {

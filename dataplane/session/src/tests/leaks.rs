@@ -415,6 +415,28 @@ fn values_in_large_rows_and_across_every_border() {
 }
 
 #[test]
+fn encoded_runs_stay_decodable_in_small_and_large_values() {
+    // "mail alice@example.com now", in base64 with padding and in hexadecimal.
+    let run = "bWFpbCBhbGljZUBleGFtcGxlLmNvbSBub3c=";
+    let masked = "A".repeat(run.len() - 1) + "=";
+    let hex: String = b"mail alice@example.com now"
+        .iter()
+        .map(|b| format!("{b:02X}"))
+        .collect();
+    let mut snapshot = snapshot();
+    snapshot.redactions[0].decode_depth = 1;
+    for filler in [3, 300 * 1024] {
+        for (type_oid, format) in [(25, Format::Text), (17, Format::Binary), (25, Format::Binary)] {
+            let value = format!("{}{run};{hex};", " ".repeat(filler));
+            let (before, after) = cell_with(&snapshot, type_oid, format, value.as_bytes());
+            assert!(contains(&before, run) && !contains(&after, run) && !contains(&after, &hex));
+            assert!(contains(&after, &masked), "{type_oid} {format:?} {filler}");
+            assert_eq!(before.len(), after.len());
+        }
+    }
+}
+
+#[test]
 fn rows_of_unknown_columns_follow_on_error() {
     // A row for an Execute whose portal nobody described, which cannot be on a real server.
     let run = |on_error: wire::OnError| {
