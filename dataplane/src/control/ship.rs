@@ -26,7 +26,7 @@ struct Shipper {
     in_flight: VecDeque<Sent>,
 }
 
-/// Makes what was appended durable every [`SYNC_INTERVAL`], connected or not; what is durable may be shipped.
+/// Makes what was appended durable within [`SYNC_INTERVAL`], connected or not; what is durable may be shipped.
 pub async fn keep_durable(control: Rc<Control>) {
     let dir = spool_dir(&control.shared.config.data_dir);
     let mut syncers: Vec<Syncer> = (0..control.shared.cores.len())
@@ -38,6 +38,8 @@ pub async fn keep_durable(control: Rc<Control>) {
         // Read first: what is appended meanwhile is for the next round.
         let now = control.shared.spool.appends();
         if appends == Some(now) {
+            // Nothing happens in an idle process: no timer either.
+            control.shared.spool.appended_after(now).await;
             continue;
         }
         appends = Some(now);

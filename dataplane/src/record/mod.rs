@@ -6,8 +6,9 @@ pub mod syncer;
 pub mod tail;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
 /// What the cores' spools share: room on disk, and whether writing works.
 #[derive(Debug)]
@@ -16,6 +17,9 @@ pub struct SpoolState {
     bytes_max: u64,
     failed: AtomicBool,
     appends: AtomicU64,
+    /// Somebody sleeps until the next append.
+    awaited: AtomicBool,
+    sleeper: Mutex<Option<Waker>>,
     /// Events written since the process started.
     pub events_written: AtomicU64,
     /// Events that the control plane has stored since the process started.
@@ -29,6 +33,8 @@ impl SpoolState {
             bytes_max,
             failed: AtomicBool::new(false),
             appends: AtomicU64::new(0),
+            awaited: AtomicBool::new(false),
+            sleeper: Mutex::new(None),
             events_written: AtomicU64::new(0),
             events_shipped: AtomicU64::new(0),
         })
@@ -61,12 +67,40 @@ impl SpoolState {
 
     /// Times that records were appended to any segment: while it stays the same there is nothing to make durable.
     pub fn appends(&self) -> u64 {
-        self.appends.load(Ordering::Acquire)
+        self.appends.load(Ordering::SeqCst)
+    }
+
+    /// Sleeps until something is appended after the append number `seen`, on any thread. One task may wait.
+    pub async fn appended_after(&self, seen: u64) {
+        std::future::poll_fn(|context| {
+            if self.appends() == seen {
+                *self.sleeper() = Some(context.waker().clone());
+                // Seen by an append that comes after the look below; one that came before is seen by that look.
+                self.awaited.store(true, Ordering::SeqCst);
+            }
+            if self.appends() == seen {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
     }
 
     fn appended(&self) {
         self.failed.store(false, Ordering::Relaxed);
-        self.appends.fetch_add(1, Ordering::Release);
+        self.appends.fetch_add(1, Ordering::SeqCst);
+        if self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst) {
+            let sleeper = self.sleeper().take();
+            if let Some(sleeper) = sleeper {
+                sleeper.wake();
+            }
+        }
+    }
+
+    fn sleeper(&self) -> MutexGuard<'_, Option<Waker>> {
+        // Nothing that can panic runs under the lock.
+        self.sleeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_failed(&self) -> bool {

@@ -10,6 +10,7 @@ use proto::sign::SigningKey;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn sealer() -> Sealer {
     let (key, _) = SigningKey::generate().unwrap();
@@ -44,6 +45,38 @@ fn shipped_of(tail: &mut Tail, durable: Durable) -> (u64, Vec<u64>) {
         seen.push(batch.segment);
     }
     (events, seen)
+}
+
+#[test]
+fn who_waits_for_an_append_is_woken_by_the_next_one_wherever_it_happens() {
+    let (state, last) = (SpoolState::new(1 << 30, 0), Arc::new(AtomicBool::new(false)));
+    let core = reactor::Core::new(reactor::Config::default()).unwrap();
+    let writer = std::thread::spawn({
+        let (state, last) = (state.clone(), last.clone());
+        move || {
+            let dir = tempfile::tempdir().unwrap();
+            let mut spool = open(&spool_dir(dir.path()), ChainEnd::default(), &sealer(), &state);
+            for round in 1..=100 {
+                while !state.awaited.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+                last.store(round == 100, Ordering::SeqCst);
+                spool.collect(&delimited(&[b"event"])).unwrap();
+                spool.write(1).unwrap();
+            }
+        }
+    });
+    core.run(async {
+        loop {
+            let seen = state.appends();
+            if last.load(Ordering::SeqCst) {
+                break;
+            }
+            state.appended_after(seen).await;
+            assert_ne!(state.appends(), seen);
+        }
+    });
+    writer.join().unwrap();
 }
 
 #[test]
