@@ -108,6 +108,26 @@ pub struct Statement {
     /// is refused. A promise and the event that supersedes it share the number.
     #[prost(uint64, tag = "14")]
     pub number: u64,
+    /// What people said about it before it ran or was refused.
+    #[prost(message, repeated, tag = "20")]
+    pub reviews: Vec<Review>,
+}
+
+/// A person's decision that a statement waited for.
+#[derive(Clone, PartialEq, Message)]
+pub struct Review {
+    /// 16 bytes: a UUID.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    /// "approved", "rejected", "timeout", "cancelled", "withdrawn" or "unavailable".
+    #[prost(string, tag = "2")]
+    pub outcome: String,
+    /// Who decided, as the control plane said; empty: nobody did.
+    #[prost(string, tag = "3")]
+    pub by: String,
+    /// How long the statement waited, microseconds.
+    #[prost(uint64, tag = "4")]
+    pub waited_micros: u64,
 }
 
 /// A bound parameter, masked.

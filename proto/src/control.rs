@@ -6,13 +6,13 @@ use prost::{Enumeration, Message, Oneof};
 /// Data plane to control plane on `DataPlane/Sync`.
 #[derive(Clone, PartialEq, Message)]
 pub struct SyncRequest {
-    #[prost(oneof = "sync_request::Kind", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "sync_request::Kind", tags = "1, 2, 3, 4, 10, 11, 12, 13")]
     pub kind: Option<sync_request::Kind>,
 }
 
 pub mod sync_request {
     //! The kinds of a sync request.
-    use super::{Ack, Hello, Nack, Presence};
+    use super::{AccessWanted, Ack, Hello, HoldClosed, HoldOpened, HoldsOpen, Nack, Presence};
 
     #[derive(Clone, PartialEq, super::Oneof)]
     pub enum Kind {
@@ -25,6 +25,15 @@ pub mod sync_request {
         Nack(Nack),
         #[prost(message, tag = "4")]
         Presence(Presence),
+        /// Before any other news of holds, once per stream.
+        #[prost(message, tag = "10")]
+        HoldsOpen(HoldsOpen),
+        #[prost(message, tag = "11")]
+        HoldOpened(HoldOpened),
+        #[prost(message, tag = "12")]
+        HoldClosed(HoldClosed),
+        #[prost(message, tag = "13")]
+        AccessWanted(AccessWanted),
     }
 }
 
@@ -92,13 +101,13 @@ pub struct AgentPresence {
 /// Control plane to data plane on `DataPlane/Sync`.
 #[derive(Clone, PartialEq, Message)]
 pub struct SyncReply {
-    #[prost(oneof = "sync_reply::Kind", tags = "1, 2")]
+    #[prost(oneof = "sync_reply::Kind", tags = "1, 2, 10, 11")]
     pub kind: Option<sync_reply::Kind>,
 }
 
 pub mod sync_reply {
     //! The kinds of a sync reply.
-    use super::{KillSession, SignedSnapshot};
+    use super::{HoldAnswer, HoldNoted, KillSession, SignedSnapshot};
 
     #[derive(Clone, PartialEq, super::Oneof)]
     pub enum Kind {
@@ -106,7 +115,114 @@ pub mod sync_reply {
         Snapshot(SignedSnapshot),
         #[prost(message, tag = "2")]
         Kill(KillSession),
+        #[prost(message, tag = "10")]
+        HoldAnswer(HoldAnswer),
+        #[prost(message, tag = "11")]
+        HoldNoted(HoldNoted),
     }
+}
+
+/// Every statement that waits for a review here. Others of this data plane that the control plane knows are over.
+#[derive(Clone, PartialEq, Message)]
+pub struct HoldsOpen {
+    #[prost(message, repeated, tag = "1")]
+    pub holds: Vec<HoldOpened>,
+}
+
+/// A statement waits for a review. Said again after every reconnect; the id makes it one and the same.
+#[derive(Clone, PartialEq, Message)]
+pub struct HoldOpened {
+    /// 16 bytes: a UUID, the review's id.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub session_id: Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub user_id: String,
+    #[prost(string, tag = "4")]
+    pub user: String,
+    #[prost(string, tag = "5")]
+    pub connection_id: String,
+    #[prost(string, tag = "6")]
+    pub connection: String,
+    /// As it is recorded: masked, and cut at a stated length.
+    #[prost(string, tag = "7")]
+    pub statement: String,
+    #[prost(bool, tag = "8")]
+    pub statement_cut: bool,
+    #[prost(message, repeated, tag = "9")]
+    pub parameters: Vec<crate::audit::Parameter>,
+    #[prost(string, tag = "10")]
+    pub guardrail: String,
+    /// Groups whose members answer; empty: administrators alone.
+    #[prost(string, repeated, tag = "11")]
+    pub reviewers: Vec<String>,
+    /// Approvals needed, at least 1.
+    #[prost(uint32, tag = "12")]
+    pub approvals: u32,
+    /// The rule's message.
+    #[prost(string, tag = "13")]
+    pub message: String,
+    /// Milliseconds since the Unix epoch.
+    #[prost(int64, tag = "14")]
+    pub opened_at_ms: i64,
+    /// The statement is refused then.
+    #[prost(int64, tag = "15")]
+    pub expires_at_ms: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum HoldEnd {
+    /// Approved, and on its way to the target.
+    Released = 0,
+    /// Refused, as the reviewers said.
+    Refused = 1,
+    /// Nobody answered in time.
+    Timeout = 2,
+    /// The client cancelled it or went away, the session ended, or the policy asks for no review any more.
+    Withdrawn = 3,
+}
+
+/// A statement waits no longer.
+#[derive(Clone, PartialEq, Message)]
+pub struct HoldClosed {
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    #[prost(enumeration = "HoldEnd", tag = "2")]
+    pub end: i32,
+}
+
+/// The end of a hold is stored: it needs no repeating.
+#[derive(Clone, PartialEq, Message)]
+pub struct HoldNoted {
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+}
+
+/// What the reviewers say.
+#[derive(Clone, PartialEq, Message)]
+pub struct HoldAnswer {
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub session_id: Vec<u8>,
+    #[prost(bool, tag = "3")]
+    pub approved: bool,
+    /// Who, for the client and the record.
+    #[prost(string, tag = "4")]
+    pub by: String,
+    #[prost(string, tag = "5")]
+    pub comment: String,
+}
+
+/// Somebody who may ask for access tried to connect without a grant.
+#[derive(Clone, PartialEq, Message)]
+pub struct AccessWanted {
+    #[prost(string, tag = "1")]
+    pub user_id: String,
+    #[prost(string, tag = "2")]
+    pub connection_id: String,
 }
 
 /// End one session now.

@@ -39,6 +39,27 @@ pub struct Snapshot {
     /// Agents whose certificates are refused although they have not run out.
     #[prost(message, repeated, tag = "9")]
     pub revoked_agents: Vec<RevokedAgent>,
+    /// Who may open which connection that asks for a review, and until when.
+    #[prost(message, repeated, tag = "20")]
+    pub access_grants: Vec<AccessGrant>,
+    /// Where people read and answer reviews, without a slash at the end; empty: not known.
+    #[prost(string, tag = "21")]
+    pub review_url: String,
+}
+
+/// Just-in-time access: what a review gave.
+#[derive(Clone, PartialEq, Message)]
+pub struct AccessGrant {
+    /// The review that gave it.
+    #[prost(string, tag = "1")]
+    pub review_id: String,
+    #[prost(string, tag = "2")]
+    pub user_id: String,
+    #[prost(string, tag = "3")]
+    pub connection_id: String,
+    /// No session lives longer than this (milliseconds since the Unix epoch).
+    #[prost(int64, tag = "4")]
+    pub until_ms: i64,
 }
 
 /// An agent that was removed. Every certificate of an agent names its id, so one entry covers renewed ones too.
@@ -130,6 +151,20 @@ pub struct Connection {
     /// Everything that only connections of type `http` have.
     #[prost(message, optional, tag = "20")]
     pub http: Option<Http>,
+    /// Sessions need a grant that a review gave; absent: membership in a group is enough.
+    #[prost(message, optional, tag = "30")]
+    pub access_review: Option<AccessReview>,
+}
+
+/// How access to a connection is asked for; who answers is the control plane's matter.
+#[derive(Clone, PartialEq, Message)]
+pub struct AccessReview {
+    /// A request must say why, so that none is made for somebody who only tries to connect.
+    #[prost(bool, tag = "1")]
+    pub reason_required: bool,
+    /// Groups whose members answer, for messages.
+    #[prost(string, repeated, tag = "2")]
+    pub reviewers: Vec<String>,
 }
 
 /// What a connection of type `http` lets through, and how. Paths and headers in the words of RFC 9110.
@@ -497,4 +532,10 @@ pub struct GuardrailRule {
     /// Shown to the user.
     #[prost(string, tag = "5")]
     pub message: String,
+    /// Members of the reviewers' groups that must approve; 0: one.
+    #[prost(uint32, tag = "20")]
+    pub approvals: u32,
+    /// How long a statement waits for them, in seconds; 0: the data plane's default.
+    #[prost(uint32, tag = "21")]
+    pub wait_seconds: u32,
 }

@@ -147,6 +147,11 @@ impl<T: Clone> Inspector<T> {
         self.expected.len()
     }
 
+    /// Whether the server ignores what comes until a Sync that has not been sent yet.
+    pub fn is_skipping(&self) -> bool {
+        self.skipping
+    }
+
     /// Transaction status as of the last ReadyForQuery.
     pub fn status(&self) -> TransactionStatus {
         self.status

@@ -10,6 +10,7 @@
 
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod hold;
 pub mod http;
 pub mod judge;
 pub mod limits;

@@ -1,5 +1,15 @@
 //! Every bound of the session core, each with its reason.
 
+use std::time::Duration;
+
+/// How long a statement waits for a review where its rule does not say: long enough to find somebody, short enough that a
+/// forgotten session does not hold its locks for a day.
+pub const HOLD_WAIT_DEFAULT: Duration = Duration::from_secs(600);
+/// Longest wait that a rule may ask for.
+pub const HOLD_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Most approvals that a rule may ask for: more people than that are not a review.
+pub const APPROVALS_MAX: u32 = 16;
+
 /// A frame up to this long is collected whole; longer rows and copy data are inspected as a stream (bytes with header).
 pub const FRAME_BUFFERED_BYTES_MAX: usize = 256 * 1024;
 /// Longest client message with a statement or parameters, bytes: it must be judged whole before any of it is forwarded.

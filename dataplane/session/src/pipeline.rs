@@ -15,7 +15,7 @@ mod note;
 mod rows;
 mod up;
 
-pub(crate) use note::missed as note_missed;
+pub(crate) use note::{denied as note_denied, missed as note_missed};
 
 use proto::policy::Record;
 

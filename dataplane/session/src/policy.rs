@@ -15,7 +15,7 @@ pub use redaction::{ColumnName, Mask, RuleSet};
 
 use crate::http::HttpPolicy;
 use guardrail::Guard;
-use proto::policy::{AuditMode, Record, SignedGrant};
+use proto::policy::{AccessReview, AuditMode, Record, SignedGrant};
 
 /// One mistake in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +37,9 @@ pub struct Policy {
     pub(crate) mock_salt_key: [u8; 32],
     /// User and number of the token, by the SHA-256 of its text.
     pub(crate) tokens: HashMap<[u8; 32], (Arc<User>, usize)>,
+    pub(crate) review_url: String,
+    /// End of the access that reviews gave, microseconds since the Unix epoch, by ids of user and connection.
+    pub(crate) access_until: HashMap<(String, String), u64>,
     /// Connection by host name.
     pub(crate) hosts: HashMap<String, String>,
 }
@@ -85,6 +88,8 @@ pub struct ConnectionPolicy {
     pub audit: AuditMode,
     /// How the target is reached, signed.
     pub grant: Option<SignedGrant>,
+    /// Sessions need a grant that a review gave.
+    pub access_review: Option<AccessReview>,
     /// Set for connections of type `http`.
     pub http: Option<HttpPolicy>,
     pub(crate) columns: Vec<ColumnName>,
@@ -127,6 +132,17 @@ impl Policy {
     pub fn token(&self, sha256: &[u8]) -> Option<(&Arc<User>, usize)> {
         let key: [u8; 32] = sha256.try_into().ok()?;
         self.tokens.get(&key).map(|(user, index)| (user, *index))
+    }
+
+    /// Where people answer reviews, without a slash at the end; empty: not known.
+    pub fn review_url(&self) -> &str {
+        &self.review_url
+    }
+
+    /// Until when `user` may use a connection that asks for a review, microseconds since the Unix epoch; `None`: not at all.
+    pub fn access_until(&self, user: &User, connection: &ConnectionPolicy) -> Option<u64> {
+        let key = (user.id.clone(), connection.id.clone());
+        self.access_until.get(&key).copied()
     }
 
     /// The connection that is reached by this host name (without port, lower case).

@@ -145,6 +145,7 @@ fn stand_in(snapshot: &wire::Snapshot, rules: &[String]) -> wire::Snapshot {
         } else {
             snapshot.installation_key.clone()
         },
+        ..wire::Snapshot::default()
     }
 }
 

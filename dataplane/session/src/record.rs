@@ -3,6 +3,7 @@
 use codecs::fact::Form;
 use codecs::postgres::message::{Bind, Format};
 use codecs::postgres::rewriter::{self, Kind};
+use proto::Message;
 use proto::audit::Outcome;
 use scan::Context;
 
@@ -28,6 +29,7 @@ const BATCH: u32 = 11;
 const PREPARED: u32 = 12;
 const FORM: u32 = 13;
 const NUMBER: u32 = 14;
+const REVIEWS: u32 = 20;
 
 // Field numbers of `proto::audit::Parameter`.
 const PARAMETER_NULL: u32 = 1;
@@ -96,7 +98,10 @@ impl Statement<'_> {
             wire::uint(out, OUTCOME, self.outcome as u64);
             string(out, OUTCOME_DETAIL, self.detail);
             // Findings in the text of a batch are told once, with its first statement.
-            if let Some(judged) = judged.filter(|judged| !judged.tally.is_empty() && self.index == 0) {
+            if let Some(judged) = judged
+                .as_ref()
+                .filter(|judged| !judged.tally.is_empty() && self.index == 0)
+            {
                 judged
                     .tally
                     .write(judged.rules.as_deref(), |_| String::new(), FINDINGS, out);
@@ -106,6 +111,9 @@ impl Statement<'_> {
             string(out, PREPARED, self.prepared);
             wire::bytes(out, FORM, self.form.name().as_bytes());
             wire::uint(out, NUMBER, self.number);
+            for review in judged.iter().flat_map(|judged| &judged.reviews) {
+                wire::bytes_always(out, REVIEWS, &review.encode_to_vec());
+            }
         })
     }
 }

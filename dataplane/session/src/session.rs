@@ -15,6 +15,7 @@ use codecs::wire::sql::Analyzer;
 use proto::audit::{Outcome, SessionEnd, SessionStart};
 use proto::policy::Record;
 
+use crate::hold::Holds;
 use crate::judge::access;
 use crate::judge::redact::{Redactor, Trouble};
 use crate::judge::tally::Tally;
@@ -284,6 +285,8 @@ pub struct Session {
     pub(crate) sql_prepared: Vec<Rc<Text>>,
     /// More statements were prepared by SQL than are kept.
     pub(crate) sql_prepared_more: bool,
+    /// Reviews of statements.
+    pub(crate) holds: Holds,
     /// What SQL prepared may not be run any more.
     pub(crate) execute_refusal: Option<Arc<Refusal>>,
     pub(crate) sequence: u64,
@@ -325,6 +328,7 @@ impl Session {
             flushed: false,
             sql_prepared: Vec::new(),
             sql_prepared_more: false,
+            holds: Holds::default(),
             execute_refusal: None,
             sequence: 0,
             number: 0,
@@ -404,6 +408,21 @@ impl Session {
         None
     }
 
+    /// When the session is over because its grant is, microseconds since the Unix epoch; `None`: it needs no grant. Call
+    /// [`Session::recheck`] then.
+    pub fn access_until(&self) -> Option<u64> {
+        self.connection.access_review.as_ref()?;
+        let user = self.policy.user(&self.user)?;
+        Some(self.policy.access_until(user, &self.connection).unwrap_or(0))
+    }
+
+    /// Checks access again under the policy in force, because time has passed.
+    pub fn recheck(&mut self, now: Now) -> Option<Close> {
+        let denied = self.admitted(now).err()?;
+        self.broken = true;
+        Some(Close::revoked(&denied.to_string()))
+    }
+
     fn admitted(&self, now: Now) -> Result<Arc<ConnectionPolicy>, access::Denied> {
         let user = self.policy.user(&self.user).ok_or(access::Denied::UnknownUser)?;
         let connection = self
@@ -413,7 +432,7 @@ impl Session {
         if connection.id != self.connection.id {
             return Err(access::Denied::UnknownConnection);
         }
-        access::recheck(user, connection, &self.token_id, now.wall_micros)?;
+        access::recheck(&self.policy, user, connection, &self.token_id, now.wall_micros)?;
         Ok(Arc::clone(connection))
     }
 
@@ -436,6 +455,7 @@ impl Session {
 
     /// Notes that the session is over, statements without an answer included. Exactly once, last.
     pub fn end(&mut self, cause: EndCause, scratch: &mut Scratch, now: Now) {
+        self.end_hold(scratch, now);
         for missed in self.inspector.drain_unfinished() {
             pipeline::note_missed(self, &missed, Outcome::Unfinished, b"", scratch, now);
         }

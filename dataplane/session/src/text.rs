@@ -6,10 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use codecs::wire::sql::{CopySpec, Effects, TableName};
+use proto::audit::Review;
 use smallvec::SmallVec;
 
 use crate::judge::tally::Tally;
 use crate::policy::RuleSet;
+use crate::policy::guardrail::ReviewRule;
 use crate::verdict::Refusal;
 
 /// One statement of a text.
@@ -21,7 +23,7 @@ pub(crate) struct Part {
 }
 
 /// A text that a client sent to be run or prepared.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Text {
     /// As it was sent: judged again when the policy changes.
     pub raw: Box<[u8]>,
@@ -38,10 +40,14 @@ pub(crate) struct Text {
 }
 
 /// What a policy said about a text.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Judged {
     pub generation: u64,
     pub refusal: Option<Arc<Refusal>>,
+    /// Rules that want a review before it runs.
+    pub holds: Vec<Arc<ReviewRule>>,
+    /// What the reviewers said the last time.
+    pub reviews: Vec<Review>,
     /// As it may be shown, the same length, where that differs from the raw text: masked, and valid UTF-8.
     pub shown: Option<Box<[u8]>>,
     /// What was masked in it, and by which rules.
@@ -64,6 +70,17 @@ impl Text {
 
     pub(crate) fn refusal(&self) -> Option<Arc<Refusal>> {
         self.judged.borrow().refusal.clone()
+    }
+
+    /// The same text, refused this once.
+    pub(crate) fn refused(&self, refusal: Arc<Refusal>, reviews: Vec<Review>) -> Text {
+        let text = self.clone();
+        {
+            let mut judged = text.judged.borrow_mut();
+            judged.refusal = Some(refusal);
+            judged.reviews = reviews;
+        }
+        text
     }
 
     /// Bytes kept for it.

@@ -133,6 +133,11 @@ impl<T: Clone> Inspector<T> {
         Some(self.names.front_portal(portal)?.statement_name())
     }
 
+    /// What the caller noted about the values of a portal, as the client believes.
+    pub fn parameters_of_portal(&self, name: &[u8]) -> &[u8] {
+        self.names.front_portal(name).map_or(&[], |portal| &portal.parameters)
+    }
+
     /// A Bind. `note` appends what the caller wants to know about the values later.
     ///
     /// # Errors

@@ -209,6 +209,8 @@ pub fn has_guardrails(connection: &ConnectionPolicy) -> bool {
 pub fn guarded(connection: &ConnectionPolicy, text: &str) -> Option<String> {
     match crate::judge::guard::judge(&connection.guard, text.as_bytes(), std::iter::empty()) {
         Verdict::Deny(refusal) => Some(refusal.message.clone()),
+        // Patterns are all that guardrails have for HTTP, and they only refuse.
+        Verdict::Hold(_) => Some("refused: reviews are for statements of SQL".to_owned()),
         Verdict::Pass => None,
     }
 }

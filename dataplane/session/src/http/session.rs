@@ -123,7 +123,7 @@ impl HttpSession {
         let connection = policy
             .connection(&self.connection.name)
             .ok_or(Denied::UnknownConnection)?;
-        access::recheck(user, connection, &self.token_id, now.wall_micros)?;
+        access::recheck(policy, user, connection, &self.token_id, now.wall_micros)?;
         self.connection = Arc::clone(connection);
         self.groups.clone_from(&user.groups);
         Ok(())

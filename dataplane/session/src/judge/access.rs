@@ -13,7 +13,8 @@ pub struct Admission {
     pub token_id: String,
 }
 
-/// Why not. The peer must be told the same for every reason; the reason is for the operator's log.
+/// Why not. The peer must be told the same for every reason but [`Denied::NoGrant`], with which everything else was right;
+/// the reason is for the operator's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     #[error("the user is not known")]
@@ -28,6 +29,8 @@ pub enum Denied {
     TokenExpired,
     #[error("the token is not valid for the connection")]
     TokenScope,
+    #[error("the connection needs a review, and no grant of one is in force")]
+    NoGrant,
     #[error("the policy snapshot has expired")]
     PolicyExpired,
 }
@@ -53,7 +56,7 @@ pub fn admit(
     }
     let user = policy.user(user).ok_or(Denied::UnknownUser)?;
     let connection = policy.connection(connection).ok_or(Denied::UnknownConnection)?;
-    recheck(user, connection, token_id, now_micros)?;
+    recheck(policy, user, connection, token_id, now_micros)?;
     Ok(Admission {
         user: Arc::clone(user),
         connection: Arc::clone(connection),
@@ -63,6 +66,7 @@ pub fn admit(
 
 /// The part of the decision that a running session is held to when the policy changes.
 pub(crate) fn recheck(
+    policy: &Policy,
     user: &User,
     connection: &ConnectionPolicy,
     token_id: &str,
@@ -81,6 +85,14 @@ pub(crate) fn recheck(
     }
     if !token.scope.is_empty() && !token.scope.contains(&connection.name) {
         return Err(Denied::TokenScope);
+    }
+    // Last: who hears of a missing grant may know that there is the connection.
+    if connection.access_review.is_some()
+        && policy
+            .access_until(user, connection)
+            .is_none_or(|until| now_micros >= until)
+    {
+        return Err(Denied::NoGrant);
     }
     Ok(())
 }

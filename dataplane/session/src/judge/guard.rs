@@ -1,11 +1,11 @@
-//! Which statements are refused.
+//! Which statements are refused, and which wait for a review.
 
 use std::sync::Arc;
 
 use codecs::wire::sql::Effects;
 use regex_automata::Input;
 
-use crate::policy::guardrail::{Guard, Trigger};
+use crate::policy::guardrail::{Action, Guard, Trigger};
 use crate::verdict::{Refusal, Verdict};
 
 /// Judges a text with these statements' effects. A batch is refused as a whole: the server would run it as one.
@@ -17,7 +17,10 @@ pub(crate) fn judge(guard: &Guard, text: &[u8], effects: impl Iterator<Item = Ef
             Trigger::Pattern(regex) => regex.is_match(Input::new(text)),
         };
         if hit {
-            verdict = verdict.max(Verdict::Deny(Arc::clone(&rule.refusal)));
+            verdict = verdict.max(match &rule.action {
+                Action::Deny(refusal) => Verdict::Deny(Arc::clone(refusal)),
+                Action::Review(review) => Verdict::Hold(vec![Arc::clone(review)]),
+            });
         }
     }
     let judges_effects = guard

@@ -147,7 +147,7 @@ pub(crate) fn missed(
 }
 
 /// A statement that was refused; the target never sees it.
-pub(super) fn denied(session: &mut Session, form: Form, text: &Rc<Text>, rule: &str, scratch: &mut Scratch, now: Now) {
+pub(crate) fn denied(session: &mut Session, form: Form, text: &Rc<Text>, rule: &str, scratch: &mut Scratch, now: Now) {
     let denied = Missed {
         form,
         statement: Some(Rc::clone(text)),

@@ -13,6 +13,7 @@ use codecs::wire::sql::{CopyDirection, CopyPlace, Effects, LexOptions, Statement
 use smallvec::SmallVec;
 
 use super::{Step, note};
+use crate::hold::Gate;
 use crate::judge::guard;
 use crate::judge::tally::{Place, Tally};
 use crate::limits::{REQUEST_BYTES_MAX, SQL_PREPARED_MAX};
@@ -82,10 +83,7 @@ fn frame(session: &mut Session, rest: &[u8], tag: u8, at: usize, len: usize, scr
     let sent = now.mono_micros();
     match message {
         Frontend::Bind(message) => bind(session, &message, scratch, now),
-        Frontend::Execute(message) => {
-            execute(session, &message, at, len, scratch, now);
-            Step::Took(len)
-        }
+        Frontend::Execute(message) => execute(session, &message, at, len, scratch, now),
         Frontend::Sync => {
             if !session.inspector.sync(sent) {
                 scratch.splice.remove(at..at + len);
@@ -100,10 +98,7 @@ fn frame(session: &mut Session, rest: &[u8], tag: u8, at: usize, len: usize, scr
             session.inspector.close(target, sent);
             Step::Took(len)
         }
-        Frontend::Query(message) => {
-            query(session, message.text, at, len, scratch, now);
-            Step::Took(len)
-        }
+        Frontend::Query(message) => query(session, message.text, at, len, scratch, now),
         Frontend::Parse(message) => {
             parse(session, &message, at, len, scratch, now);
             Step::Took(len)
@@ -142,9 +137,18 @@ impl Step {
     }
 }
 
-fn query(session: &mut Session, raw: &[u8], at: usize, len: usize, scratch: &mut Scratch, now: Now) {
-    let text = read(session, raw, Box::default(), scratch);
+fn query(session: &mut Session, raw: &[u8], at: usize, len: usize, scratch: &mut Scratch, now: Now) -> Step {
+    let mut text = read(session, raw, Box::default(), scratch);
+    match session.gate(&text, None, now) {
+        Gate::Pass => {}
+        Gate::Drain => return stall(session, at, scratch),
+        Gate::Wait => return Step::Stall,
+        Gate::Refuse(refusal, reviews) => text = Rc::new(text.refused(refusal, reviews)),
+    }
     let refusal = text.refusal();
+    if refusal.is_none() {
+        remember_prepared(session, &text);
+    }
     if let Some(refusal) = &refusal {
         // A NUL-free constant always fits.
         let _ = scratch.splice.write(at..at + len, |out| encode::query(out, POISON));
@@ -154,6 +158,7 @@ fn query(session: &mut Session, raw: &[u8], at: usize, len: usize, scratch: &mut
     session
         .inspector
         .query(text, refusal.is_some(), weight, now.mono_micros());
+    Step::Took(len)
 }
 
 fn parse(session: &mut Session, message: &Parse<'_>, at: usize, len: usize, scratch: &mut Scratch, now: Now) {
@@ -163,7 +168,8 @@ fn parse(session: &mut Session, message: &Parse<'_>, at: usize, len: usize, scra
     if refusal.is_none() {
         let weight = text.weight();
         match session.inspector.parse(message.name, Rc::clone(&text), weight, sent) {
-            Ok(()) => return,
+            // Preparing does nothing: reviews are asked for when it is run.
+            Ok(()) => return remember_prepared(session, &text),
             Err(_) => refusal = Some(guard::over_limit("too many prepared statements")),
         }
     }
@@ -177,6 +183,7 @@ fn parse(session: &mut Session, message: &Parse<'_>, at: usize, len: usize, scra
 }
 
 fn bind(session: &mut Session, message: &Bind<'_>, scratch: &mut Scratch, now: Now) -> Step {
+    session.holds.bound(message.portal);
     let text = session.inspector.statement(message.statement).cloned();
     let types: &[u32] = text.as_ref().map_or(&[], |text| &text.parameter_types);
     let (rules, notes) = (session.rules.as_deref(), session.notes_statements());
@@ -197,7 +204,14 @@ fn bind(session: &mut Session, message: &Bind<'_>, scratch: &mut Scratch, now: N
     }
 }
 
-fn execute(session: &mut Session, message: &Execute<'_>, at: usize, len: usize, scratch: &mut Scratch, now: Now) {
+fn execute(
+    session: &mut Session,
+    message: &Execute<'_>,
+    at: usize,
+    len: usize,
+    scratch: &mut Scratch,
+    now: Now,
+) -> Step {
     let text = session.inspector.statement_of_portal(message.portal).cloned();
     let mut refused = None;
     if let Some(text) = &text {
@@ -206,13 +220,25 @@ fn execute(session: &mut Session, message: &Execute<'_>, at: usize, len: usize, 
             decide(session, text, verdict, scratch);
         }
         let stale = text.executes.then(|| session.execute_refusal.clone()).flatten();
-        if let Some(refusal) = text.refusal().or(stale) {
-            text.judged.borrow_mut().refusal = Some(Arc::clone(&refusal));
+        let denied = match text.refusal().or(stale) {
+            Some(refusal) => {
+                text.judged.borrow_mut().refusal = Some(Arc::clone(&refusal));
+                Some(Rc::clone(text))
+            }
+            None => match gate_portal(session, text, message.portal, now) {
+                Gate::Pass => None,
+                Gate::Drain => return stall(session, at, scratch),
+                Gate::Wait => return Step::Stall,
+                Gate::Refuse(refusal, reviews) => Some(Rc::new(text.refused(refusal, reviews))),
+            },
+        };
+        if let Some(text) = denied {
             let _ = scratch
                 .splice
                 .write(at..at + len, |out| encode::execute(out, POISON_PORTAL, 0));
-            note::denied(session, Form::Extended, text, &refusal.rule, scratch, now);
-            refused = Some(Rc::clone(text));
+            let rule = text.refusal().map(|refusal| refusal.rule.clone()).unwrap_or_default();
+            note::denied(session, Form::Extended, &text, &rule, scratch, now);
+            refused = Some(text);
         }
     }
     // What nobody saw may be anything.
@@ -241,6 +267,15 @@ fn wanted(session: &Session) -> Wanted {
         Some(rules) if rules.columns.is_empty() && rules.unattributed.is_none() => Wanted::Types,
         Some(_) => Wanted::Origins,
     }
+    Step::Took(len)
+}
+
+fn gate_portal(session: &mut Session, text: &Rc<Text>, portal: &[u8], now: Now) -> Gate {
+    if text.judged.borrow().holds.is_empty() && session.hold().is_none() {
+        return Gate::Pass;
+    }
+    let values = session.inspector.parameters_of_portal(portal).to_vec();
+    session.gate(text, Some((portal, &values)), now)
 }
 
 /// Reads and judges a text. What is refused here is what guardrails refuse, what the analysis cannot be sure of, and what
@@ -278,14 +313,24 @@ fn read(session: &mut Session, raw: &[u8], parameter_types: Box<[u32]>, scratch:
     });
     let verdict = judge(session, &text);
     decide(session, &text, verdict, scratch);
-    if text.effects.iter().any(|effects| effects.contains(Effects::PREPARE)) && text.refusal().is_none() {
-        if session.sql_prepared.len() < SQL_PREPARED_MAX {
-            session.sql_prepared.push(Rc::clone(&text));
-        } else {
-            session.sql_prepared_more = true;
+    text
+}
+
+/// What SQL prepares is judged again when the policy changes, and reviewed whenever any of it is run.
+fn remember_prepared(session: &mut Session, text: &Rc<Text>) {
+    if !text.effects.iter().any(|effects| effects.contains(Effects::PREPARE)) {
+        return;
+    }
+    if session.sql_prepared.len() < SQL_PREPARED_MAX {
+        session.sql_prepared.push(Rc::clone(text));
+    } else {
+        session.sql_prepared_more = true;
+    }
+    for rule in &text.judged.borrow().holds {
+        if !session.holds.prepared.contains(rule) {
+            session.holds.prepared.push(Arc::clone(rule));
         }
     }
-    text
 }
 
 fn part(statement: &Statement) -> Part {
@@ -310,6 +355,9 @@ fn judge(session: &Session, text: &Text) -> Verdict {
         verdict = verdict.max(Verdict::Deny(guard::over_limit(
             "statements in this client_encoding cannot be judged",
         )));
+    }
+    if text.executes && !session.holds.prepared.is_empty() {
+        verdict = verdict.max(Verdict::Hold(session.holds.prepared.clone()));
     }
     if let (true, Some(refusal)) = (text.executes, &session.execute_refusal) {
         verdict = verdict.max(Verdict::Deny(Arc::clone(refusal)));
@@ -365,13 +413,17 @@ fn decide(session: &Session, text: &Text, verdict: Verdict, scratch: &mut Scratc
     let mut changed = record::mask(rules, Place::Statement, &mut shown, &mut scratch.redactor, &mut tally);
     changed |= hide_passwords(&text.raw, &mut shown);
     changed |= make_utf8(&mut shown);
-    let refusal = match verdict {
-        Verdict::Pass => None,
-        Verdict::Deny(refusal) => Some(refusal),
+    let (refusal, holds) = match verdict {
+        Verdict::Pass => (None, Vec::new()),
+        Verdict::Hold(rules) => (None, rules),
+        Verdict::Deny(refusal) => (Some(refusal), Vec::new()),
     };
+    let reviews = std::mem::take(&mut text.judged.borrow_mut().reviews);
     text.judged.replace(Judged {
         generation: session.policy.generation(),
         refusal,
+        holds,
+        reviews,
         shown: changed.then(|| shown.as_slice().into()),
         tally,
         rules: changed.then(|| session.rules.clone()).flatten(),
@@ -384,13 +436,19 @@ impl Session {
     /// EXECUTE does not tell here which one it runs.
     pub(crate) fn judge_sql_prepared(&mut self, scratch: &mut Scratch) {
         self.execute_refusal = None;
-        let mut refusal = None;
+        self.holds.prepared.clear();
+        let (mut refusal, mut holds) = (None, Verdict::Pass);
         for text in &self.sql_prepared {
             let verdict = judge(self, text);
-            if let Verdict::Deny(denied) = &verdict {
-                refusal = Some(Arc::clone(denied));
+            match &verdict {
+                Verdict::Deny(denied) => refusal = Some(Arc::clone(denied)),
+                Verdict::Hold(_) => holds = holds.max(verdict.clone()),
+                Verdict::Pass => {}
             }
             decide(self, text, verdict, scratch);
+        }
+        if let Verdict::Hold(rules) = holds {
+            self.holds.prepared = rules;
         }
         if self.sql_prepared_more && !self.connection.guard.is_empty() {
             refusal = refusal.or(Some(guard::over_limit(

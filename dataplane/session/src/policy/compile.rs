@@ -49,6 +49,8 @@ pub fn compile(snapshot: &wire::Snapshot) -> Result<Policy, Vec<PolicyError>> {
     Ok(Policy {
         tokens: tokens(&users),
         hosts,
+        review_url: snapshot.review_url.clone(),
+        access_until: access_until(snapshot),
         generation: snapshot.generation,
         issued_at_ms: snapshot.issued_at_ms,
         expires_at_ms: snapshot.expires_at_ms,
@@ -56,6 +58,19 @@ pub fn compile(snapshot: &wire::Snapshot) -> Result<Policy, Vec<PolicyError>> {
         connections,
         mock_salt_key: derive(&key, b"sluice-mock-salt"),
     })
+}
+
+/// Of several grants the longest counts.
+fn access_until(snapshot: &wire::Snapshot) -> HashMap<(String, String), u64> {
+    let mut ends = HashMap::new();
+    for grant in &snapshot.access_grants {
+        let end = u64::try_from(grant.until_ms).unwrap_or(0).saturating_mul(1000);
+        let longest: &mut u64 = ends
+            .entry((grant.user_id.clone(), grant.connection_id.clone()))
+            .or_default();
+        *longest = end.max(*longest);
+    }
+    ends
 }
 
 /// Tokens by their digest.
@@ -283,6 +298,7 @@ fn connection(
         .as_ref()
         .map(|http| crate::http::policy::compile(from, http, &mut errors.0));
     ConnectionPolicy {
+        access_review: from.access_review.clone(),
         http,
         id: from.id.clone(),
         name: from.name.clone(),

@@ -1,7 +1,8 @@
-//! Guardrails, compiled: effects and patterns that refuse a statement.
+//! Guardrails, compiled: effects and patterns that refuse a statement or ask for a review of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use codecs::wire::sql::Effects;
 use proto::policy as wire;
@@ -9,7 +10,7 @@ use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 
 use super::compile::Errors;
-use crate::limits::{PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX};
+use crate::limits::{APPROVALS_MAX, HOLD_WAIT_MAX, PATTERN_BYTES_MAX, PATTERN_COMPILED_BYTES_MAX};
 use crate::verdict::Refusal;
 
 /// SQLSTATE of a refusal: insufficient_privilege.
@@ -24,8 +25,28 @@ pub(crate) struct Guard {
 #[derive(Debug, Clone)]
 pub(crate) struct GuardRule {
     pub trigger: Trigger,
+    pub action: Action,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Action {
     /// Message and hint; made complete once, here.
-    pub refusal: Arc<Refusal>,
+    Deny(Arc<Refusal>),
+    Review(Arc<ReviewRule>),
+}
+
+/// Who is asked before a statement runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReviewRule {
+    pub guardrail: String,
+    /// Groups; empty: administrators.
+    pub reviewers: Vec<String>,
+    /// At least 1.
+    pub approvals: u32,
+    /// `None`: the default.
+    pub wait: Option<Duration>,
+    /// What is reviewed, and the rule's own words.
+    pub message: String,
 }
 
 #[derive(Debug, Clone)]
@@ -63,9 +84,14 @@ pub(super) fn rules(guardrail: &wire::Guardrail, errors: &mut Errors) -> Vec<Gua
             _ => effects(&rule.review, &place, errors),
         };
         let Some(trigger) = trigger else { continue };
+        let place_of_rule = place;
         compiled.push(GuardRule {
             trigger,
-            refusal: Arc::new(refusal(guardrail, rule)),
+            action: if rule.review.is_empty() {
+                Action::Deny(Arc::new(refusal(guardrail, rule)))
+            } else {
+                Action::Review(Arc::new(review(guardrail, rule, &place_of_rule, errors)))
+            },
         });
     }
     compiled
@@ -110,29 +136,45 @@ fn pattern(text: &str, place: &str, errors: &mut Errors) -> Option<Trigger> {
 fn refusal(guardrail: &wire::Guardrail, rule: &wire::GuardrailRule) -> Refusal {
     let what = if !rule.deny.is_empty() {
         format!("{} not allowed here", rule.deny.join(", "))
-    } else if !rule.deny_pattern.is_empty() {
-        "the statement matches a pattern that is not allowed here".to_owned()
     } else {
-        format!(
-            "{} needs a review, and reviews are not available in this version",
-            rule.review.join(", ")
-        )
+        "the statement matches a pattern that is not allowed here".to_owned()
     };
     let own = if rule.message.is_empty() {
         String::new()
     } else {
         format!(": {}", rule.message)
     };
-    let reviewers = if rule.reviewers.is_empty() {
-        String::new()
-    } else {
-        format!("Reviewers: {}.", rule.reviewers.join(", "))
-    };
     Refusal {
         code: REFUSED,
         message: format!("refused by guardrail \"{}\": {what}{own}", guardrail.name),
-        hint: reviewers,
+        hint: String::new(),
         rule: guardrail.name.clone(),
+    }
+}
+
+fn review(guardrail: &wire::Guardrail, rule: &wire::GuardrailRule, place: &str, errors: &mut Errors) -> ReviewRule {
+    if rule.approvals > APPROVALS_MAX {
+        errors.add(
+            place.to_owned(),
+            format!("at most {APPROVALS_MAX} approvals can be asked for"),
+        );
+    }
+    let wait = Duration::from_secs(u64::from(rule.wait_seconds));
+    if wait > HOLD_WAIT_MAX {
+        let max = HOLD_WAIT_MAX.as_secs();
+        errors.add(place.to_owned(), format!("a statement waits at most {max} seconds"));
+    }
+    let own = if rule.message.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", rule.message)
+    };
+    ReviewRule {
+        guardrail: guardrail.name.clone(),
+        reviewers: rule.reviewers.clone(),
+        approvals: rule.approvals.max(1),
+        wait: (rule.wait_seconds > 0).then_some(wait),
+        message: format!("{}{own}", rule.review.join(", ")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod fuzz;
+mod holds;
 mod leaks;
 mod playbooks;
 mod record;
