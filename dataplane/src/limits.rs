@@ -37,6 +37,12 @@ pub const SYNC_INTERVAL: Duration = Duration::from_millis(40);
 pub const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 /// Batches on their way to the control plane without an answer.
 pub const AUDIT_BATCHES_IN_FLIGHT_MAX: usize = 8;
+/// Statements of the process that wait for a review, or whose end the control plane has not noted; more are refused.
+pub const HOLDS_MAX: usize = 4096;
+/// Wishes for access on their way to the control plane; more are lost.
+pub const ACCESS_WANTED_MAX: usize = 256;
+/// How often a session whose access ends at a set time looks at the clock.
+pub const ACCESS_CHECK_INTERVAL_MAX: Duration = Duration::from_secs(30);
 /// Back-off of the control connection: first wait and longest wait; jitter takes up to all of it off.
 pub const CONTROL_RETRY_FIRST: Duration = Duration::from_millis(100);
 pub const CONTROL_RETRY_MAX: Duration = Duration::from_secs(10);

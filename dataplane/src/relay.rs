@@ -5,6 +5,7 @@
 //! the core's spool before the send is queued, and on their way to disk before it is submitted.
 
 mod inbox;
+pub mod review;
 
 use crate::core::Core;
 use crate::core::sessions::{Killed, SessionEntry, admin_close};
@@ -18,8 +19,10 @@ use inbox::Inbox;
 use proto::tunnel::{EndCause as AgentEnd, session_frame::Kind};
 use reactor::sync::Notify;
 use reactor::{Buf, Gather, SendFuture};
+use review::Ahead;
 use session::{Close, Direction, EndCause, Fed};
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
@@ -103,7 +106,14 @@ impl Relay {
             if let Some(killed) = self.entry.killed() {
                 return Ending::Killed(killed);
             }
-            either(self.ended.notified(), self.entry.to_end.notified()).await;
+            let event = either(self.ended.notified(), self.entry.to_end.notified());
+            if self.while_granted(event).await {
+                let now = self.core.now();
+                let close = self.entry.session.borrow_mut().recheck(now);
+                if let Some(close) = close {
+                    return Ending::Closed(close);
+                }
+            }
         }
     }
 
@@ -139,6 +149,7 @@ impl Relay {
             .borrow_mut()
             .end(cause, &mut self.core.scratch.borrow_mut(), now);
         self.core.collect_events();
+        self.tell_reviewers();
         if let Err(error) = self.core.flush_spool() {
             tracing::error!(%error, "the end of a session waits for the spool");
         }
@@ -163,6 +174,9 @@ impl Relay {
             .borrow_mut()
             .feed(direction, bytes, &mut self.core.scratch.borrow_mut(), now);
         self.core.collect_events();
+        if direction == Direction::ToUpstream {
+            self.tell_reviewers();
+        }
         fed
     }
 
@@ -210,7 +224,16 @@ async fn pass_downstream(relay: &Relay, welcome: Vec<u8>) -> Result<(), Ending> 
     let mut unreleased = 0;
     loop {
         // The send that was queued leaves together with this receive.
-        let received = relay.upstream.recv(next).await;
+        let mut receiving = std::pin::pin!(relay.upstream.recv(next));
+        let received = loop {
+            match relay.entry.interjection.or(receiving.as_mut()).await {
+                Some(received) => break received,
+                None => {
+                    relay.sent_downstream(sending.take()).await?;
+                    sending = relay.send_downstream(Gather::from(relay.notices())).await?;
+                }
+            }
+        };
         relay.sent_downstream(sending.take()).await?;
         relay.upstream.release(std::mem::take(&mut unreleased));
         let received = received?;
@@ -258,16 +281,17 @@ async fn pass_all_upstream(relay: &Relay, early: Vec<u8>) -> Result<(), Ending> 
             return Err(Ending::Spool(why));
         }
         let next = relay.downstream.recv_start();
+        let mut arriving = std::pin::pin!(relay.downstream.recv_finish(next));
+        let mut ahead = Ahead::default();
         let mut sending = None;
         if !received.is_empty() {
-            sending = pass_upstream(
-                relay,
-                &mut inbox,
-                std::mem::replace(&mut received, Buf::from(Vec::new())),
-            )
-            .await?;
+            let received = std::mem::replace(&mut received, Buf::from(Vec::new()));
+            sending = pass_upstream(relay, &mut inbox, received, arriving.as_mut(), &mut ahead).await?;
         }
-        let arrived = relay.downstream.recv_finish(next).await;
+        let arrived = match ahead.0.take() {
+            Some(arrived) => arrived,
+            None => arriving.await,
+        };
         transport::finish(sending)
             .await
             .map_err(|error| Ending::TargetLost(error.to_string()))?;
@@ -280,7 +304,13 @@ async fn pass_all_upstream(relay: &Relay, early: Vec<u8>) -> Result<(), Ending> 
 }
 
 /// Passes one buffer of the client on, waiting where the session wants the target's answer first.
-async fn pass_upstream(relay: &Relay, inbox: &mut Inbox, mut received: Buf) -> Result<Option<SendFuture>, Ending> {
+async fn pass_upstream(
+    relay: &Relay,
+    inbox: &mut Inbox,
+    mut received: Buf,
+    mut arriving: Pin<&mut impl Future<Output = std::io::Result<Buf>>>,
+    ahead: &mut Ahead,
+) -> Result<Option<SendFuture>, Ending> {
     loop {
         let mut gather = Gather::new();
         let passed = inbox.push(received, &mut gather, |bytes| relay.step(Direction::ToUpstream, bytes));
@@ -305,7 +335,7 @@ async fn pass_upstream(relay: &Relay, inbox: &mut Inbox, mut received: Buf) -> R
         transport::finish(sending)
             .await
             .map_err(|error| Ending::TargetLost(error.to_string()))?;
-        relay.progressed.notified().await;
+        relay.wait_to_go_on(arriving.as_mut(), ahead).await?;
         received = Buf::from(Vec::new());
     }
 }

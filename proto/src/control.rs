@@ -25,7 +25,7 @@ pub mod sync_request {
         Nack(Nack),
         #[prost(message, tag = "4")]
         Presence(Presence),
-        /// Before any other news of holds, once per stream.
+        /// Once per stream, behind the ends that were not noted yet and before any other news of holds.
         #[prost(message, tag = "10")]
         HoldsOpen(HoldsOpen),
         #[prost(message, tag = "11")]

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod enrol;
+pub mod holds;
 pub mod http;
 pub mod listeners;
 pub mod policy;
@@ -33,6 +34,8 @@ pub struct Control {
     pub enforced: Notify,
     /// Links came or went.
     pub links_changed: Notify,
+    /// There is news of reviews.
+    pub holds_changed: Notify,
     pub stopping: Cell<bool>,
     /// By core: how far its audit records are on disk.
     pub durable: RefCell<Vec<Durable>>,
@@ -57,6 +60,7 @@ pub async fn run(
         listeners: RefCell::new(listeners),
         enforced: Notify::new(),
         links_changed: Notify::new(),
+        holds_changed: Notify::new(),
         stopping: Cell::new(false),
         cores_done: Cell::new(0),
         done: Notify::new(),
@@ -72,6 +76,7 @@ pub async fn run(
         match message {
             ControlMessage::Enforced => control.enforced.notify_all(),
             ControlMessage::LinksChanged => control.links_changed.notify_one(),
+            ControlMessage::HoldsChanged => control.holds_changed.notify_one(),
             ControlMessage::Stop => control.begin_stop(),
             ControlMessage::CoreDone => control.core_done(),
         }

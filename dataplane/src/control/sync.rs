@@ -1,6 +1,6 @@
 //! The standing connection to the control plane: snapshots down, acknowledgements and presence up.
 
-use super::{Control, call, enrol, ship};
+use super::{Control, call, enrol, holds, ship};
 use crate::core::message::Message;
 use crate::link::driver::Stream;
 use crate::tls;
@@ -28,6 +28,7 @@ pub async fn run(control: &Rc<Control>) -> anyhow::Result<()> {
     say(&stream, sync_request::Kind::Presence(presence(control)));
     let tasks = [
         reactor::spawn(report_presence(control.clone(), stream.clone())),
+        reactor::spawn(holds::report(control.clone(), stream.clone())),
         reactor::spawn(ship::run(control.clone(), driver.clone())),
     ];
     tracing::info!(address, "connected to the control plane");
@@ -56,6 +57,8 @@ async fn receive(control: &Rc<Control>, stream: &Rc<Stream>) -> anyhow::Result<(
                     }));
                 }
             }
+            Some(sync_reply::Kind::HoldAnswer(answer)) => holds::answer(control, answer),
+            Some(sync_reply::Kind::HoldNoted(noted)) => control.shared.holds.noted(&noted.id),
             // A later control plane may say more; what is not known here is not needed here.
             None => {}
         }

@@ -4,6 +4,7 @@ use crate::core::shared::LinkTicket;
 use crate::listener::ListenerKey;
 use crate::listener::postgres::Handoff;
 use codecs::postgres::login::CancelKey;
+use session::hold::Answer;
 use session::policy::Policy;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -39,6 +40,12 @@ pub enum Message {
         by: String,
         reason: String,
     },
+    /// Reviewers have answered.
+    HoldAnswer {
+        session_id: [u8; 16],
+        id: [u8; 16],
+        answer: Answer,
+    },
     /// No new work; sessions get their time to end.
     Drain,
     /// The core's thread ends.
@@ -58,6 +65,8 @@ pub enum ControlMessage {
     Enforced,
     /// A link came or went.
     LinksChanged,
+    /// A statement waits for a review, or waits no longer.
+    HoldsChanged,
     /// A core is done after a drain.
     CoreDone,
     /// The program was told to end.

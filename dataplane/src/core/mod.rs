@@ -138,6 +138,9 @@ impl Core {
                 .policy_changed(policy.clone(), &mut self.scratch.borrow_mut(), now);
             if let Some(close) = close {
                 entry.kill(close);
+            } else if entry.session.borrow().access_until().is_some() {
+                // Its end may be another one now.
+                entry.to_end.notify_one();
             }
         }
         let now = self.now();
@@ -180,6 +183,12 @@ pub fn handle(core: &Rc<Core>, message: Message) {
         Message::Kill { session_id, by, reason } => {
             core.http.table.kill(&session_id, &format!("{by}: {reason}"));
             core.sessions.borrow().kill(&session_id, &by, &reason);
+        }
+        Message::HoldAnswer { session_id, id, answer } => {
+            let entry = core.sessions.borrow().by_id(&session_id);
+            if let Some(entry) = entry {
+                entry.answer_hold(&id, answer);
+            }
         }
         Message::Drain => crate::drain::begin(core),
         Message::Stop => crate::listener::stop_all(),

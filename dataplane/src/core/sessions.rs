@@ -1,8 +1,10 @@
 //! The sessions of one core, found by cancel key, by id, or all of them when the policy changes.
 
+use crate::relay::review::Interjection;
 use crate::upstream::CancelTarget;
 use codecs::postgres::login::CancelKey;
 use reactor::sync::Notify;
+use session::hold::Answer;
 use session::{Close, CloseCause, EndCause, Session};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,6 +19,10 @@ pub struct SessionEntry {
     killed: RefCell<Option<Killed>>,
     /// Notified when `killed` is set.
     pub to_end: Notify,
+    /// Reviewers have answered, or nobody will.
+    pub hold_answered: Notify,
+    /// The session has something to tell its client.
+    pub interjection: Interjection,
 }
 
 /// An end that came from outside: what the client is told and what the record says.
@@ -40,6 +46,22 @@ impl SessionEntry {
     pub fn kill(&self, killed: impl Into<Killed>) {
         self.killed.borrow_mut().get_or_insert(killed.into());
         self.to_end.notify_one();
+    }
+
+    /// Answers what waits for a review in the session.
+    pub fn answer_hold(&self, id: &[u8; 16], answer: Answer) {
+        if self.session.borrow_mut().answer_hold(id, answer) {
+            self.hold_answered.notify_one();
+        }
+    }
+
+    /// The client wants what it runs cancelled. True: that is a statement which waits for a review, and no other.
+    pub fn cancel_hold(&self) -> bool {
+        let cancelled = self.session.borrow_mut().cancel_hold();
+        if cancelled {
+            self.hold_answered.notify_one();
+        }
+        cancelled
     }
 
     /// Why the session was ended from outside, if it was.
@@ -101,6 +123,8 @@ impl SessionTable {
             key,
             killed: RefCell::default(),
             to_end: Notify::new(),
+            hold_answered: Notify::new(),
+            interjection: Interjection::default(),
         });
         self.places.insert(place, Some(entry.clone()));
         entry
@@ -119,9 +143,13 @@ impl SessionTable {
         self.places.values().flatten().cloned().collect()
     }
 
+    pub fn by_id(&self, id: &[u8; 16]) -> Option<Rc<SessionEntry>> {
+        self.places.values().flatten().find(|entry| entry.id == *id).cloned()
+    }
+
     /// Ends one session by somebody's word (PostgreSQL, appendix A: 57P01).
     pub fn kill(&self, id: &[u8; 16], by: &str, reason: &str) {
-        let Some(entry) = self.places.values().flatten().find(|entry| entry.id == *id) else {
+        let Some(entry) = self.by_id(id) else {
             return;
         };
         let mut why = if by.is_empty() {

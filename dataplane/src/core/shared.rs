@@ -2,6 +2,7 @@
 
 use super::message::{ControlMessage, Message};
 use crate::config::Config;
+use crate::control::holds::HoldBook;
 use crate::identity::Identity;
 use crate::link::revoked::RevokedAgents;
 use crate::metrics::CoreMetrics;
@@ -58,6 +59,8 @@ pub struct Shared {
     pub revoked: Arc<RevokedAgents>,
     /// SCRAM keys of logins at targets.
     pub target_keys: Arc<KeyCache>,
+    /// Statements that wait for a review.
+    pub holds: HoldBook,
     pub draining: AtomicBool,
     /// The reactor back end of the data cores, once they run.
     pub backend: OnceLock<reactor::Backend>,
@@ -88,6 +91,7 @@ impl Shared {
             spool,
             revoked,
             target_keys: Arc::default(),
+            holds: HoldBook::default(),
             draining: AtomicBool::new(false),
             backend: OnceLock::new(),
             links: Mutex::default(),

@@ -1,5 +1,6 @@
 //! Front door for stock PostgreSQL clients: login, admission, the way to the target, then the relay.
 
+use crate::control::holds;
 use crate::core::message::Message;
 use crate::core::sessions::Place;
 use crate::core::{Core, cancels, wall_micros};
@@ -14,6 +15,7 @@ use codecs::postgres::login::{
     CancelKey, Downstream, DownstreamConfig, DownstreamStep, ScramVerifier, Startup, TlsOffer,
 };
 use codecs::postgres::refusal::{Refusal, sqlstate};
+use proto::control::AccessWanted;
 use reactor::{Gather, Socket};
 use session::admit::{self, Admission, Denied};
 use session::{Direction, Opening, Session};
@@ -163,7 +165,10 @@ async fn log_in(core: &Rc<Core>, socket: Socket, peer: SocketAddr, fixed: Option
                         database: wanted.database,
                     }),
                     Err(denied) => {
-                        let reply = refusal_of(&mut login, denied);
+                        let reply = match denied {
+                            Denied::NoGrant => no_grant(core, &mut login, &wanted),
+                            _ => refusal_of(&mut login, denied),
+                        };
                         turn_away(core, &transport, reply, peer, &denied.to_string()).await
                     }
                 };
@@ -305,6 +310,40 @@ fn refusal_of(login: &mut Downstream, denied: Denied) -> Vec<u8> {
         Denied::PolicyExpired => login.refuse(sqlstate::CANNOT_CONNECT_NOW, "the policy snapshot has expired"),
         _ => login.refuse_credentials(),
     }
+}
+
+/// Says how access is asked for, to somebody who has proved who it is and may ask; asks at once where no reason is needed.
+fn no_grant(core: &Core, login: &mut Downstream, wanted: &Wanted) -> Vec<u8> {
+    let policy = core.policy.borrow().clone();
+    let found = policy.as_ref().and_then(|policy| {
+        let connection = policy.connection(&wanted.connection)?;
+        Some((
+            policy,
+            policy.user(&wanted.user)?,
+            connection,
+            connection.access_review.as_ref()?,
+        ))
+    });
+    let Some((policy, user, connection, review)) = found else {
+        return login.refuse_credentials();
+    };
+    let name = &connection.name;
+    let ask = if review.reason_required {
+        format!("ask for one with: sluice reviews request {name} --reason ...")
+    } else {
+        core.shared.holds.want(AccessWanted {
+            user_id: user.id.clone(),
+            connection_id: connection.id.clone(),
+        });
+        holds::wake(&core.shared);
+        "one has been asked for; connect again when it is approved".to_owned()
+    };
+    let link = match policy.review_url() {
+        "" => String::new(),
+        url => format!(" ({url}/reviews?connection={name})"),
+    };
+    let message = format!("access to \"{name}\" needs a review: {ask}{link}");
+    login.refuse(sqlstate::INSUFFICIENT_PRIVILEGE, &message)
 }
 
 /// Answers and logs a login that failed.

@@ -128,7 +128,9 @@ pub async fn cancel(core: &Rc<Core>, key: &CancelKey) -> bool {
     // Taken in a statement of its own: the borrow would otherwise last through the wait below.
     let entry = core.sessions.borrow().by_key(key);
     let Some(entry) = entry else { return false };
-    cancel_running(&entry).await;
+    if !entry.cancel_hold() {
+        cancel_running(&entry).await;
+    }
     true
 }
 
