@@ -50,6 +50,9 @@ pub enum Command {
     /// Sessions: who used what, and how.
     #[command(subcommand, visible_alias = "session")]
     Sessions(Sessions),
+    /// Reviews: statements and access that wait for a person's decision.
+    #[command(subcommand, visible_alias = "review")]
+    Reviews(Reviews),
     /// Access tokens: the passwords of stock clients.
     #[command(subcommand, visible_alias = "tokens")]
     Token(Tokens),
@@ -287,6 +290,56 @@ pub enum Sessions {
         #[arg(long, default_value = "")]
         reason: String,
     },
+}
+
+#[derive(Subcommand)]
+pub enum Reviews {
+    /// Newest first; your own requests and those that you may decide.
+    List {
+        /// pending, approved, rejected, expired, withdrawn, executed, unconfirmed, revoked or ended.
+        #[arg(long)]
+        status: Option<String>,
+        /// statement or access.
+        #[arg(long)]
+        kind: Option<String>,
+        #[arg(long)]
+        connection: Option<String>,
+        /// Most reviews to show.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// One review with all that was said.
+    Show { id: String },
+    /// Ask for access to a connection that needs a review.
+    Request {
+        connection: String,
+        /// For how long, such as 30m or 8h; default: the longest that the connection allows.
+        #[arg(long = "for", value_name = "TIME")]
+        duration: Option<String>,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Let the statement run, or grant the access.
+    Approve {
+        id: String,
+        #[arg(long, default_value = "")]
+        comment: String,
+    },
+    /// Refuse it; the requester is told the comment.
+    Reject {
+        id: String,
+        #[arg(long, default_value = "")]
+        comment: String,
+    },
+    /// Take granted access away; live sessions end now.
+    Revoke {
+        id: String,
+        #[arg(long, default_value = "")]
+        comment: String,
+    },
+    /// Take back your own request for access.
+    Withdraw { id: String },
 }
 
 #[derive(Subcommand)]

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod pki;
 mod private_file;
 pub mod publish;
+pub mod reviews;
 pub mod store;
 pub mod wire;
 
@@ -35,6 +36,7 @@ use crate::pki::{Pki, PkiError};
 use crate::publish::orders::Orders;
 use crate::publish::progress::Progress;
 use crate::publish::{PublishError, Publisher};
+use crate::reviews::Reviews;
 use crate::store::{Store, StoreError};
 
 /// Removals that wait for slow streams to notice.
@@ -72,6 +74,7 @@ pub struct App {
     pub publisher: Arc<Publisher>,
     pub progress: Progress,
     pub orders: Orders,
+    pub reviews: Reviews,
     pub intake: Intake,
     /// Ids of agents and data planes at the moment of their removal.
     pub removed: broadcast::Sender<String>,
@@ -99,9 +102,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let pki = Arc::new(Pki::open(&config.data_dir.join("pki"), config.certificate_days)?);
     let admin_sha256 = admin_token(&config)?;
     let store = Store::open(&config.data_dir.join("controlplane.db")).await?;
-    let publisher = Publisher::open(store.clone(), pki.clone(), config.snapshot_max_age_seconds).await?;
-    let publisher = Arc::new(publisher);
     let (api_listener, api) = listen(config.listen_api).await?;
+    let review_url = config.api_url.clone().unwrap_or_else(|| format!("http://{api}"));
+    let max_age_seconds = config.snapshot_max_age_seconds;
+    let publisher = Publisher::open(store.clone(), pki.clone(), max_age_seconds, review_url).await?;
+    let publisher = Arc::new(publisher);
     let (control_listener, control) = listen(config.listen_control).await?;
     let (tls, certificate) = pki::server_config(&pki)?;
     let (intake, intake_task) = Intake::start(store.clone());
@@ -116,6 +121,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         publisher: publisher.clone(),
         progress: Progress::default(),
         orders: Orders::default(),
+        reviews: Reviews::default(),
         intake,
         removed: broadcast::Sender::new(REMOVALS_WAITING_MAX),
         config,
@@ -131,6 +137,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     ];
     let background = vec![
         tokio::spawn(publisher.keep_fresh()),
+        tokio::spawn(reviews::keep_time(app.clone())),
         tokio::spawn(pki::renew_server_certificate(pki, certificate)),
         intake_task,
     ];

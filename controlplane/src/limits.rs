@@ -50,5 +50,17 @@ pub const SNAPSHOT_RENEW_DIVISOR: u64 = 4;
 pub const ORDERS_WAITING_MAX: usize = 64;
 /// Longest wait for the record that says that a killed session is over, in seconds.
 pub const KILL_SECONDS_MAX: u64 = 5;
+/// How often time is looked at for reviews that it ends, in milliseconds: revocation is promised within a second.
+pub const REVIEW_TICK_MILLISECONDS: u64 = 200;
+/// Reviews that one look ends.
+pub const REVIEWS_DUE_AT_ONCE: usize = 500;
+/// Requests for access of one user that wait at the same time.
+pub const REVIEWS_PENDING_PER_USER_MAX: usize = 50;
+/// Longest access that a review may give, in seconds.
+pub const ACCESS_SECONDS_MAX: u64 = 30 * 24 * 3600;
+/// Access that a review gives when its rule does not say, in seconds.
+pub const ACCESS_SECONDS_DEFAULT: u64 = 8 * 3600;
+/// How long a request for access waits when its rule does not say, in seconds.
+pub const ACCESS_WAIT_SECONDS_DEFAULT: u64 = 24 * 3600;
 /// Longest reason for a kill, in characters.
 pub const KILL_REASON_CHARS_MAX: usize = 200;

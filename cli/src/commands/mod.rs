@@ -10,6 +10,7 @@ pub mod login;
 pub mod policy;
 pub mod pools;
 pub mod redact;
+pub mod reviews;
 pub mod sessions;
 pub mod tokens;
 pub mod users;

@@ -1,6 +1,6 @@
 //! Sessions, statements and recordings as the API shows them.
 
-use proto::audit::{Event, Finding, Outcome, Parameter, Recording, Statement, event};
+use proto::audit::{Event, Finding, Outcome, Parameter, Recording, Review, Statement, event};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -115,6 +115,17 @@ pub struct StatementView {
     pub batch: u64,
     pub form: String,
     pub prepared: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<ReviewView>,
+}
+
+/// What people said about a statement before it ran or was refused.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct ReviewView {
+    pub id: String,
+    pub outcome: String,
+    pub by: String,
+    pub waited_micros: u64,
 }
 
 impl StatementView {
@@ -151,6 +162,7 @@ impl StatementView {
             batch: statement.batch,
             form: statement.form,
             prepared: statement.prepared,
+            reviews: statement.reviews.into_iter().map(review).collect(),
             text: statement.text,
         }
     }
@@ -238,6 +250,15 @@ fn outcome_name(outcome: Outcome) -> &'static str {
 
 fn parameter(parameter: Parameter) -> Option<String> {
     (!parameter.null).then_some(parameter.text)
+}
+
+fn review(review: Review) -> ReviewView {
+    ReviewView {
+        id: id_text(&review.id),
+        outcome: review.outcome,
+        by: review.by,
+        waited_micros: review.waited_micros,
+    }
 }
 
 fn finding(finding: Finding) -> FindingView {

@@ -12,11 +12,12 @@ use crate::domain::read::Fields;
 /// Prefix of the variables.
 const PREFIX: &str = "SLUICE_CONTROLPLANE_";
 /// Every key, as it stands in the file.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "data_dir",
     "listen.api",
     "listen.control",
     "control_url",
+    "api_url",
     "gateways",
     "snapshot_max_age_seconds",
     "certificate_days",
@@ -46,6 +47,8 @@ pub struct Config {
     pub listen_control: SocketAddr,
     /// What credentials files say; the bound address when absent.
     pub control_url: Option<String>,
+    /// Where people reach the API and the pages, for links; the bound address when absent. hoop's `API_URL` is understood.
+    pub api_url: Option<String>,
     /// Addresses of data planes, as credentials files of agents say.
     pub gateways: Vec<String>,
     pub snapshot_max_age_seconds: u64,
@@ -67,6 +70,7 @@ impl Config {
             listen_api: SocketAddr::from(([127, 0, 0, 1], 8009)),
             listen_control: SocketAddr::from(([127, 0, 0, 1], 8011)),
             control_url: None,
+            api_url: None,
             gateways: vec!["127.0.0.1:8010".to_owned()],
             snapshot_max_age_seconds: DAY,
             certificate_days: 30,
@@ -111,6 +115,10 @@ fn environment(
         .map(|key| (key.replace('.', "_").to_uppercase(), *key))
         .collect();
     for (name, value) in variables {
+        if name == "API_URL" {
+            table.entry("api_url").or_insert(Value::String(value));
+            continue;
+        }
         let Some(short) = name.strip_prefix(PREFIX) else {
             continue;
         };
@@ -162,11 +170,17 @@ fn read(table: Map<String, Value>, data_dir: Option<PathBuf>, mistakes: &mut Mis
     if control_url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
         fields.wrong("control_url", "must begin with https://");
     }
+    let api_url = fields.text("api_url").map(|url| url.trim_end_matches('/').to_owned());
+    let is_web = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+    if api_url.as_ref().is_some_and(|url| !is_web(url)) {
+        fields.wrong("api_url", "must begin with http:// or https://");
+    }
     let gateways = fields.texts("gateways");
     let config = Config {
         listen_api,
         listen_control,
         control_url,
+        api_url,
         gateways: if gateways.is_empty() {
             defaults.gateways.clone()
         } else {

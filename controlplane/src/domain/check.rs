@@ -64,6 +64,12 @@ pub fn group_names(catalog: &Catalog) -> Vec<String> {
             .guardrails()
             .flat_map(|g| g.rules.iter().flat_map(|r| r.reviewers.iter().cloned())),
     );
+    names.extend(
+        catalog
+            .connections()
+            .filter_map(|(_, c)| c.access_review.as_ref())
+            .flat_map(|rule| rule.reviewers.iter().cloned()),
+    );
     names.sort();
     names.dedup();
     names

@@ -9,12 +9,16 @@ use serde_json::{Map, Value};
 use super::http;
 use super::mistake::{Mistake, Mistakes};
 use super::model::{
-    Body, Catalog, Connection, ConnectionType, CustomDetector, Group, Guardrail, GuardrailRule, Key, Kind, Pool,
-    Redaction, User, Via,
+    AccessReview, Body, Catalog, Connection, ConnectionType, CustomDetector, Group, Guardrail, GuardrailRule, Key,
+    Kind, Pool, Redaction, User, Via,
 };
 use super::read::Fields;
 use super::secret;
-use crate::limits::{GROUP_CHARS_MAX, NAME_CHARS_MAX, OBJECTS_PER_KIND_MAX, TEXT_CHARS_MAX};
+use crate::limits::{
+    ACCESS_SECONDS_DEFAULT, ACCESS_SECONDS_MAX, ACCESS_WAIT_SECONDS_DEFAULT, GROUP_CHARS_MAX, NAME_CHARS_MAX,
+    OBJECTS_PER_KIND_MAX, TEXT_CHARS_MAX,
+};
+use session::limits::{APPROVALS_MAX, HOLD_WAIT_MAX};
 
 /// The default port of PostgreSQL.
 const POSTGRES_PORT: u16 = 5432;
@@ -344,6 +348,10 @@ fn rule(fields: &mut Fields<'_>, index: usize, table: Map<String, Value>) -> Opt
         deny_pattern: inner.text("deny_pattern"),
         message: inner.text("message"),
         reviewers: groups(&mut inner, "reviewers"),
+        approvals: approvals(&mut inner),
+        wait_seconds: inner
+            .number("wait_seconds", 1, HOLD_WAIT_MAX.as_secs())
+            .map(|seconds| seconds as u32),
     };
     inner.finish();
     let verdicts = [
@@ -357,8 +365,11 @@ fn rule(fields: &mut Fields<'_>, index: usize, table: Map<String, Value>) -> Opt
             .add(place.clone(), "must have exactly one of deny, review, deny_pattern");
         return None;
     }
-    if !rule.reviewers.is_empty() && rule.review.is_empty() {
-        fields.mistakes().add(place.clone(), "reviewers belong to review");
+    let of_review = !rule.reviewers.is_empty() || rule.approvals.is_some() || rule.wait_seconds.is_some();
+    if of_review && rule.review.is_empty() {
+        fields
+            .mistakes()
+            .add(place.clone(), "reviewers, approvals and wait_seconds belong to review");
     }
     if rule
         .message
@@ -369,6 +380,34 @@ fn rule(fields: &mut Fields<'_>, index: usize, table: Map<String, Value>) -> Opt
             .mistakes()
             .add(place, format!("message must have at most {TEXT_CHARS_MAX} characters"));
     }
+    Some(rule)
+}
+
+fn approvals(fields: &mut Fields<'_>) -> Option<u32> {
+    let approvals = fields.number("approvals", 1, u64::from(APPROVALS_MAX));
+    approvals.map(|approvals| approvals as u32)
+}
+
+fn access_review(fields: &mut Fields<'_>) -> Option<AccessReview> {
+    let value = fields.value("access_review")?;
+    let Value::Object(table) = value else {
+        fields.wrong("access_review", "must be a table");
+        return None;
+    };
+    let place = fields.place_of("access_review");
+    let mut inner = Fields::new(place, table, fields.mistakes());
+    let rule = AccessReview {
+        reviewers: groups(&mut inner, "reviewers"),
+        approvals: approvals(&mut inner).unwrap_or(1),
+        max_seconds: inner
+            .number("max_seconds", 60, ACCESS_SECONDS_MAX)
+            .unwrap_or(ACCESS_SECONDS_DEFAULT),
+        wait_seconds: inner
+            .number("wait_seconds", 1, ACCESS_SECONDS_MAX)
+            .unwrap_or(ACCESS_WAIT_SECONDS_DEFAULT),
+        reason_required: inner.flag("reason_required"),
+    };
+    inner.finish();
     Some(rule)
 }
 
@@ -409,7 +448,9 @@ fn connection(fields: &mut Fields<'_>, name: Option<String>) -> Option<Connectio
     let record = fields.choice("record", &["meta", "statements", "full"]);
     let audit = fields.choice("audit", &["ordered", "strict"]);
     let listen = listen(fields);
+    let access_review = access_review(fields);
     Some(Connection {
+        access_review,
         name: name?,
         kind: kind?,
         database,

@@ -7,4 +7,5 @@ pub mod mistake;
 pub mod model;
 pub mod plan;
 pub mod read;
+pub mod review;
 pub mod secret;

@@ -210,6 +210,29 @@ pub struct GuardrailRule {
     pub message: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reviewers: Vec<String>,
+    /// People that must approve; absent: one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<u32>,
+    /// How long a statement waits for them; absent: ten minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_seconds: Option<u32>,
+}
+
+/// Just-in-time access: sessions need a grant that reviewers gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessReview {
+    /// Groups whose members decide, besides administrators.
+    #[serde(default)]
+    pub reviewers: Vec<String>,
+    /// People that must approve.
+    pub approvals: u32,
+    /// Longest access that can be asked for.
+    pub max_seconds: u64,
+    /// How long a request waits.
+    pub wait_seconds: u64,
+    /// A request must say why.
+    #[serde(default)]
+    pub reason_required: bool,
 }
 
 /// A list of rules on what a user is about to do; the first that fits decides.
@@ -300,6 +323,8 @@ pub struct Connection {
     pub audit: AuditMode,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_review: Option<AccessReview>,
     #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
 }

@@ -76,6 +76,11 @@ fn member(app: &App, hash: &[u8]) -> Option<Member> {
     })
 }
 
+/// What browsers open.
+fn is_page(path: &str) -> bool {
+    path == "/" || path == "/reviews" || path.starts_with("/reviews/")
+}
+
 /// The token of `Bearer`, or the password of `Basic` for browsers on the page.
 fn token_of(parts: &Parts) -> Option<String> {
     let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
@@ -83,7 +88,7 @@ fn token_of(parts: &Parts) -> Option<String> {
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(rest.trim().to_owned());
     }
-    if scheme.eq_ignore_ascii_case("basic") && parts.uri.path() == "/" {
+    if scheme.eq_ignore_ascii_case("basic") && is_page(parts.uri.path()) {
         let decoded = String::from_utf8(BASE64_STANDARD.decode(rest.trim()).ok()?).ok()?;
         return Some(decoded.split_once(':')?.1.to_owned());
     }

@@ -10,6 +10,7 @@ pub mod objects;
 pub mod policy;
 pub mod problem;
 pub mod redactions;
+pub mod reviews;
 pub mod sessions;
 pub mod tokens;
 
@@ -51,6 +52,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(token_routes())
         .merge(policy_routes())
         .merge(session_routes())
+        .merge(review_routes())
         .merge(meta_routes())
         .route("/api/redactions/{name}", post(redaction_test))
         .fallback(|| async { Problem::NotFound("there is no such route".to_owned()) })
@@ -333,6 +335,42 @@ fn session_routes() -> Router<Arc<App>> {
             get(|caller: Caller, State(app): Shared, Path(id): Path<String>| async move {
                 plugin::status(&app, caller, &id).await
             }),
+        )
+}
+
+fn review_routes() -> Router<Arc<App>> {
+    use reviews::{Face, create, decide, list, page, show};
+    let mut router = Router::new();
+    for (segment, face) in [("reviews", Face::Reviews), ("jits", Face::Jits)] {
+        let all = move |caller: Caller, State(app): Shared, Params(params): Params<list::ListParams>| async move {
+            list::handle(&app, caller, face, params).await
+        };
+        let one = move |caller: Caller, State(app): Shared, Path(id): Path<String>| async move {
+            show::handle(&app, caller, face, &id).await
+        };
+        let answer = move |caller: Caller, State(app): Shared, Path(id): Path<String>, body: Object| async move {
+            decide::handle(&app, caller, face, &id, body).await
+        };
+        router = router
+            .route(&format!("/api/{segment}"), get(all))
+            .route(&format!("/api/{segment}/{{id}}"), get(one).put(answer));
+    }
+    router
+        .route(
+            "/api/reviews",
+            post(|caller: Caller, State(app): Shared, body: Object| async move { create::handle(&app, caller, body).await }),
+        )
+        .route(
+            "/reviews",
+            get(|State(app): Shared, caller: Result<Caller, Problem>| async move { page::list(&app, caller).await }),
+        )
+        .route(
+            "/reviews/{id}",
+            get(
+                |State(app): Shared, caller: Result<Caller, Problem>, Path(id): Path<String>| async move {
+                    page::show(&app, caller, &id).await
+                },
+            ),
         )
 }
 

@@ -1,15 +1,16 @@
 //! Builds a snapshot out of the policy's objects. Pure: the same state gives the same bytes.
 
 use proto::policy::{
-    AuditMode, Connection, CredentialScheme, CustomDetector, Guardrail, GuardrailRule, Http, HttpHeader, HttpKey,
-    HttpRoute, Mask, MaskKind, OnError, Plaintext, Record, Redaction, RedactionMode, RevokedAgent, SignedGrant,
-    Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
+    AccessGrant, AccessReview, AuditMode, Connection, CredentialScheme, CustomDetector, Guardrail, GuardrailRule, Http,
+    HttpHeader, HttpKey, HttpRoute, Mask, MaskKind, OnError, Plaintext, Record, Redaction, RedactionMode, RevokedAgent,
+    SignedGrant, Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
 };
 use proto::sign::SigningKey;
 
 use crate::domain::file::Mask as MaskText;
 use crate::domain::http;
 use crate::domain::model::{self, UserStatus};
+use crate::domain::review::Review;
 use crate::limits::SCRAM_ITERATIONS;
 use crate::store::objects::{self, PolicyState};
 
@@ -46,6 +47,17 @@ pub fn snapshot(state: &PolicyState, installation_key: &[u8], life: Life, key: &
         guardrails: catalog.guardrails().map(guardrail_of).collect(),
         installation_key: installation_key.to_vec(),
         revoked_agents: revoked_agents(state, life.issued_at_ms),
+        access_grants: state.grants.values().map(access_grant_of).collect(),
+        review_url: String::new(),
+    }
+}
+
+fn access_grant_of(review: &Review) -> AccessGrant {
+    AccessGrant {
+        review_id: review.id.clone(),
+        user_id: review.user_id.clone(),
+        connection_id: review.connection_id.clone(),
+        until_ms: review.until_micros.unwrap_or(0) / 1000,
     }
 }
 
@@ -107,6 +119,10 @@ fn connection_of(id: &str, c: &model::Connection, generation: u64, life: Life, k
         grant: Some(grant_of(id, c, generation, life, key)),
         database: c.database.clone().unwrap_or_default(),
         http: None,
+        access_review: c.access_review.as_ref().map(|rule| AccessReview {
+            reason_required: rule.reason_required,
+            reviewers: rule.reviewers.clone(),
+        }),
     }
 }
 
@@ -289,6 +305,8 @@ fn guardrail_of(g: &model::Guardrail) -> Guardrail {
         review: r.review.clone(),
         reviewers: r.reviewers.clone(),
         message: r.message.clone().unwrap_or_default(),
+        approvals: r.approvals.unwrap_or(0),
+        wait_seconds: r.wait_seconds.unwrap_or(0),
     };
     Guardrail {
         name: g.name.clone(),

@@ -7,12 +7,13 @@ pub mod progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use proto::policy::SignedSnapshot;
+use proto::policy::{SignedSnapshot, Snapshot};
 use tokio::sync::{Mutex, watch};
 
 use crate::domain::check;
 use crate::domain::mistake::Mistake;
 use crate::domain::model::{Body, Entry, Key, Kind, Owner};
+use crate::domain::review::State;
 use crate::limits::SNAPSHOT_RENEW_DIVISOR;
 use crate::pki::Pki;
 use crate::store::objects::{Change, PolicyState};
@@ -50,6 +51,7 @@ pub struct Publisher {
     store: Store,
     pki: Arc<Pki>,
     max_age_seconds: u64,
+    review_url: String,
     installation_key: Vec<u8>,
     state: Mutex<Arc<PolicyState>>,
     current: watch::Sender<Arc<Published>>,
@@ -58,17 +60,28 @@ pub struct Publisher {
 
 impl Publisher {
     /// Reads the stored policy and publishes it as a new generation, so that no earlier one is signed again.
-    pub async fn open(store: Store, pki: Arc<Pki>, max_age_seconds: u64) -> Result<Publisher, PublishError> {
+    pub async fn open(
+        store: Store,
+        pki: Arc<Pki>,
+        max_age_seconds: u64,
+        review_url: String,
+    ) -> Result<Publisher, PublishError> {
         let installation_key = installation_key(&store).await?;
         let mut state = store.policy_state().await?;
         state.generation += 1;
-        let published = build(&state, &pki, &installation_key, max_age_seconds)?;
+        let terms = Terms {
+            installation_key: &installation_key,
+            review_url: &review_url,
+            max_age_seconds,
+        };
+        let published = build(&state, &pki, terms)?;
         store.save_change(&Change::default(), state.generation).await?;
         let state = Arc::new(state);
         Ok(Publisher {
             store,
             pki,
             max_age_seconds,
+            review_url,
             installation_key,
             readable: watch::Sender::new(state.clone()),
             state: Mutex::new(state),
@@ -113,7 +126,7 @@ impl Publisher {
         let mut candidate = (*state).clone();
         apply(&mut candidate, change);
         candidate.generation += 1;
-        build(&candidate, &self.pki, &self.installation_key, self.max_age_seconds).map(drop)
+        build(&candidate, &self.pki, self.terms()).map(drop)
     }
 
     /// Publishes the same policy anew before its snapshot runs out; returns never.
@@ -162,6 +175,14 @@ impl Publisher {
         Ok(generation)
     }
 
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            installation_key: &self.installation_key,
+            review_url: &self.review_url,
+            max_age_seconds: self.max_age_seconds,
+        }
+    }
+
     async fn advance(
         &self,
         state: &PolicyState,
@@ -171,7 +192,7 @@ impl Publisher {
         let mut next = state.clone();
         apply(&mut next, &change);
         next.generation = generation;
-        let published = build(&next, &self.pki, &self.installation_key, self.max_age_seconds)?;
+        let published = build(&next, &self.pki, self.terms())?;
         self.store.save_change(&change, generation).await?;
         let next = Arc::new(next);
         self.readable.send_replace(next.clone());
@@ -179,6 +200,14 @@ impl Publisher {
         tracing::info!(generation, "published");
         Ok(next)
     }
+}
+
+/// What every snapshot of an installation has alike.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    installation_key: &'a [u8],
+    review_url: &'a str,
+    max_age_seconds: u64,
 }
 
 /// An object with its new content, keeping what the control plane knew of it.
@@ -242,23 +271,28 @@ fn apply(state: &mut PolicyState, change: &Change) {
     state.tokens.extend(tokens);
     state.salts.extend(change.salts_new.clone());
     state.revoked_agents.extend(change.agents_revoked.clone());
+    for review in &change.reviews {
+        if review.state == State::Approved {
+            state.grants.insert(review.id.clone(), review.clone());
+        } else {
+            state.grants.remove(&review.id);
+        }
+    }
 }
 
 /// Checks, builds, compiles and signs. The compiler is the one that data planes use, so what passes here passes there.
-fn build(
-    state: &PolicyState,
-    pki: &Pki,
-    installation_key: &[u8],
-    max_age_seconds: u64,
-) -> Result<Published, PublishError> {
+fn build(state: &PolicyState, pki: &Pki, terms: Terms<'_>) -> Result<Published, PublishError> {
     check::references(&state.catalog).map_err(PublishError::Refused)?;
     let issued_at_ms = now_micros() / 1000;
-    let age_ms = i64::try_from(max_age_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+    let age_ms = i64::try_from(terms.max_age_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
     let life = build::Life {
         issued_at_ms,
         expires_at_ms: issued_at_ms.saturating_add(age_ms),
     };
-    let snapshot = build::snapshot(state, installation_key, life, pki.policy_key());
+    let snapshot = Snapshot {
+        review_url: terms.review_url.to_owned(),
+        ..build::snapshot(state, terms.installation_key, life, pki.policy_key())
+    };
     session::policy::compile(&snapshot).map_err(|errors| {
         let mistake = |e: session::PolicyError| Mistake {
             place: e.place,

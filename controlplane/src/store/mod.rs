@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod enrolment;
 pub mod objects;
+pub mod reviews;
 pub mod sessions;
 
 use std::path::Path;
@@ -20,9 +21,10 @@ const READERS: u32 = 4;
 /// Longest wait for a connection.
 const ACQUIRE_SECONDS_MAX: u64 = 30;
 /// Migrations in order; the database's `user_version` says how many are done. Never edit one that was released.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_promise.sql"),
+    include_str!("migrations/0003_review.sql"),
 ];
 
 /// Why the store could not do it.

@@ -6,8 +6,10 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::enrolment::remove_agent;
+use super::reviews::put_review;
 use super::{Store, StoreError, unreadable};
 use crate::domain::model::{Body, Catalog, Entry, Key, Kind, Owner};
+use crate::domain::review::Review;
 
 /// What is known of an access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct PolicyState {
     pub salts: BTreeMap<String, Vec<u8>>,
     /// Removed agents by id, with the end of their last certificate (microseconds since 1970).
     pub revoked_agents: BTreeMap<String, i64>,
+    /// Access that reviews gave, by the review's id.
+    pub grants: BTreeMap<String, Review>,
     pub generation: u64,
 }
 
@@ -48,6 +52,8 @@ pub struct Change {
     pub salts_new: BTreeMap<String, Vec<u8>>,
     /// Ids of agents to remove, with the latest end that a certificate of theirs can have (microseconds since 1970).
     pub agents_revoked: BTreeMap<String, i64>,
+    /// Reviews whose grant begins or ends.
+    pub reviews: Vec<Review>,
 }
 
 impl Change {
@@ -58,6 +64,7 @@ impl Change {
             && self.tokens_new.is_empty()
             && self.tokens_revoked.is_empty()
             && self.agents_revoked.is_empty()
+            && self.reviews.is_empty()
     }
 }
 
@@ -85,6 +92,9 @@ impl Store {
             state.salts.insert(row.try_get("user_id")?, row.try_get("salt")?);
         }
         state.revoked_agents = self.revoked_agents().await?;
+        for review in self.reviews_granted().await? {
+            state.grants.insert(review.id.clone(), review);
+        }
         if let Some(generation) = self.setting(GENERATION).await? {
             state.generation = u64_of(&generation)?;
         }
@@ -122,6 +132,9 @@ impl Store {
         }
         for id in change.agents_revoked.keys() {
             remove_agent(&mut tx, id).await?;
+        }
+        for review in &change.reviews {
+            put_review(&mut tx, review).await?;
         }
         put_setting(&mut tx, GENERATION, &generation.to_be_bytes()).await?;
         tx.commit().await?;

@@ -1,18 +1,22 @@
 //! `DataPlane/Sync`: the newest snapshot goes down as soon as it is published, and what each core enforces comes up.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Response;
 use hyper::body::Incoming;
 use proto::control::sync_request::Kind;
-use proto::control::{Hello, KillSession, SyncReply, SyncRequest, sync_reply};
+use proto::control::{Hello, HoldAnswer, HoldNoted, KillSession, SyncReply, SyncRequest, sync_reply};
 use tokio::sync::{mpsc, watch};
 
 use super::grpc::{Code, Replies, ReplyBody, Requests, Status, streamed, unary};
 use crate::App;
+use crate::http::problem::Problem;
 use crate::pki::identity::Peer;
 use crate::publish::Published;
+use crate::reviews;
+use crate::store::StoreError;
 use crate::store::enrolment::Role;
 
 /// Longest wait for the first message.
@@ -74,9 +78,10 @@ async fn run(
     let orders = app.orders.subscribe(&peer.id);
     let mut removed = app.removed.subscribe();
     let result = tokio::select! {
-        result = follow(app, peer, stream, &mut requests) => result,
+        result = follow(app, peer, stream, &mut requests, replies) => result,
         () = feed(app.publisher.subscribe(), hello.generation, replies) => Ok(()),
         () = pass_on(orders, replies) => Ok(()),
+        () = answer(app, &peer.id, replies) => Ok(()),
         () = super::stopped(&mut stop) => Err(Status::new(Code::Unavailable, "the control plane is stopping")),
         () = until_removed(&mut removed, &peer.id) => Err(Status::new(Code::PermissionDenied, "the data plane was removed")),
     };
@@ -100,7 +105,7 @@ async fn hello(requests: &mut Requests) -> Result<Hello, Status> {
 }
 
 /// Takes what the data plane says until it ends its side.
-async fn follow(app: &App, peer: &Peer, stream: u64, requests: &mut Requests) -> Result<(), Status> {
+async fn follow(app: &App, peer: &Peer, stream: u64, requests: &mut Requests, replies: &Replies) -> Result<(), Status> {
     while let Some(request) = requests.next::<SyncRequest>().await? {
         match request.kind {
             Some(Kind::Ack(ack)) => app.progress.ack(&peer.id, stream, &ack),
@@ -122,11 +127,79 @@ async fn follow(app: &App, peer: &Peer, stream: u64, requests: &mut Requests) ->
                 app.progress.presence(&peer.id, stream, presence.agents);
             }
             Some(Kind::Hello(_)) => return Err(Status::new(Code::InvalidArgument, "a second hello")),
+            Some(kind @ (Kind::HoldsOpen(_) | Kind::HoldOpened(_) | Kind::HoldClosed(_) | Kind::AccessWanted(_))) => {
+                review(app, peer, kind, replies).await?
+            }
             // A newer data plane may say more than we know.
             None => {}
         }
     }
     Ok(())
+}
+
+/// Takes what a data plane says of reviews. What cannot be stored ends the stream: the next one says it again.
+async fn review(app: &App, peer: &Peer, kind: Kind, replies: &Replies) -> Result<(), Status> {
+    let failed = |why: String| {
+        tracing::error!(dataplane = peer.id, why, "news of a review could not be stored");
+        Status::new(Code::Unavailable, "the store cannot be written")
+    };
+    let stored = |error: StoreError| failed(error.to_string());
+    let changed = |problem: Problem| failed(format!("{problem:?}"));
+    match kind {
+        Kind::HoldsOpen(open) => {
+            reviews::reconcile(app, &peer.id, &open.holds).await.map_err(changed)?;
+            for hold in open.holds {
+                reviews::opened(app, &peer.id, hold).await.map_err(stored)?;
+            }
+        }
+        Kind::HoldOpened(hold) => reviews::opened(app, &peer.id, hold).await.map_err(stored)?,
+        Kind::HoldClosed(closed) => {
+            reviews::closed(app, &peer.id, &closed).await.map_err(changed)?;
+            let noted = sync_reply::Kind::HoldNoted(HoldNoted { id: closed.id });
+            replies.send(&SyncReply { kind: Some(noted) }).await;
+        }
+        Kind::AccessWanted(wanted) => reviews::wanted(app, wanted).await,
+        Kind::Hello(_) | Kind::Ack(_) | Kind::Nack(_) | Kind::Presence(_) => {}
+    }
+    Ok(())
+}
+
+/// Sends decisions, each once per stream, in the order in which they were made.
+async fn answer(app: &App, dataplane: &str, replies: &Replies) {
+    let mut changed = app.reviews.subscribe();
+    let mut sent = BTreeSet::new();
+    loop {
+        changed.borrow_and_update();
+        match reviews::answers(app, dataplane).await {
+            Ok(answers) => {
+                let waiting: BTreeSet<Vec<u8>> = answers.iter().map(|answer| answer.id.clone()).collect();
+                sent.retain(|id| waiting.contains(id));
+                for answer in answers
+                    .into_iter()
+                    .filter(|answer| !waiting_sent(&sent, answer))
+                    .collect::<Vec<_>>()
+                {
+                    sent.insert(answer.id.clone());
+                    let kind = Some(sync_reply::Kind::HoldAnswer(answer));
+                    if !replies.send(&SyncReply { kind }).await {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, dataplane, "decisions cannot be read");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        }
+        if changed.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn waiting_sent(sent: &BTreeSet<Vec<u8>>, answer: &HoldAnswer) -> bool {
+    sent.contains(&answer.id)
 }
 
 /// Sends the newest snapshot, and every newer one; those that were overtaken meanwhile are never sent.

@@ -39,7 +39,7 @@ async fn next(call: &mut Call) -> sync_reply::Kind {
 async fn snapshot(call: &mut Call, peer: &Peer) -> Snapshot {
     match next(call).await {
         sync_reply::Kind::Snapshot(signed) => open_snapshot(&peer.reply.policy_public_key, &signed).unwrap(),
-        sync_reply::Kind::Kill(kill) => panic!("{kill:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -185,7 +185,7 @@ async fn an_order_to_kill_reaches_the_data_plane_of_the_session() {
     let kill = loop {
         match next(&mut call).await {
             sync_reply::Kind::Kill(kill) => break kill,
-            sync_reply::Kind::Snapshot(_) => {}
+            _ => {}
         }
     };
     let KillSession { session_id, reason, by } = kill;

@@ -55,6 +55,63 @@ pub const ROUTES: &[Route] = &[
     ),
     route(("get", "/ready", "open"), "Whether it can do its work", 200, "", "Any"),
     route(("get", "/api/openapi.json", "open"), "This document", 200, "", "Any"),
+    route(("get", "/reviews", "member"), "A page with reviews", 200, "", "html"),
+    route(
+        ("get", "/reviews/{id}", "member"),
+        "A page with one review",
+        200,
+        "",
+        "html",
+    ),
+    route(
+        ("get", "/api/reviews", "member"),
+        "List reviews",
+        200,
+        "",
+        "page:Review",
+    ),
+    route(
+        ("post", "/api/reviews", "member"),
+        "Ask for access to a connection",
+        201,
+        "AccessRequest",
+        "Review",
+    ),
+    route(
+        ("get", "/api/reviews/{id}", "member"),
+        "Show a review",
+        200,
+        "",
+        "Review",
+    ),
+    route(
+        ("put", "/api/reviews/{id}", "member"),
+        "Approve, reject, revoke or withdraw",
+        200,
+        "ReviewAnswer",
+        "Review",
+    ),
+    route(
+        ("get", "/api/jits", "member"),
+        "List reviews of access",
+        200,
+        "",
+        "page:Review",
+    ),
+    route(
+        ("get", "/api/jits/{id}", "member"),
+        "Show a review of access",
+        200,
+        "",
+        "Review",
+    ),
+    route(
+        ("put", "/api/jits/{id}", "member"),
+        "Approve, reject, revoke or withdraw access",
+        200,
+        "ReviewAnswer",
+        "Review",
+    ),
     route(
         ("get", "/api/userinfo", "member"),
         "Who the token belongs to",
@@ -575,7 +632,7 @@ fn responses(route: &Route) -> Value {
     if route.method != "get" {
         problems.extend(["409", "413", "422"]);
     }
-    if route.path == "/api/tokens" {
+    if route.path == "/api/tokens" || route.request == "ReviewAnswer" {
         problems.push("403");
     }
     let body = json!({"application/problem+json": {"schema": reference("Problem")}});
@@ -624,6 +681,7 @@ fn property(kind: &str) -> Value {
     match kind {
         "text" => json!({"type": "string"}),
         "text?" => json!({"type": ["string", "null"]}),
+        "nullable_texts" => json!({"type": "array", "items": {"type": ["string", "null"]}}),
         "texts" => json!({"type": "array", "items": {"type": "string"}}),
         "texts1" => json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
         "number" => json!({"type": "integer"}),
@@ -651,7 +709,15 @@ fn schemas() -> Value {
         "Redaction": with("name! detect:texts1 columns:texts1 json:texts1 csv:texts1 custom:objects mask mode:enforce|analyse \
             on_error:close|blank_field|pass except_groups:texts1 unattributed:scan|mask allow:texts \
             allow_patterns:texts1 context:required|optional decode:number"),
-        "GuardrailRule": object("deny:texts1 review:texts1 deny_pattern message reviewers:texts1"),
+        "GuardrailRule": object("deny:texts1 review:texts1 deny_pattern message reviewers:texts1 approvals:number \
+            wait_seconds:number"),
+        "AccessRequest": object("connection! seconds:number reason"),
+        "ReviewAnswer": object("status!:APPROVED|REJECTED|REVOKED|WITHDRAWN comment"),
+        "Review": object("id! kind!:statement|access \
+            status!:PENDING|APPROVED|REJECTED|EXPIRED|WITHDRAWN|EXECUTED|UNCONFIRMED|REVOKED|ENDED \
+            user! user_id! connection! reason! statement!:text? statement_cut!:flag params!:nullable_texts guardrail!:text? message! \
+            reviewers!:texts approvals!:number session_id!:text? seconds!:number? created_at! expires_at! decided_at!:text? \
+            access_until!:text? note! decisions!:objects"),
         "Guardrail": with("name! rules!:GuardrailRule"),
         "Routes": with("name! description allow!:objects"),
         "Connection": with("name! type! pool via host port:number database tls:disable|prefer|require|verify-full tls_ca \
@@ -659,7 +725,8 @@ fn schemas() -> Value {
             audit:ordered|strict listen:text? url hosts:texts1 routes:texts1 key_header credential_header \
             credential_scheme:none|raw|bearer|basic allow_from:texts1 trusted_proxies:texts1 proxy_protocol:flag \
             plaintext:loopback|allow|refuse keys:objects headers:objects request_bytes_max:number response_bytes_max:number \
-            response_timeout_seconds:number requests_per_minute:number refuse_findings:texts1 websocket:flag version_header"),
+            response_timeout_seconds:number requests_per_minute:number refuse_findings:texts1 websocket:flag version_header \
+            access_review:object?"),
         "TokenTerms": object("user name expires_at expires_in_seconds:number connections:texts1"),
         "Token": object("id! token user! name! connections!:texts created_at! expires_at!:text? generation:number"),
         "KeyTerms": object("expires_in_seconds:number uses_max:number note"),

@@ -50,22 +50,33 @@ pub async fn handle(app: &App, caller: Result<Caller, Problem>) -> Result<Respon
         .map(SessionView::from)
         .collect::<Vec<_>>();
     let body = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>Sluice</title><style>{STYLE}</style><h1>Sluice</h1>\
-         <p>Policy generation {}. The API is described at <a href=/api/openapi.json>/api/openapi.json</a>.</p>\
-         <h2>Connections</h2>{}<h2>Recent sessions</h2>{}</html>",
+        "<h1>Sluice</h1>\
+         <p>Policy generation {}. <a href=\"/reviews\">Reviews</a>. The API is described at \
+         <a href=\"/api/openapi.json\">/api/openapi.json</a>.</p>\
+         <h2>Connections</h2>{}<h2>Recent sessions</h2>{}",
         state.generation,
         connections(&seen),
         table(&sessions),
+    );
+    Ok(page("Sluice", &body))
+}
+
+/// A page of ours: no scripts, nothing from elsewhere.
+pub fn page(title: &str, body: &str) -> Response {
+    let whole = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{title}</title><style>{STYLE}</style></head><body>{body}</body></html>"
     );
     let policy = [(
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'unsafe-inline'",
     )];
-    Ok((policy, Html(body)).into_response())
+    (policy, Html(whole)).into_response()
 }
 
-fn ask() -> Response {
+/// A browser without a token is asked for one.
+pub fn ask() -> Response {
     let challenge = [(
         header::WWW_AUTHENTICATE,
         "Basic realm=\"Sluice: any name, your token as password\"",
@@ -127,7 +138,8 @@ fn cells(texts: &[&str]) -> String {
     format!("<tr>{cells}")
 }
 
-fn escaped(text: &str) -> String {
+/// Text as markup can hold it.
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
