@@ -400,7 +400,7 @@ fn access_review(fields: &mut Fields<'_>) -> Option<AccessReview> {
         reviewers: groups(&mut inner, "reviewers"),
         approvals: approvals(&mut inner).unwrap_or(1),
         max_seconds: inner
-            .number("max_seconds", 60, ACCESS_SECONDS_MAX)
+            .number("max_seconds", 1, ACCESS_SECONDS_MAX)
             .unwrap_or(ACCESS_SECONDS_DEFAULT),
         wait_seconds: inner
             .number("wait_seconds", 1, ACCESS_SECONDS_MAX)

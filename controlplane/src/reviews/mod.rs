@@ -46,7 +46,7 @@ pub enum AskError {
     NotNeeded,
     #[error("a reason is required")]
     Reason,
-    #[error("seconds must be from 60 to {0}")]
+    #[error("seconds must be from 1 to {0}")]
     Seconds(u64),
     #[error("{REVIEWS_PENDING_PER_USER_MAX} requests of yours wait already")]
     TooMany,
@@ -106,7 +106,7 @@ pub async fn ask(
         return Err(AskError::Reason);
     }
     let seconds = seconds.unwrap_or(rule.max_seconds);
-    if !(60..=rule.max_seconds).contains(&seconds) {
+    if !(1..=rule.max_seconds).contains(&seconds) {
         return Err(AskError::Seconds(rule.max_seconds));
     }
     let _one = app.reviews.one_at_a_time.lock().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::Response;
 use hyper::body::Incoming;
 use proto::control::sync_request::Kind;
-use proto::control::{Hello, HoldAnswer, HoldNoted, KillSession, SyncReply, SyncRequest, sync_reply};
+use proto::control::{Hello, HoldNoted, KillSession, SyncReply, SyncRequest, sync_reply};
 use tokio::sync::{mpsc, watch};
 
 use super::grpc::{Code, Replies, ReplyBody, Requests, Status, streamed, unary};
@@ -174,12 +174,10 @@ async fn answer(app: &App, dataplane: &str, replies: &Replies) {
             Ok(answers) => {
                 let waiting: BTreeSet<Vec<u8>> = answers.iter().map(|answer| answer.id.clone()).collect();
                 sent.retain(|id| waiting.contains(id));
-                for answer in answers
-                    .into_iter()
-                    .filter(|answer| !waiting_sent(&sent, answer))
-                    .collect::<Vec<_>>()
-                {
-                    sent.insert(answer.id.clone());
+                for answer in answers {
+                    if !sent.insert(answer.id.clone()) {
+                        continue;
+                    }
                     let kind = Some(sync_reply::Kind::HoldAnswer(answer));
                     if !replies.send(&SyncReply { kind }).await {
                         return;
@@ -196,10 +194,6 @@ async fn answer(app: &App, dataplane: &str, replies: &Replies) {
             return;
         }
     }
-}
-
-fn waiting_sent(sent: &BTreeSet<Vec<u8>>, answer: &HoldAnswer) -> bool {
-    sent.contains(&answer.id)
 }
 
 /// Sends the newest snapshot, and every newer one; those that were overtaken meanwhile are never sent.

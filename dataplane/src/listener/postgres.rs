@@ -165,10 +165,7 @@ async fn log_in(core: &Rc<Core>, socket: Socket, peer: SocketAddr, fixed: Option
                         database: wanted.database,
                     }),
                     Err(denied) => {
-                        let reply = match denied {
-                            Denied::NoGrant => no_grant(core, &mut login, &wanted),
-                            _ => refusal_of(&mut login, denied),
-                        };
+                        let reply = refusal_of(core, &mut login, &wanted, denied);
                         turn_away(core, &transport, reply, peer, &denied.to_string()).await
                     }
                 };
@@ -305,8 +302,9 @@ fn admission(core: &Core, wanted: &Wanted, verifier: usize) -> Result<Admission,
     admit::admit(&policy, &wanted.user, &wanted.connection, &token.id, wall_micros())
 }
 
-fn refusal_of(login: &mut Downstream, denied: Denied) -> Vec<u8> {
+fn refusal_of(core: &Core, login: &mut Downstream, wanted: &Wanted, denied: Denied) -> Vec<u8> {
     match denied {
+        Denied::NoGrant => no_grant(core, login, wanted),
         Denied::PolicyExpired => login.refuse(sqlstate::CANNOT_CONNECT_NOW, "the policy snapshot has expired"),
         _ => login.refuse_credentials(),
     }

@@ -106,7 +106,7 @@ impl Relay {
             self.entry.hold_answered.notified(),
         ));
         let mut late = Box::pin(reactor::sleep(self.time_left(&hold)));
-        poll_fn(|context| {
+        let waited = poll_fn(|context| {
             if ahead.0.is_none()
                 && let Poll::Ready(received) = arriving.as_mut().poll(context)
             {
@@ -124,7 +124,12 @@ impl Relay {
             }
             Poll::Pending
         })
-        .await
+        .await;
+        if waited.is_err() {
+            // The target has nothing left to do for a client that is gone, and says its last words when it hears so.
+            self.upstream.shutdown().await;
+        }
+        waited
     }
 
     fn time_left(&self, hold: &HoldAt) -> Duration {

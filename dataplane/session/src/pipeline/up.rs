@@ -257,6 +257,7 @@ fn execute(
     if let Some(target) = target {
         let _ = scratch.splice.write(at..at, |out| encode::describe(out, target));
     }
+    Step::Took(len)
 }
 
 /// What redaction has to know about rows: where rules name columns of tables, what a statement was once said to return
@@ -267,7 +268,6 @@ fn wanted(session: &Session) -> Wanted {
         Some(rules) if rules.columns.is_empty() && rules.unattributed.is_none() => Wanted::Types,
         Some(_) => Wanted::Origins,
     }
-    Step::Took(len)
 }
 
 fn gate_portal(session: &mut Session, text: &Rc<Text>, portal: &[u8], now: Now) -> Gate {
