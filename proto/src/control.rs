@@ -28,8 +28,8 @@ pub mod sync_request {
         /// Once per stream, behind the ends that were not noted yet and before any other news of holds.
         #[prost(message, tag = "10")]
         HoldsOpen(HoldsOpen),
-        #[prost(message, tag = "11")]
-        HoldOpened(HoldOpened),
+        #[prost(message, boxed, tag = "11")]
+        HoldOpened(Box<HoldOpened>),
         #[prost(message, tag = "12")]
         HoldClosed(HoldClosed),
         #[prost(message, tag = "13")]

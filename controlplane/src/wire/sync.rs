@@ -152,7 +152,7 @@ async fn review(app: &App, peer: &Peer, kind: Kind, replies: &Replies) -> Result
                 reviews::opened(app, &peer.id, hold).await.map_err(stored)?;
             }
         }
-        Kind::HoldOpened(hold) => reviews::opened(app, &peer.id, hold).await.map_err(stored)?,
+        Kind::HoldOpened(hold) => reviews::opened(app, &peer.id, *hold).await.map_err(stored)?,
         Kind::HoldClosed(closed) => {
             reviews::closed(app, &peer.id, &closed).await.map_err(changed)?;
             let noted = sync_reply::Kind::HoldNoted(HoldNoted { id: closed.id });

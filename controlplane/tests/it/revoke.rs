@@ -183,9 +183,8 @@ async fn an_order_to_kill_reaches_the_data_plane_of_the_session() {
         .expect(202);
     // The token's generation came in between.
     let kill = loop {
-        match next(&mut call).await {
-            sync_reply::Kind::Kill(kill) => break kill,
-            _ => {}
+        if let sync_reply::Kind::Kill(kill) = next(&mut call).await {
+            break kill;
         }
     };
     let KillSession { session_id, reason, by } = kill;

@@ -30,7 +30,7 @@ impl HoldBook {
         if book.open.len() + book.closed.len() >= HOLDS_MAX {
             return false;
         }
-        book.news.push_back(Kind::HoldOpened(hold.clone()));
+        book.news.push_back(Kind::HoldOpened(Box::new(hold.clone())));
         book.open.insert(hold.id.clone(), hold);
         true
     }
@@ -152,7 +152,10 @@ mod tests {
     fn a_new_stream_hears_everything_that_is_not_noted() {
         let book = HoldBook::default();
         assert!(book.open(hold(1)) && book.open(hold(2)));
-        assert_eq!(book.news(), [Kind::HoldOpened(hold(1)), Kind::HoldOpened(hold(2))]);
+        assert_eq!(
+            book.news(),
+            [Kind::HoldOpened(Box::new(hold(1))), Kind::HoldOpened(Box::new(hold(2)))]
+        );
         book.close(closed(1));
         book.close(closed(9));
         assert_eq!(book.news(), [Kind::HoldClosed(closed(1))], "an unknown one is nobody's");
