@@ -2,14 +2,14 @@
 
 use proto::policy::{
     AuditMode, Connection, CredentialScheme, CustomDetector, Guardrail, GuardrailRule, Http, HttpHeader, HttpKey,
-    HttpRoute, Mask, MaskKind, OnError, Plaintext, Record, Redaction, RedactionMode, RevokedAgent, SignedGrant,
-    Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
+    HttpRoute, Mask, MaskKind, OnError, Plaintext, Postgres, Record, Redaction, RedactionMode, RevokedAgent,
+    SignedGrant, Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
 };
 use proto::sign::SigningKey;
 
 use crate::domain::file::Mask as MaskText;
-use crate::domain::http;
 use crate::domain::model::{self, UserStatus};
+use crate::domain::{http, postgres};
 use crate::limits::SCRAM_ITERATIONS;
 use crate::store::objects::{self, PolicyState};
 
@@ -107,6 +107,18 @@ fn connection_of(id: &str, c: &model::Connection, generation: u64, life: Life, k
         grant: Some(grant_of(id, c, generation, life, key)),
         database: c.database.clone().unwrap_or_default(),
         http: None,
+        postgres: (c.kind == model::ConnectionType::Postgres).then(|| postgres_of(&c.postgres)),
+    }
+}
+
+fn postgres_of(p: &postgres::Postgres) -> Postgres {
+    let seconds = p.statement_timeout_seconds.unwrap_or(0);
+    Postgres {
+        result_rows_max: p.max_rows.unwrap_or(0),
+        result_bytes_max: p.max_bytes.unwrap_or(0),
+        statement_time_max_ms: u32::try_from(seconds * 1000).unwrap_or(u32::MAX),
+        read_only: p.read_only,
+        replication: p.replication == postgres::Replication::Allow,
     }
 }
 
@@ -231,6 +243,7 @@ fn redaction_of(r: &model::Redaction) -> Redaction {
     let unattributed = match r.unattributed {
         model::Unattributed::Scan => Unattributed::Scan,
         model::Unattributed::Mask => Unattributed::Mask,
+        model::Unattributed::Deny => Unattributed::Deny,
     };
     Redaction {
         name: r.name.clone(),
@@ -293,5 +306,6 @@ fn guardrail_of(g: &model::Guardrail) -> Guardrail {
     Guardrail {
         name: g.name.clone(),
         rules: g.rules.iter().map(rule).collect(),
+        unparsed_allowed: g.unparsed == model::Unparsed::Allow,
     }
 }
