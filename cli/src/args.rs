@@ -29,6 +29,10 @@ pub struct Arguments {
 }
 
 #[derive(Subcommand)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "read once, at the start; boxes would be in the way of every reader"
+)]
 pub enum Command {
     /// Run control plane, data plane and an agent on this machine, without questions.
     Up(Up),
@@ -227,6 +231,21 @@ pub struct ConnectionFields {
     /// A port of its own on the data plane.
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
+    /// Most rows of one result.
+    #[arg(long, value_name = "ROWS")]
+    pub max_rows: Option<u64>,
+    /// Most bytes of one result.
+    #[arg(long, value_name = "BYTES")]
+    pub max_bytes: Option<u64>,
+    /// How long a statement may run.
+    #[arg(long, value_name = "SECONDS")]
+    pub statement_timeout_seconds: Option<u64>,
+    /// Nothing may be written: true or false.
+    #[arg(long, value_name = "BOOL")]
+    pub read_only: Option<bool>,
+    /// deny or allow.
+    #[arg(long)]
+    pub replication: Option<String>,
 }
 
 #[derive(Args)]
@@ -248,6 +267,9 @@ pub struct Connect {
     /// Start this client instead of printing, such as `psql`.
     #[arg(long, value_name = "PROGRAM")]
     pub exec: Option<String>,
+    /// Listen on this port of 127.0.0.1 (0: a free one) until told to end, and then revoke the password.
+    #[arg(long, value_name = "PORT", conflicts_with = "exec")]
+    pub listen: Option<u16>,
     /// Options for the client.
     #[arg(last = true)]
     pub rest: Vec<String>,

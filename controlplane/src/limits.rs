@@ -64,3 +64,9 @@ pub const ACCESS_SECONDS_DEFAULT: u64 = 8 * 3600;
 pub const ACCESS_WAIT_SECONDS_DEFAULT: u64 = 24 * 3600;
 /// Longest reason for a kill, in characters.
 pub const KILL_REASON_CHARS_MAX: usize = 200;
+/// Largest `max_rows` of a connection.
+pub const RESULT_ROWS_MAX: u64 = 1_000_000_000_000;
+/// Largest `max_bytes` of a connection, bytes.
+pub const RESULT_BYTES_MAX: u64 = 1 << 50;
+/// Longest `statement_timeout_seconds` of a connection: a week.
+pub const STATEMENT_SECONDS_MAX: u64 = 7 * 24 * 3600;

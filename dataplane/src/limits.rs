@@ -54,3 +54,7 @@ pub const HALF_OPEN_TIME_MAX: Duration = Duration::from_secs(30);
 pub const HTTP_HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Time for one request on the metrics port.
 pub const HTTP_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a target may take to take a cancel request of ours, and then to obey it.
+pub const CANCEL_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often a session whose statement is being cancelled is looked at.
+pub const OVERDUE_LOOK_TIME: Duration = Duration::from_millis(20);

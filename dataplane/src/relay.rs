@@ -9,7 +9,7 @@ pub mod review;
 
 use crate::core::Core;
 use crate::core::sessions::{Killed, SessionEntry, admin_close};
-use crate::limits::{HALF_OPEN_TIME_MAX, REFUSAL_WRITE_TIME_MAX};
+use crate::limits::{CANCEL_TIME_MAX, HALF_OPEN_TIME_MAX, OVERDUE_LOOK_TIME, REFUSAL_WRITE_TIME_MAX};
 use crate::link::driver::Incoming;
 use crate::listener::postgres::fatal;
 use crate::transport::{self, NextRecv, Transport};
@@ -81,12 +81,45 @@ pub fn start(
     });
     let to_downstream = reactor::spawn(pump_downstream(relay.clone(), welcome));
     let to_upstream = reactor::spawn(pump_upstream(relay.clone(), early));
+    let time_max = relay.entry.session.borrow().statement_time_max();
+    let clock = time_max.map(|_| reactor::spawn(watch_time(relay.clone())));
     async move {
         let ending = relay.wait(&to_downstream).await;
+        if let Some(clock) = clock {
+            clock.abort();
+        }
         to_downstream.abort();
         to_upstream.abort();
         Box::pin(relay.conclude(ending)).await;
         relay.core.metrics().sessions_open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Cancels statements that run for longer than the connection allows, and ends the session if the target does not obey.
+async fn watch_time(relay: Rc<Relay>) {
+    loop {
+        // A newer policy may allow another time, or any.
+        let Some(allowed) = relay.entry.session.borrow().statement_time_max() else {
+            return;
+        };
+        let ran = relay.entry.session.borrow().running_for(relay.core.now());
+        if let Some(left) = allowed
+            .checked_sub(ran.unwrap_or_default())
+            .filter(|left| !left.is_zero())
+        {
+            reactor::sleep(left).await;
+            continue;
+        }
+        relay.entry.session.borrow_mut().overdue();
+        let _ = reactor::timeout(CANCEL_TIME_MAX, cancel_running(&relay.entry)).await;
+        let deadline = reactor::now() + CANCEL_TIME_MAX;
+        while relay.entry.session.borrow().is_overdue() {
+            if reactor::now() >= deadline {
+                let close = relay.entry.session.borrow().overdue_close();
+                return relay.entry.kill(close);
+            }
+            reactor::sleep(OVERDUE_LOOK_TIME).await;
+        }
     }
 }
 
@@ -250,6 +283,12 @@ async fn pass_downstream(relay: &Relay, welcome: Vec<u8>) -> Result<(), Ending> 
         if passed.close.is_some() || passed.stalled || unreleased > RELEASE_AT_ONCE_BYTES {
             relay.sent_downstream(sending.take()).await?;
             relay.upstream.release(std::mem::take(&mut unreleased));
+        }
+        if relay.entry.session.borrow_mut().take_cancel() {
+            relay.sent_downstream(sending.take()).await?;
+            relay.upstream.release(std::mem::take(&mut unreleased));
+            let cancelled = reactor::timeout(CANCEL_TIME_MAX, cancel_running(&relay.entry));
+            let _ = Box::pin(cancelled).await;
         }
         if let Some(close) = passed.close {
             return Err(Ending::Closed(close));

@@ -151,6 +151,9 @@ pub struct Connection {
     /// Everything that only connections of type `http` have.
     #[prost(message, optional, tag = "20")]
     pub http: Option<Http>,
+    /// Everything that only connections of type `postgres` have; absent: no bounds.
+    #[prost(message, optional, tag = "21")]
+    pub postgres: Option<Postgres>,
     /// Sessions need a grant that a review gave; absent: membership in a group is enough.
     #[prost(message, optional, tag = "30")]
     pub access_review: Option<AccessReview>,
@@ -165,6 +168,26 @@ pub struct AccessReview {
     /// Groups whose members answer, for messages.
     #[prost(string, repeated, tag = "2")]
     pub reviewers: Vec<String>,
+}
+
+/// Bounds of a connection of type `postgres`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Postgres {
+    /// Rows of one result; 0: no bound.
+    #[prost(uint64, tag = "1")]
+    pub result_rows_max: u64,
+    /// Bytes of one result as it is on the wire; 0: no bound.
+    #[prost(uint64, tag = "2")]
+    pub result_bytes_max: u64,
+    /// How long a statement may run, milliseconds; 0: no bound.
+    #[prost(uint32, tag = "3")]
+    pub statement_time_max_ms: u32,
+    /// Nothing may be written.
+    #[prost(bool, tag = "4")]
+    pub read_only: bool,
+    /// Replication connections are let in.
+    #[prost(bool, tag = "5")]
+    pub replication: bool,
 }
 
 /// What a connection of type `http` lets through, and how. Paths and headers in the words of RFC 9110.
@@ -504,6 +527,8 @@ pub enum Unattributed {
     Scan = 0,
     /// Text of unknown origin is masked as a whole.
     Mask = 1,
+    /// A result with text of unknown origin is refused.
+    Deny = 2,
 }
 
 /// A guardrail: rules judged in order, the most severe verdict wins.
@@ -513,6 +538,9 @@ pub struct Guardrail {
     pub name: String,
     #[prost(message, repeated, tag = "2")]
     pub rules: Vec<GuardrailRule>,
+    /// Statements whose effects cannot be told are let through; else they are refused where effects are guarded.
+    #[prost(bool, tag = "10")]
+    pub unparsed_allowed: bool,
 }
 
 /// One rule; exactly one of `deny`, `deny_pattern` and `review` is given.

@@ -107,6 +107,7 @@ def sluice(request, target):
         pytest.skip("the kernel forbids io_uring here")
     connections = [connection(f"shop-{via}", target.port, via) for via in ROUTES]
     connections += [connection(f"lab-{via}", target.port, via, database="lab", guardrails="[]") for via in ROUTES]
+    connections += [connection(f"bare-{via}", target.port, via, guardrails="[]") for via in ROUTES]
     connections += [
         connection("recorded", target.port, record="full"),
         connection("guarded", target.port, via="direct", guardrails='["nothing-at-all"]'),

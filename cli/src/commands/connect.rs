@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::settle;
+use super::{local, settle};
 use crate::api::{Api, encode, path};
 use crate::args::Connect;
 use crate::failure::{Failure, Outcome};
@@ -47,19 +47,47 @@ pub fn run(api: &Api, options: &Connect, as_json: bool) -> Outcome {
         database,
         password,
     };
-    match &options.exec {
-        Some(program) => Err(exec(program, &access, &options.rest)),
-        None if as_json => output::json(&json!({
-            "dsn": access.dsn(), "host": access.host, "port": access.port, "user": access.user,
-            "dbname": access.database, "password": access.password, "token_id": token.get("id"),
-            "expires_at": token.get("expires_at"),
-        })),
-        None => {
-            output::line(&access.dsn());
-            output::line(&access.psql());
-            Ok(())
+    match (&options.exec, options.listen) {
+        (Some(program), _) => Err(exec(program, &access, &options.rest)),
+        (None, None) => show(&access, &token, as_json),
+        (None, Some(port)) => {
+            let target = (access.host.clone(), access.port);
+            let served = local::serve(port, target, |port| {
+                let local = Access {
+                    host: "127.0.0.1".to_owned(),
+                    port,
+                    ..access
+                };
+                show(&local, &token, as_json)
+            });
+            let id = token.get("id").and_then(Value::as_str).unwrap_or_default();
+            api.delete(&path(&["tokens", id]))?;
+            served
         }
     }
+}
+
+/// Prints what a client needs: a URI and a line for each of the most used ones.
+fn show(access: &Access, token: &Value, as_json: bool) -> Outcome {
+    if as_json {
+        return output::json(&json!({
+            "dsn": access.dsn(), "host": access.host, "port": access.port, "user": access.user,
+            "dbname": access.database, "password": access.password, "token_id": token.get("id"),
+            "expires_at": token.get("expires_at"), "jdbc": access.jdbc(), "go": access.go(),
+            "python": access.python(), "node": access.node(),
+        }));
+    }
+    output::line(&access.dsn());
+    output::line(&access.psql());
+    for (name, line) in [
+        ("jdbc", access.jdbc()),
+        ("go", access.go()),
+        ("python", access.python()),
+        ("node", access.node()),
+    ] {
+        output::line(&format!("{name:<8}{line}"));
+    }
+    Ok(())
 }
 
 /// Host, port, and whether the port is the connection's own.
@@ -138,6 +166,29 @@ impl Access {
         )
     }
 
+    /// The URL of the JDBC driver, with everything in it.
+    fn jdbc(&self) -> String {
+        let uri = self.dsn();
+        let place = uri.rsplit('@').next().unwrap_or_default();
+        format!(
+            "jdbc:postgresql://{place}?user={}&password={}",
+            encode(&self.user),
+            encode(&self.password)
+        )
+    }
+
+    fn go(&self) -> String {
+        format!("pgx.Connect(context.Background(), \"{}\")", self.dsn())
+    }
+
+    fn python(&self) -> String {
+        format!("psycopg.connect(\"{}\")", self.dsn())
+    }
+
+    fn node(&self) -> String {
+        format!("new (require('pg').Client)({{ connectionString: '{}' }})", self.dsn())
+    }
+
     fn psql(&self) -> String {
         format!(
             "psql \"host={} port={} user={} dbname={} password={}\"",
@@ -189,6 +240,10 @@ mod tests {
         assert_eq!(
             access.dsn(),
             "postgresql://o%27neil%40x:slu_a-b@[::1]:5/orders%2Fanalytics"
+        );
+        assert_eq!(
+            access.jdbc(),
+            "jdbc:postgresql://[::1]:5/orders%2Fanalytics?user=o%27neil%40x&password=slu_a-b"
         );
         assert_eq!(
             access.psql(),

@@ -55,6 +55,14 @@ fn values(fields: &ConnectionFields) -> Vec<(&'static str, Option<Value>)> {
         ("record", text(&fields.record)),
         ("audit", text(&fields.audit)),
         ("listen", text(&fields.listen)),
+        ("max_rows", fields.max_rows.map(Value::from)),
+        ("max_bytes", fields.max_bytes.map(Value::from)),
+        (
+            "statement_timeout_seconds",
+            fields.statement_timeout_seconds.map(Value::from),
+        ),
+        ("read_only", fields.read_only.map(Value::from)),
+        ("replication", text(&fields.replication)),
     ];
     // A connection is either direct or has a pool: giving one takes the other away.
     if fields.direct {

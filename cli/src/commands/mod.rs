@@ -6,6 +6,7 @@ pub mod connections;
 pub mod dataplanes;
 pub mod doctor;
 pub mod groups;
+mod local;
 pub mod login;
 pub mod policy;
 pub mod pools;

@@ -147,7 +147,30 @@ impl<T: Clone> Inspector<T> {
         self.expected.len()
     }
 
-    /// Whether the server ignores what comes until a Sync that has not been sent yet.
+    /// Whether nothing was sent behind the statement that is being answered, but a Sync.
+    pub fn is_alone(&self) -> bool {
+        let mut behind = self.expected.iter().skip(1);
+        behind.next().is_none_or(|next| matches!(next.step, Step::Sync)) && behind.next().is_none()
+    }
+
+    /// When the statement that is due was sent; `None` if none is.
+    pub fn running_since(&self) -> Option<u64> {
+        let head = self.expected.front().filter(|head| !head.failed)?;
+        let runs = matches!(head.step, Step::Query(_) | Step::Execute { .. } | Step::FunctionCall(_));
+        (runs && head.refused.is_none()).then_some(head.at)
+    }
+
+    /// The client is told of an error in the extended protocol that the server knows nothing of: what comes before the next
+    /// Sync must not be sent. False: something was sent already.
+    pub fn skip_to_sync(&mut self) -> bool {
+        match self.expected.front() {
+            None => self.skipping = true,
+            Some(head) => return matches!(head.step, Step::Sync),
+        }
+        true
+    }
+
+    /// Whether everything up to the next Sync, which has not been sent yet, goes nowhere.
     pub fn is_skipping(&self) -> bool {
         self.skipping
     }

@@ -1,6 +1,7 @@
 //! PostgreSQL's frontend/backend protocol 3.0 and 3.2; one module for each chapter.
 
 pub mod framer;
+pub mod functions;
 pub mod inspector;
 pub mod limits;
 pub mod login;

@@ -9,7 +9,7 @@ mod nested;
 mod tests;
 
 pub use escape::{Escaping, Marks, decode, hex_run, unfold};
-pub use kind::Kind;
+pub use kind::{Kind, is_range_like};
 pub use mask::{Walk, Whole, mask_span, mask_text, whole};
 pub use nested::{Element, elements};
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::http::Plaintext;
 use super::mistake::{Mistake, Mistakes};
 use super::model::{AuditMode, Catalog, Connection, Kind, Record};
+use super::postgres::Replication;
 
 /// Every reference must lead somewhere, and no two connections may want the same port.
 pub fn references(catalog: &Catalog) -> Result<(), Vec<Mistake>> {
@@ -91,6 +92,12 @@ fn connection_references(catalog: &Catalog, connection: &Connection, mistakes: &
         if !catalog.has(Kind::Guardrail, guardrail) {
             mistakes.add(place("guardrails"), format!("unknown guardrail \"{guardrail}\""));
         }
+    }
+    if connection.postgres.replication == Replication::Allow {
+        mistakes.add(
+            place("replication"),
+            "allow is not built yet; replication connections are refused",
+        );
     }
     if let Some(http) = &connection.http {
         for set in &http.routes {

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::http;
 use super::mistake::{Mistake, Mistakes};
 use super::model::{
     AccessReview, Body, Catalog, Connection, ConnectionType, CustomDetector, Group, Guardrail, GuardrailRule, Key,
@@ -14,6 +13,7 @@ use super::model::{
 };
 use super::read::Fields;
 use super::secret;
+use super::{http, postgres};
 use crate::limits::{
     ACCESS_SECONDS_DEFAULT, ACCESS_SECONDS_MAX, ACCESS_WAIT_SECONDS_DEFAULT, GROUP_CHARS_MAX, NAME_CHARS_MAX,
     OBJECTS_PER_KIND_MAX, TEXT_CHARS_MAX,
@@ -270,7 +270,7 @@ fn redaction(fields: &mut Fields<'_>, name: Option<String>) -> Option<Redaction>
     let mode = fields.choice("mode", &["enforce", "analyse"]);
     let on_error = fields.choice("on_error", &["close", "blank_field", "pass"]);
     let except_groups = groups(fields, "except_groups");
-    let unattributed = fields.choice("unattributed", &["scan", "mask"]);
+    let unattributed = fields.choice("unattributed", &["scan", "mask", "deny"]);
     let allow = fields.words("allow");
     let allow_patterns = fields.texts("allow_patterns");
     let context = fields.choice("context", &["required", "optional"]);
@@ -336,7 +336,11 @@ fn guardrail(fields: &mut Fields<'_>, name: Option<String>) -> Option<Guardrail>
     for (index, table) in tables.into_iter().enumerate() {
         rules.extend(rule(fields, index, table));
     }
-    Some(Guardrail { name: name?, rules })
+    Some(Guardrail {
+        name: name?,
+        rules,
+        unparsed: fields.choice("unparsed", &["deny", "allow"]),
+    })
 }
 
 fn rule(fields: &mut Fields<'_>, index: usize, table: Map<String, Value>) -> Option<GuardrailRule> {
@@ -449,6 +453,11 @@ fn connection(fields: &mut Fields<'_>, name: Option<String>) -> Option<Connectio
     let audit = fields.choice("audit", &["ordered", "strict"]);
     let listen = listen(fields);
     let access_review = access_review(fields);
+    let postgres = if is_http {
+        Default::default()
+    } else {
+        postgres::connection(fields)
+    };
     Some(Connection {
         access_review,
         name: name?,
@@ -473,6 +482,7 @@ fn connection(fields: &mut Fields<'_>, name: Option<String>) -> Option<Connectio
         audit,
         listen,
         http,
+        postgres,
     })
 }
 

@@ -6,6 +6,7 @@ pub mod http;
 pub mod mistake;
 pub mod model;
 pub mod plan;
+pub mod postgres;
 pub mod read;
 pub mod review;
 pub mod secret;

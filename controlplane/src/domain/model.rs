@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::http::{Http, RouteSet};
+use super::postgres::Postgres;
 
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -126,7 +127,7 @@ pub enum WordNearby {
     Optional,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -156,6 +157,16 @@ pub enum Unattributed {
     #[default]
     Scan,
     Mask,
+    Deny,
+}
+
+/// What happens to statements whose effects cannot be told, where a guardrail is about effects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unparsed {
+    #[default]
+    Deny,
+    Allow,
 }
 
 /// A redaction rule.
@@ -241,6 +252,8 @@ pub struct Guardrail {
     pub name: String,
     #[serde(default)]
     pub rules: Vec<GuardrailRule>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unparsed: Unparsed,
 }
 
 /// The protocol of a connection's target.
@@ -327,6 +340,8 @@ pub struct Connection {
     pub access_review: Option<AccessReview>,
     #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
+    #[serde(default, flatten)]
+    pub postgres: Postgres,
 }
 
 /// What an object says, whichever kind it is of.

@@ -2,15 +2,15 @@
 
 use proto::policy::{
     AccessGrant, AccessReview, AuditMode, Connection, CredentialScheme, CustomDetector, Guardrail, GuardrailRule, Http,
-    HttpHeader, HttpKey, HttpRoute, Mask, MaskKind, OnError, Plaintext, Record, Redaction, RedactionMode, RevokedAgent,
-    SignedGrant, Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
+    HttpHeader, HttpKey, HttpRoute, Mask, MaskKind, OnError, Plaintext, Postgres, Record, Redaction, RedactionMode,
+    RevokedAgent, SignedGrant, Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
 };
 use proto::sign::SigningKey;
 
 use crate::domain::file::Mask as MaskText;
-use crate::domain::http;
 use crate::domain::model::{self, UserStatus};
 use crate::domain::review::Review;
+use crate::domain::{http, postgres};
 use crate::limits::SCRAM_ITERATIONS;
 use crate::store::objects::{self, PolicyState};
 
@@ -123,6 +123,18 @@ fn connection_of(id: &str, c: &model::Connection, generation: u64, life: Life, k
             reason_required: rule.reason_required,
             reviewers: rule.reviewers.clone(),
         }),
+        postgres: (c.kind == model::ConnectionType::Postgres).then(|| postgres_of(&c.postgres)),
+    }
+}
+
+fn postgres_of(p: &postgres::Postgres) -> Postgres {
+    let seconds = p.statement_timeout_seconds.unwrap_or(0);
+    Postgres {
+        result_rows_max: p.max_rows.unwrap_or(0),
+        result_bytes_max: p.max_bytes.unwrap_or(0),
+        statement_time_max_ms: u32::try_from(seconds * 1000).unwrap_or(u32::MAX),
+        read_only: p.read_only,
+        replication: p.replication == postgres::Replication::Allow,
     }
 }
 
@@ -247,6 +259,7 @@ fn redaction_of(r: &model::Redaction) -> Redaction {
     let unattributed = match r.unattributed {
         model::Unattributed::Scan => Unattributed::Scan,
         model::Unattributed::Mask => Unattributed::Mask,
+        model::Unattributed::Deny => Unattributed::Deny,
     };
     Redaction {
         name: r.name.clone(),
@@ -311,5 +324,6 @@ fn guardrail_of(g: &model::Guardrail) -> Guardrail {
     Guardrail {
         name: g.name.clone(),
         rules: g.rules.iter().map(rule).collect(),
+        unparsed_allowed: g.unparsed == model::Unparsed::Allow,
     }
 }

@@ -69,6 +69,7 @@ fn open() -> (Session, Scratch) {
         }],
         guardrails: vec![wire::Guardrail {
             name: "d".into(),
+            unparsed_allowed: false,
             rules: vec![wire::GuardrailRule {
                 deny: vec!["drop".into()],
                 ..Default::default()

@@ -14,6 +14,7 @@ pub(crate) mod long;
 mod note;
 mod rows;
 mod up;
+pub(crate) mod withhold;
 
 pub(crate) use note::{denied as note_denied, missed as note_missed};
 

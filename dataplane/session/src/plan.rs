@@ -20,6 +20,8 @@ pub(crate) enum Act {
     Hide(usize),
     /// Masked whole because it comes from no table.
     HideUnattributed,
+    /// Comes from no table, so that the result is refused.
+    Deny,
     /// Its type or format is not known.
     Unreadable,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Plan {
     pub columns: Option<Box<[ColumnPlan]>>,
     /// Nothing is asked of any column: rows are passed by their length.
     pub trivial: bool,
+    /// It has text of unknown origin, and that is refused.
+    pub denied: bool,
     pub shape: Option<Rc<Shape>>,
     formats: Option<ResultFormats>,
     generation: u64,
@@ -97,6 +101,7 @@ impl Plan {
         let nothing = |trivial| Plan {
             columns: None,
             trivial,
+            denied: false,
             shape: None,
             formats: formats.cloned(),
             generation: basis.generation,
@@ -127,7 +132,10 @@ impl Plan {
                 let act = match (hide.filter(|index| rules.columns.contains_key(index)), format) {
                     (_, None) => Act::Unreadable,
                     (Some(index), _) => Act::Hide(index),
-                    (None, _) if column.origin.is_none() && rules.unattributed.is_some() && holds_text(kind) => {
+                    (None, _) if column.origin.is_none() && holds_text(kind) && rules.unattributed_denied.is_some() => {
+                        Act::Deny
+                    }
+                    (None, _) if column.origin.is_none() && holds_text(kind) && rules.unattributed.is_some() => {
                         Act::HideUnattributed
                     }
                     _ if is_skipped(rules, kind) => Act::Skip,
@@ -148,7 +156,9 @@ impl Plan {
             })
             .collect();
         let trivial = rules.scanner.is_none() && columns.iter().all(|column| column.act == Act::Skip);
+        let unknown = |column: &ColumnPlan| column.act == Act::Deny;
         Plan {
+            denied: columns.iter().any(unknown),
             columns: Some(columns),
             shape: Some(Rc::clone(shape)),
             ..nothing(trivial)
@@ -191,7 +201,7 @@ fn passed_bytes_max(act: Act, kind: Kind, format: Format, rules: &RuleSet) -> us
         Act::Skip => usize::MAX,
         Act::Scan => passed_when_scanned(kind, format, rules),
         // An empty value tells nothing.
-        Act::Hide(_) | Act::HideUnattributed | Act::Unreadable => 0,
+        Act::Hide(_) | Act::HideUnattributed | Act::Deny | Act::Unreadable => 0,
     }
 }
 

@@ -14,6 +14,7 @@ pub use compile::compile;
 pub use redaction::{ColumnName, Mask, RuleSet};
 
 use crate::http::HttpPolicy;
+use crate::pipeline::withhold::Bounds;
 use guardrail::Guard;
 use proto::policy::{AccessReview, AuditMode, Record, SignedGrant};
 
@@ -92,6 +93,13 @@ pub struct ConnectionPolicy {
     pub access_review: Option<AccessReview>,
     /// Set for connections of type `http`.
     pub http: Option<HttpPolicy>,
+    /// How long a statement may run.
+    pub statement_time_max: Option<std::time::Duration>,
+    /// Nothing may be written.
+    pub read_only: bool,
+    /// Replication connections are let in.
+    pub replication: bool,
+    pub(crate) bounds: Bounds,
     pub(crate) columns: Vec<ColumnName>,
     pub(crate) guard: Guard,
     pub(crate) rules: Vec<Arc<redaction::Rule>>,

@@ -296,6 +296,16 @@ pub struct Session {
     /// The one whose answer is under way, or was the last.
     pub(crate) batch: u64,
     pub(crate) recorded: u64,
+    /// The result at hand is kept back.
+    pub(crate) withheld: Option<pipeline::withhold::Withheld>,
+    /// Why the statement at hand is being cancelled: it ran for too long.
+    pub(crate) overdue: Option<Arc<Refusal>>,
+    /// The owner shall cancel the statement at hand.
+    pub(crate) cancel_wanted: bool,
+    /// The client was told of an error that the target does not know of: what comes before a Sync goes nowhere.
+    pub(crate) skipping_up: bool,
+    /// When the last statement was over.
+    pub(crate) progress_at: u64,
     bytes_up: u64,
     bytes_down: u64,
     broken: bool,
@@ -335,6 +345,11 @@ impl Session {
             batches: 0,
             batch: 0,
             recorded: 0,
+            withheld: None,
+            overdue: None,
+            cancel_wanted: false,
+            skipping_up: false,
+            progress_at: 0,
             bytes_up: 0,
             bytes_down: 0,
             broken: false,

@@ -376,6 +376,11 @@ async fn open(core: Rc<Core>, mut client: Client) {
             _ => {}
         }
     }
+    if let Err(refusal) = client.admission.connection.take_startup(&mut client.startup.params) {
+        let reply = client.login.refuse(refusal.code, &refusal.message);
+        turn_away(&core, &client.transport, reply, client.peer, &refusal.message).await;
+        return;
+    }
     let mut secret = vec![0; client.login.secret_bytes()];
     if rand::fill(&mut secret).is_err() {
         return;

@@ -71,6 +71,8 @@ pub struct Portal<T> {
     /// From a Describe of the portal itself; its formats are final.
     pub(super) shape: RefCell<Described>,
     pub(super) described: Cell<bool>,
+    /// For the caller: rows and bytes that it gave in earlier Executes.
+    pub delivered: Cell<(u64, u64)>,
 }
 
 impl<T: Clone> Portal<T> {
@@ -84,6 +86,7 @@ impl<T: Clone> Portal<T> {
             parameters: Vec::new(),
             shape: RefCell::default(),
             described: Cell::new(false),
+            delivered: Cell::new((0, 0)),
         }
     }
 

@@ -270,9 +270,10 @@ impl<T: Clone> Inspector<T> {
         true
     }
 
-    /// A FunctionCall.
-    pub fn function_call(&mut self, statement: T, at: u64) {
-        self.push(Step::FunctionCall(statement), None, 0, at);
+    /// A FunctionCall. `refused`: it is sent in a form that the server rejects.
+    pub fn function_call(&mut self, statement: T, refused: bool, at: u64) {
+        let refused = refused.then(|| statement.clone());
+        self.push(Step::FunctionCall(statement), refused, 0, at);
     }
 
     /// CopyDone or CopyFail.

@@ -17,6 +17,7 @@ pub enum Kind {
     Jsonb,
     Xml,
     Bytea,
+    /// Hexadecimal digits: UUIDs, and positions in the write-ahead log (`pg_lsn`).
     Uuid,
     Date,
     Time,
@@ -31,9 +32,9 @@ pub enum Kind {
     Geometry,
     /// Array of text-like elements or of elements that are not known.
     Array,
-    /// Array of integers or numerics.
+    /// Array of integers, of numerics, or of ranges of them; multirange of these.
     NumberArray,
-    /// Array of elements that are never looked at (booleans, floats, times, UUIDs).
+    /// Array of elements that are never looked at (booleans, floats, times, UUIDs, ranges of times); multirange of these.
     PlainArray,
     Composite,
     /// Range of times or dates.
@@ -55,10 +56,11 @@ impl Kind {
             790 => Kind::Money,
             18 | 19 | 25 | 705 | 1042 | 1043 | 2275 => Kind::Text,
             114 => Kind::Json,
-            3802 => Kind::Jsonb,
+            // A path of JSON is in quotes where it holds text, and has the same version byte.
+            3802 | 4072 => Kind::Jsonb,
             142 => Kind::Xml,
             17 => Kind::Bytea,
-            2950 => Kind::Uuid,
+            2950 | 3220 => Kind::Uuid,
             1082 => Kind::Date,
             1083 => Kind::Time,
             1266 => Kind::TimeTz,
@@ -69,8 +71,10 @@ impl Kind {
             829 | 774 => Kind::Mac,
             1560 | 1562 => Kind::Bit,
             600..=604 | 628 | 718 => Kind::Geometry,
-            1005 | 1007 | 1016 | 1028 | 1231 => Kind::NumberArray,
-            1000 | 1021 | 1022 | 1115 | 1182 | 1183 | 1185 | 1187 | 1270 | 2951 => Kind::PlainArray,
+            1005 | 1007 | 1016 | 1028 | 1231 | 3905 | 3907 | 3927 | 4451 | 4532 | 4536 => Kind::NumberArray,
+            1000 | 1021 | 1022 | 1115 | 1182 | 1183 | 1185 | 1187 | 1270 | 2951 | 3909 | 3911 | 3913 | 4533..=4535 => {
+                Kind::PlainArray
+            }
             143 | 199 | 1001..=1003 | 1009 | 1014 | 1015 | 1041 | 651 | 1040 | 1263 | 2287 | 3807 => Kind::Array,
             2249 => Kind::Composite,
             3908 | 3910 | 3912 => Kind::Range,
@@ -131,5 +135,19 @@ impl Kind {
             (Kind::Text, _) => Escaping::Bytea,
             _ => Escaping::None,
         }
+    }
+}
+
+/// Whether the text of a value of no known type reads like a range, or a list of ranges: brackets in it are structure.
+pub fn is_range_like(text: &[u8]) -> bool {
+    let start = text
+        .iter()
+        .position(|byte| !b"{\"\\ ".contains(byte))
+        .unwrap_or(text.len());
+    let last = text.iter().rev().find(|byte| !b"}\"\\ ".contains(byte));
+    match text.get(start) {
+        Some(b'[') => true,
+        Some(b'(') => last == Some(&b']'),
+        _ => false,
     }
 }

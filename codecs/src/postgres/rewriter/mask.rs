@@ -42,7 +42,7 @@ fn whole_text(kind: Kind, mask: &Mask, label: &str, value: &mut [u8]) -> Whole {
         Kind::Int | Kind::Float | Kind::Bit => value.fill(b'0'),
         Kind::Numeric => fill_except(value, b".", b'0'),
         Kind::Money => value.iter_mut().filter(|b| b.is_ascii_digit()).for_each(|b| *b = b'0'),
-        Kind::Uuid => fill_except(value, b"-", b'0'),
+        Kind::Uuid => fill_except(value, b"-/", b'0'),
         Kind::Mac => fill_except(value, b":", b'0'),
         Kind::Date => return exactly(b"2000-01-01", value),
         Kind::Timestamp => return exactly(b"2000-01-01 00:00:00", value),

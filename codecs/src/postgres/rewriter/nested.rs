@@ -1,5 +1,6 @@
 //! Values inside values in binary format: arrays, composites, ranges and hstore say themselves where their parts are.
 
+use super::decimal;
 use super::kind::Kind;
 use crate::malformed::Malformed;
 use crate::wire::cursor::Cursor;
@@ -42,7 +43,14 @@ fn nested(kind: Kind, value: &[u8], base: usize, depth: usize, out: &mut Vec<Ele
     }
     let mark = out.len();
     match kind {
-        Kind::Array | Kind::NumberArray | Kind::PlainArray => array(value, base, depth, out),
+        Kind::NumberArray => {
+            if array(value, base, depth, out).is_ok() {
+                return Ok(());
+            }
+            out.truncate(mark);
+            multirange(Kind::NumberRange, value, base, depth, out)
+        }
+        Kind::Array | Kind::PlainArray => array(value, base, depth, out),
         Kind::Composite => composite(value, base, depth, out),
         Kind::Range => range(Kind::Float, value, base, depth, out),
         // The bounds of `int4range` are never looked at: too short.
@@ -57,7 +65,7 @@ fn nested(kind: Kind, value: &[u8], base: usize, depth: usize, out: &mut Vec<Ele
             range(Kind::Numeric, value, base, depth, out)
         }
         Kind::Other => {
-            for attempt in [array, composite, pairs] {
+            for attempt in [array, composite, untold_multirange, untold_range, pairs] {
                 if attempt(value, base, depth, out).is_ok() {
                     return Ok(());
                 }
@@ -146,6 +154,56 @@ fn range(bounds_kind: Kind, value: &[u8], base: usize, depth: usize, out: &mut V
         }
     }
     cursor.finish()
+}
+
+/// `multirange_send`: number of ranges, then each with its length.
+fn multirange(
+    ranges_kind: Kind,
+    value: &[u8],
+    base: usize,
+    depth: usize,
+    out: &mut Vec<Element>,
+) -> Result<(), Malformed> {
+    let mut cursor = Cursor::new(value, "multirange");
+    let count = usize::try_from(cursor.i32()?).unwrap_or(usize::MAX);
+    if count > ELEMENTS_MAX {
+        return Err(Malformed::TooMany {
+            place: "multirange",
+            max: ELEMENTS_MAX,
+        });
+    }
+    for _ in 0..count {
+        let offset = base + cursor.offset() + 4;
+        if let Some(part) = cursor.nullable()? {
+            match ranges_kind {
+                Kind::NumberRange => nested(ranges_kind, part, offset, depth + 1, out)?,
+                _ => untold_range(part, offset, depth + 1, out)?,
+            }
+        }
+    }
+    cursor.finish()
+}
+
+fn untold_multirange(value: &[u8], base: usize, depth: usize, out: &mut Vec<Element>) -> Result<(), Malformed> {
+    multirange(Kind::Other, value, base, depth, out)
+}
+
+/// A range of a type that is not known: what has the length or the form of a number is looked at as one as well.
+fn untold_range(value: &[u8], base: usize, depth: usize, out: &mut Vec<Element>) -> Result<(), Malformed> {
+    let mark = out.len();
+    range(Kind::Text, value, base, depth, out)?;
+    for at in mark..out.len() {
+        let Some(bound) = out.get(at).copied() else { break };
+        let start = bound.offset - base;
+        let bytes = value.get(start..start + bound.bytes).unwrap_or_default();
+        let kind = match bytes.len() {
+            8 => Kind::Int,
+            _ if decimal(Kind::Numeric, bytes, &mut Vec::new()) => Kind::Numeric,
+            _ => continue,
+        };
+        out.push(Element { kind, ..bound });
+    }
+    Ok(())
 }
 
 /// The pieces of text in a value that nothing is known about. A control byte ends a piece. What follows a zero byte can be

@@ -115,6 +115,35 @@ pub(super) fn names_role(lexemes: &[Lexeme<'_>]) -> bool {
     }
 }
 
+/// Whether the words behind a `SET`, `RESET` or `BEGIN` are about which transactions write.
+fn names_read_write(lexemes: &[Lexeme<'_>]) -> bool {
+    let clause = lexemes.iter().take_while(|lexeme| **lexeme != Lexeme::Semicolon);
+    let mut before = "";
+    for lexeme in clause {
+        if before == "read" && lexeme.word() == "write" || lexeme.name().is_some_and(is_read_only_setting) {
+            return true;
+        }
+        before = lexeme.word();
+    }
+    false
+}
+
+/// Whether a setting makes transactions read-only (PostgreSQL documentation, "Client Connection Defaults").
+fn is_read_only_setting(name: &str) -> bool {
+    name.eq_ignore_ascii_case("transaction_read_only") || name.eq_ignore_ascii_case("default_transaction_read_only")
+}
+
+/// What setting this name to any value does, beyond [`Effects::SET`].
+pub fn setting_effects(name: &str) -> Effects {
+    if is_role_setting(name) {
+        Effects::SET_ROLE
+    } else if is_read_only_setting(name) {
+        Effects::SET_READ_WRITE
+    } else {
+        Effects::NONE
+    }
+}
+
 fn is_role_setting(name: &str) -> bool {
     name.eq_ignore_ascii_case("role") || name.eq_ignore_ascii_case("session_authorization")
 }
@@ -344,7 +373,15 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
                 } else {
                     Effects::NONE
                 };
-                Effects::SET | role
+                let writes = if names_read_write(rest) {
+                    Effects::SET_READ_WRITE
+                } else {
+                    Effects::NONE
+                };
+                Effects::SET | role | writes
+            }
+            Verb::Begin if self.mode == Mode::Statement && names_read_write(rest) => {
+                Effects::TRANSACTION | Effects::SET_READ_WRITE
             }
             Verb::Create | Verb::Alter | Verb::Drop => verb.effects() | remote_object(rest),
             // Pairs of words decide these; alone they may be names.
@@ -439,7 +476,7 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
             return;
         }
         let Some(arguments) = self.group(at + 2) else {
-            self.found.effects |= Effects::SET | Effects::SET_ROLE | Effects::DYNAMIC;
+            self.found.effects |= Effects::SET | Effects::SET_ROLE | Effects::SET_READ_WRITE | Effects::DYNAMIC;
             self.found.effects |= Effects::UNKNOWN;
             return;
         };
@@ -451,6 +488,12 @@ impl<'l, 'f> Classifier<'l, 'f, '_, '_> {
                 .any(|lexeme| matches!(lexeme, Lexeme::Code(text) if is_role_setting(text)));
             if names_role || !first_is_constant {
                 self.found.effects |= Effects::SET_ROLE;
+            }
+            let names_read_only = arguments
+                .iter()
+                .any(|lexeme| matches!(lexeme, Lexeme::Code(text) if is_read_only_setting(text)));
+            if names_read_only || !first_is_constant {
+                self.found.effects |= Effects::SET_READ_WRITE;
             }
             return;
         }

@@ -102,6 +102,9 @@ effects! {
     DELETE_WITHOUT_WHERE = 40, "delete-without-where";
     /// `UPDATE` that has no `WHERE`, at any place inside the statement. `WHERE true` is a `WHERE`.
     UPDATE_WITHOUT_WHERE = 41, "update-without-where";
+    /// Asks for transactions that write, or changes which they are: `READ WRITE` behind `BEGIN` or `SET`, and the settings
+    /// `transaction_read_only` and `default_transaction_read_only`.
+    SET_READ_WRITE = 42, "set-read-write";
     /// Part of what the statement does cannot be told: leading keyword not known, code in a language that is
     /// not read, text put together at run time, quoting that does not end.
     UNKNOWN = 63, "unknown";

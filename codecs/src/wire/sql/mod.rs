@@ -35,6 +35,7 @@ mod verb;
 mod tests;
 
 pub use analyzer::{Analysis, Analyzer};
+pub use classify::setting_effects;
 pub use copy::{CopyDirection, CopyFormat, CopyPlace, CopySpec};
 pub use effects::Effects;
 pub use lexer::{Kind, LexOptions, Lexer, Token};

@@ -55,6 +55,10 @@ pub(super) fn function_effects(name: &str) -> Effects {
         | "pg_ls_waldir"
         | "pg_ls_tmpdir"
         | "pg_ls_archive_statusdir"
+        | "pg_ls_logicalsnapdir"
+        | "pg_ls_logicalmapdir"
+        | "pg_ls_replslotdir"
+        | "pg_ls_summariesdir"
         | "pg_file_write"
         | "pg_file_read"
         | "pg_file_unlink"
@@ -62,6 +66,9 @@ pub(super) fn function_effects(name: &str) -> Effects {
         | "pg_logfile_rotate"
         | "pg_current_logfile"
         | "pg_logdir_ls" => Effects::SERVER_FILE,
+        "lo_creat" | "lo_create" | "lo_from_bytea" => Effects::INSERT,
+        "lowrite" | "lo_put" | "lo_truncate" | "lo_truncate64" => Effects::UPDATE,
+        "lo_unlink" => Effects::DELETE,
         "dblink"
         | "dblink_connect"
         | "dblink_connect_u"

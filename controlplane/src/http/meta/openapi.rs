@@ -707,7 +707,7 @@ fn schemas() -> Value {
         "Group": with("name! description members:texts"),
         "User": with("name! email groups:texts status:active|inactive"),
         "Redaction": with("name! detect:texts1 columns:texts1 json:texts1 csv:texts1 custom:objects mask mode:enforce|analyse \
-            on_error:close|blank_field|pass except_groups:texts1 unattributed:scan|mask allow:texts \
+            on_error:close|blank_field|pass except_groups:texts1 unattributed:scan|mask|deny allow:texts \
             allow_patterns:texts1 context:required|optional decode:number"),
         "GuardrailRule": object("deny:texts1 review:texts1 deny_pattern message reviewers:texts1 approvals:number \
             wait_seconds:number"),
@@ -718,15 +718,15 @@ fn schemas() -> Value {
             user! user_id! connection! reason! statement!:text? statement_cut!:flag params!:nullable_texts guardrail!:text? message! \
             reviewers!:texts approvals!:number session_id!:text? seconds!:number? created_at! expires_at! decided_at!:text? \
             access_until!:text? note! decisions!:objects"),
-        "Guardrail": with("name! rules!:GuardrailRule"),
+        "Guardrail": with("name! rules!:GuardrailRule unparsed:deny|allow"),
         "Routes": with("name! description allow!:objects"),
         "Connection": with("name! type! pool via host port:number database tls:disable|prefer|require|verify-full tls_ca \
             username password groups:texts1 redact:texts1 guardrails:texts1 record:meta|statements|full \
             audit:ordered|strict listen:text? url hosts:texts1 routes:texts1 key_header credential_header \
             credential_scheme:none|raw|bearer|basic allow_from:texts1 trusted_proxies:texts1 proxy_protocol:flag \
             plaintext:loopback|allow|refuse keys:objects headers:objects request_bytes_max:number response_bytes_max:number \
-            response_timeout_seconds:number requests_per_minute:number refuse_findings:texts1 websocket:flag version_header \
-            access_review:object?"),
+            response_timeout_seconds:number requests_per_minute:number refuse_findings:texts1 websocket:flag version_header max_rows:number \
+            max_bytes:number statement_timeout_seconds:number read_only:flag replication:deny|allow access_review:object?"),
         "TokenTerms": object("user name expires_at expires_in_seconds:number connections:texts1"),
         "Token": object("id! token user! name! connections!:texts created_at! expires_at!:text? generation:number"),
         "KeyTerms": object("expires_in_seconds:number uses_max:number note"),

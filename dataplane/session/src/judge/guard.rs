@@ -26,7 +26,7 @@ pub(crate) fn judge(guard: &Guard, text: &[u8], effects: impl Iterator<Item = Ef
     let judges_effects = guard
         .rules
         .iter()
-        .any(|rule| matches!(rule.trigger, Trigger::Effects(_)));
+        .any(|rule| matches!(rule.trigger, Trigger::Effects(_)) && !rule.unparsed_allowed);
     if judges_effects && effects.clone().any(|effects| effects.intersects(Effects::UNKNOWN)) {
         verdict = verdict.max(Verdict::Deny(not_understood()));
     }

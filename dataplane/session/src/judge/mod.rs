@@ -3,4 +3,5 @@
 pub mod access;
 pub(crate) mod guard;
 pub(crate) mod redact;
+mod startup;
 pub(crate) mod tally;

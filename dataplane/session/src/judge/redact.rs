@@ -171,7 +171,7 @@ impl Redactor {
                 }
                 Ok(())
             }
-            Act::Unreadable => unreadable(value, "the columns of a result are not known", target),
+            Act::Deny | Act::Unreadable => unreadable(value, "the columns of a result are not known", target),
         }
     }
 
@@ -397,7 +397,17 @@ impl Redactor {
             (true, _) => self.map.get(i as usize).map_or(len, |at| *at as usize),
         };
         let span = at(finding.start)..at(finding.end);
-        let mask = action.mask_of(finding.detector);
+        let raw = target
+            .input
+            .get(value.start as usize..value.end as usize)
+            .unwrap_or_default();
+        let in_range = value.kind == Kind::Other && value.format == Format::Text && rewriter::is_range_like(raw);
+        // The brackets of a label would be those of the range.
+        let mask = match action.mask_of(finding.detector) {
+            Mask::Encoded => &Mask::Encoded,
+            _ if in_range => &Mask::Full,
+            mask => mask,
+        };
         let plain = value.kind.is_free_text() && value.escaping == Escaping::None && !decoded
             || mask.is_plain() && matches!(value.holder, Holder::Framed { .. }) && !decoded;
         if may_grow && !mask.keeps_length() && plain {

@@ -9,14 +9,13 @@ use codecs::postgres::framer::{Framer, HEADER_BYTES, Header, Speaker};
 use codecs::postgres::inspector::{Answer, Current, Described, Failure};
 use codecs::postgres::message::tag::backend as tag;
 use codecs::postgres::message::{CommandComplete, ErrorFields, Format, FunctionCallResponse, NotificationResponse};
-use codecs::postgres::refusal;
 use codecs::postgres::rewriter::{Escaping, Kind};
 use proto::audit::Outcome;
 use scan::Context;
 
 use super::copy::CopyOut;
 use super::long::LongRow;
-use super::{Step, note, rows};
+use super::{Step, note, rows, withhold};
 use crate::judge::redact::{self, Holder, Target, Trouble, Value};
 use crate::judge::tally::{Finder, Place};
 use crate::limits::{ANSWER_BYTES_MAX, FRAME_BUFFERED_BYTES_MAX, PLANS_MAX, VALUE_COLLECTED_BYTES_MAX};
@@ -30,6 +29,9 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
         let bytes = session.passing_down.min(input.len() - at);
         session.passing_down -= bytes;
         return Step::Took(bytes);
+    }
+    if let Some(step) = withhold::go_on(session, input, at, scratch) {
+        return step;
     }
     if session.long_row.is_some() {
         return super::long::step(session, input, at, scratch);
@@ -45,6 +47,10 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
         Ok(None) => return Step::Need(HEADER_BYTES),
         Err(error) => return Step::Close(Close::upstream(error)),
     };
+    if let Some(step) = withhold::take_out(session, header, input, scratch) {
+        return step;
+    }
+    let rest = input.get(at..).unwrap_or_default();
     let large = match header.tag {
         tag::DATA_ROW => header.len > FRAME_BUFFERED_BYTES_MAX,
         // A row of COPY is told apart only as a whole; without rules nobody looks at it.
@@ -62,7 +68,8 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
         return Step::Need(header.len);
     }
     match frame(session, input, header.tag, at..at + header.len, scratch, now) {
-        Ok(()) => Step::Took(header.len),
+        Ok(None) => Step::Took(header.len),
+        Ok(Some(close)) => Step::Close(close),
         Err(trouble) => Step::Close(Close::trouble(trouble)),
     }
 }
@@ -73,10 +80,16 @@ fn begin_long(session: &mut Session, input: &mut [u8], header: Header, scratch: 
     match session.inspector.answer(header.tag, b"") {
         Ok(Answer::Row) => {
             session.begin_statement();
-            session.running.rows += 1;
             session.make_plan();
+            if session.deny_unattributed() {
+                return Step::Took(0);
+            }
+            session.running.rows += 1;
         }
-        Ok(Answer::CopyData) => session.begin_statement(),
+        Ok(Answer::CopyData) => {
+            session.begin_statement();
+            session.running.rows += 1;
+        }
         Ok(_) => {
             return Step::Close(Close::upstream(Malformed::Tag {
                 place: "server message",
@@ -113,14 +126,15 @@ fn frame(
     range: Range<usize>,
     scratch: &mut Scratch,
     now: Now,
-) -> Result<(), Trouble> {
+) -> Result<Option<Close>, Trouble> {
     // Copied out of the input only where text is kept: everything else borrows it.
     let body_at = range.start + HEADER_BYTES..range.end;
     let answer = session
         .inspector
         .answer(frame_tag, input.get(body_at.clone()).unwrap_or_default())?;
     match answer {
-        Answer::Row => return row(session, input, range, scratch),
+        Answer::Row => row(session, input, range, scratch)?,
+        Answer::Forward if frame_tag == tag::COPY_DONE && session.withheld.is_some() => scratch.splice.remove(range),
         Answer::Forward | Answer::Describes(_) => {
             if frame_tag == tag::COPY_DONE {
                 session.finish_copy(input, range.start, scratch)?;
@@ -131,6 +145,13 @@ fn frame(
             session.begin_statement();
             session.running.bytes += range.len() as u64;
             session.make_plan();
+            if session.deny_unattributed() {
+                scratch.splice.remove(range);
+            }
+        }
+        Answer::Completed { current, .. } | Answer::Suspended { current } if session.withheld.is_some() => {
+            session.progress_at = now.mono_micros();
+            return Ok(withhold::end(session, &current, range, scratch, now).err());
         }
         Answer::Completed { current, tag } => {
             // Kept, because its buffer is about to be lent out.
@@ -140,9 +161,12 @@ fn frame(
         }
         Answer::Suspended { current } => {
             session.flush(input, scratch);
+            session.keep_delivered(&current);
             note::finished(session, &current, Outcome::Ok, b"suspended", scratch, now);
         }
         Answer::Ready { open } => {
+            session.progress_at = now.mono_micros();
+            session.overdue = None;
             if let Some(current) = open {
                 session.flush(input, scratch);
                 ready(session, current, scratch, now);
@@ -180,7 +204,7 @@ fn frame(
         }
         Answer::CopyData => copy_data(session, input, range, scratch)?,
     }
-    Ok(())
+    Ok(None)
 }
 
 #[inline]
@@ -190,6 +214,11 @@ fn row(session: &mut Session, input: &mut [u8], range: Range<usize>, scratch: &m
     session.running.bytes += range.len() as u64;
     if session.plan.is_none() {
         session.make_plan();
+        if session.deny_unattributed() {
+            session.running.rows -= 1;
+            scratch.splice.remove(range);
+            return Ok(());
+        }
     }
     let Some(plan) = session.plan.as_deref().filter(|plan| !plan.trivial) else {
         return Ok(());
@@ -212,6 +241,7 @@ fn copy_data(
     scratch: &mut Scratch,
 ) -> Result<(), Trouble> {
     session.running.bytes += range.len() as u64;
+    session.running.rows += 1;
     let Some(mut copy) = session.copy.take() else {
         return Ok(());
     };
@@ -231,7 +261,10 @@ fn copy_data(
 fn completed(session: &mut Session, current: Current<Rc<Text>>, tag: &[u8], scratch: &mut Scratch, now: Now) {
     session.running.bytes += HEADER_BYTES as u64 + tag.len() as u64 + 1;
     session.running.bytes += std::mem::take(&mut session.copied_in);
-    if session.running.rows == 0 {
+    session.progress_at = now.mono_micros();
+    session.overdue = None;
+    // Pieces of COPY data are rows, a header and a trailer.
+    if session.running.rows == 0 || tag.starts_with(b"COPY ") {
         session.running.rows = CommandComplete { command_tag: tag }.rows().unwrap_or(0);
     }
     let text = current.statement.clone();
@@ -305,12 +338,13 @@ fn failed(
     }
     session.running.bytes += range.len() as u64;
     let refusal = failure.refused.as_ref().and_then(|text| text.refusal());
-    match refusal.filter(|_| !fatal) {
+    let bound = withhold::failed(session, &sqlstate);
+    if let Some(bound) = &bound {
+        sqlstate.copy_from_slice(bound.code.as_bytes().first_chunk::<5>().unwrap_or(b"57014"));
+    }
+    match refusal.or(bound).filter(|_| !fatal) {
         Some(refused) => {
-            let mut error = refusal::Refusal::error(refused.code, refused.message.as_str());
-            if !refused.hint.is_empty() {
-                error = error.with_hint(refused.hint.as_str());
-            }
+            let error = withhold::told(&refused, "");
             scratch.splice.write(range, |out| error.append_error(out));
         }
         None => aside_text(session, input, range, Aside::Error, scratch)?,
@@ -460,13 +494,19 @@ fn function_result(
     scratch: &mut Scratch,
 ) -> Result<(), Trouble> {
     session.begin_statement();
+    let bound = session.refuses_function_result(range.len());
     session.running.bytes += range.len() as u64;
     let base = range.start + HEADER_BYTES;
     let body = input.get(base..range.end).unwrap_or_default();
     let Some(value) = FunctionCallResponse::parse(body)?.value else {
         return Ok(());
     };
-    let is_text = std::str::from_utf8(value).is_ok_and(|text| !text.contains('\0'));
+    let is_text = std::str::from_utf8(value).is_ok_and(|text| !text.is_empty() && !text.contains('\0'));
+    if let Some(refusal) = bound.or_else(|| session.unattributed_denied().filter(|_| is_text)) {
+        let error = withhold::told(&refusal, "The target has completed the call.");
+        scratch.splice.write(range, |out| error.append_error(out));
+        return Ok(());
+    }
     let start = base + 4;
     let value = Value {
         start: start as u32,
@@ -489,7 +529,10 @@ fn function_result(
         tally: &mut session.running.tally,
         rules,
     };
-    scratch.redactor.scan_value(value, Context::default(), &mut target)?;
+    match &rules.unattributed {
+        Some(action) if is_text => redact::hide(value, action, Finder::Unattributed, &mut target),
+        _ => scratch.redactor.scan_value(value, Context::default(), &mut target)?,
+    }
     session.flush(input, scratch);
     Ok(())
 }
@@ -539,7 +582,7 @@ impl Session {
 
     /// The first message of a statement's answer gives it its place in the record.
     #[inline]
-    fn begin_statement(&mut self) {
+    pub(super) fn begin_statement(&mut self) {
         if self.running.place.is_some() {
             return;
         }

@@ -291,7 +291,7 @@ fn short(
                 redact::hide(value, action, Finder::Unattributed, target);
             }
         }
-        Act::Unreadable => redact::unreadable(value, "the columns of a large row are not known", target)?,
+        Act::Deny | Act::Unreadable => redact::unreadable(value, "the columns of a large row are not known", target)?,
     }
     redactor.flush(target);
     Ok(())
@@ -310,7 +310,7 @@ fn how(column: Option<&ColumnPlan>, index: u16, total: usize, target: &mut Targe
             .unattributed
             .as_ref()
             .map(|action| (action, Finder::Unattributed)),
-        Act::Unreadable => return Err(Trouble::Unreadable("the columns of a large row are not known")),
+        Act::Deny | Act::Unreadable => return Err(Trouble::Unreadable("the columns of a large row are not known")),
         Act::Scan if target.rules.scanner.is_none() || column.kind.is_never_scanned(total) => return Ok(How::Pass),
         Act::Scan => None,
     };

@@ -20,11 +20,13 @@ pub(super) fn pass(
     let Some(plan) = session.plan.as_deref() else {
         return (0, None);
     };
+    let left = session.left();
+    let may = |bytes: usize, rows: u64| rows < left.rows_max && bytes as u64 <= left.bytes_max;
     let (mut end, mut rows, mut trouble) = (at, 0, None);
     let rules = session.running.rules.as_deref().or(session.rules.as_deref());
     match rules.filter(|_| !plan.trivial) {
         None => {
-            while let Some(len) = row_at(input, end) {
+            while let Some(len) = row_at(input, end).filter(|len| may(end + len - at, rows)) {
                 end += len;
                 rows += 1;
             }
@@ -36,7 +38,7 @@ pub(super) fn pass(
                 tally: &mut session.running.tally,
                 rules,
             };
-            while let Some(len) = row_at(target.input, end) {
+            while let Some(len) = row_at(target.input, end).filter(|len| may(end + len - at, rows)) {
                 if let Err(error) = scratch.redactor.row(plan, end..end + len, &mut target) {
                     trouble = Some(error);
                     break;

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use codecs::codec::Direction;
 use codecs::fact::Form;
 use codecs::postgres::framer::{Framer, HEADER_BYTES, Speaker};
 use codecs::postgres::inspector::{Announced, Wanted};
 use codecs::postgres::message::tag::frontend as tag;
-use codecs::postgres::message::{Bind, Execute, Frontend, Parse, Target, encode};
+use codecs::postgres::message::{Bind, Execute, Format, Frontend, Parse, Target, encode};
 use codecs::wire::sql::{CopyDirection, CopyPlace, Effects, LexOptions, Statement};
 use smallvec::SmallVec;
 
@@ -35,6 +36,9 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
         session.passing_up -= bytes;
         return Step::Took(bytes);
     }
+    if session.waits(Direction::ToUpstream) {
+        return Step::Stall;
+    }
     let header = match Framer::new(Speaker::Frontend).header(rest) {
         Ok(Some(header)) => header,
         Ok(None) => return Step::Need(HEADER_BYTES),
@@ -58,6 +62,13 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
     session.flushed = false;
     if rest.len() < header.len {
         return Step::Need(header.len);
+    }
+    if session.skipping_up && header.tag != tag::TERMINATE {
+        session.skipping_up = header.tag != tag::SYNC;
+        if session.skipping_up {
+            scratch.splice.remove(at..at + header.len);
+            return Step::Took(header.len);
+        }
     }
     let step = frame(session, rest, header.tag, at, header.len, scratch, now);
     if let Some(skipped) = session.inspector.take_skipped() {
@@ -104,9 +115,7 @@ fn frame(session: &mut Session, rest: &[u8], tag: u8, at: usize, len: usize, scr
             Step::Took(len)
         }
         Frontend::FunctionCall(call) => {
-            let text = format!("function {}()", call.function_oid);
-            let text = read(session, text.as_bytes(), Box::default(), scratch);
-            session.inspector.function_call(text, sent);
+            function_call(session, call.function_oid, at, len, scratch, now);
             Step::Took(len)
         }
         Frontend::CopyDone | Frontend::CopyFail(_) => {
@@ -180,6 +189,26 @@ fn parse(session: &mut Session, message: &Parse<'_>, at: usize, len: usize, scra
         .write(at..at + len, |out| encode::parse(out, message.name, POISON, &[]));
     note::denied(session, Form::Prepare, &text, &refusal.rule, scratch, now);
     session.inspector.parse_refused(message.name, text, sent);
+}
+
+/// A call by number: of a function that drivers call so, judged like the statement that calls it by name; of any other, like a
+/// statement that cannot be read.
+fn function_call(session: &mut Session, oid: u32, at: usize, len: usize, scratch: &mut Scratch, now: Now) {
+    let text = match codecs::postgres::functions::name(oid) {
+        Some(name) => format!("SELECT pg_catalog.{name}($1)"),
+        None => format!("function {oid}()"),
+    };
+    let text = read(session, text.as_bytes(), Box::default(), scratch);
+    let refusal = text.refusal();
+    if let Some(refusal) = &refusal {
+        let _ = scratch.splice.write(at..at + len, |out| {
+            encode::function_call(out, 0, &[], &[], Format::Text)
+        });
+        note::denied(session, Form::Function, &text, &refusal.rule, scratch, now);
+    }
+    session
+        .inspector
+        .function_call(text, refusal.is_some(), now.mono_micros());
 }
 
 fn bind(session: &mut Session, message: &Bind<'_>, scratch: &mut Scratch, now: Now) -> Step {
@@ -382,7 +411,8 @@ fn unfollowed_copy(session: &Session, text: &Text) -> Option<Arc<Refusal>> {
         let mut columns = session.connection.columns.iter().enumerate();
         columns.any(|(index, column)| column.column == name && rules.columns.contains_key(&index))
     };
-    let strict = rules.unattributed.as_ref().is_some_and(|action| action.enforce);
+    let strict =
+        rules.unattributed_denied.is_some() || rules.unattributed.as_ref().is_some_and(|action| action.enforce);
     let hidden = text.parts.iter().any(|part| match &part.copy {
         Some(copy) if copy.direction == CopyDirection::Out && copy.place == CopyPlace::Client => match &copy.table {
             Some(table) if named(table) => copy.columns.is_empty(),

@@ -2,8 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use proto::policy as wire;
+
+use crate::pipeline::withhold::Bounds;
 
 use super::{ConnectionPolicy, Policy, PolicyError, TokenVerifier, User, guardrail, redaction};
 
@@ -297,8 +300,18 @@ fn connection(
         .http
         .as_ref()
         .map(|http| crate::http::policy::compile(from, http, &mut errors.0));
+    let postgres = from.postgres.clone().unwrap_or_default();
+    let bound = |max: u64| if max == 0 { u64::MAX } else { max };
     ConnectionPolicy {
         access_review: from.access_review.clone(),
+        statement_time_max: (postgres.statement_time_max_ms > 0)
+            .then(|| Duration::from_millis(u64::from(postgres.statement_time_max_ms))),
+        read_only: postgres.read_only,
+        replication: postgres.replication,
+        bounds: Bounds {
+            rows_max: bound(postgres.result_rows_max),
+            bytes_max: bound(postgres.result_bytes_max),
+        },
         http,
         id: from.id.clone(),
         name: from.name.clone(),

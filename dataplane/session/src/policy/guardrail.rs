@@ -16,6 +16,9 @@ use crate::verdict::Refusal;
 /// SQLSTATE of a refusal: insufficient_privilege.
 const REFUSED: &str = "42501";
 
+/// SQLSTATE of a refusal on a read-only connection: read_only_sql_transaction.
+const READ_ONLY: &str = "25006";
+
 /// All guardrails of a connection, flattened.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
@@ -26,6 +29,8 @@ pub(crate) struct Guard {
 pub(crate) struct GuardRule {
     pub trigger: Trigger,
     pub action: Action,
+    /// Of a rule on effects: statements whose effects cannot be told pass it.
+    pub unparsed_allowed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +97,7 @@ pub(super) fn rules(guardrail: &wire::Guardrail, errors: &mut Errors) -> Vec<Gua
             } else {
                 Action::Review(Arc::new(review(guardrail, rule, &place_of_rule, errors)))
             },
+            unparsed_allowed: guardrail.unparsed_allowed,
         });
     }
     compiled
@@ -178,6 +184,43 @@ fn review(guardrail: &wire::Guardrail, rule: &wire::GuardrailRule, place: &str, 
     }
 }
 
+/// Effects that change something, or that would lift the ban on it.
+const WRITING: &[Effects] = &[
+    Effects::INSERT,
+    Effects::UPDATE,
+    Effects::DELETE,
+    Effects::MERGE,
+    Effects::TRUNCATE,
+    Effects::DROP,
+    Effects::ALTER,
+    Effects::CREATE,
+    Effects::GRANT,
+    Effects::REVOKE,
+    Effects::REASSIGN,
+    Effects::COMMENT,
+    Effects::COPY_IN,
+    Effects::COPY_PROGRAM,
+    Effects::COPY_FILE,
+    Effects::SERVER_FILE,
+    Effects::REMOTE,
+    Effects::SET_READ_WRITE,
+];
+
+/// The rule of a read-only connection. The target's own transactions are read-only as well: what a function writes is
+/// refused there.
+fn read_only(connection: &str) -> GuardRule {
+    GuardRule {
+        trigger: Trigger::Effects(WRITING.iter().fold(Effects::NONE, |all, one| all | *one)),
+        action: Action::Deny(Arc::new(Refusal {
+            code: READ_ONLY,
+            message: format!("refused by Sluice: the connection \"{connection}\" is read-only"),
+            hint: String::new(),
+            rule: "read-only".to_owned(),
+        })),
+        unparsed_allowed: false,
+    }
+}
+
 /// Joins the guardrails that a connection names.
 pub(super) fn of_connection(
     connection: &wire::Connection,
@@ -185,6 +228,9 @@ pub(super) fn of_connection(
     errors: &mut Errors,
 ) -> Guard {
     let mut guard = Guard::default();
+    if connection.postgres.as_ref().is_some_and(|postgres| postgres.read_only) {
+        guard.rules.push(read_only(&connection.name));
+    }
     for name in &connection.guardrails {
         match guardrails.get(name) {
             Some(rules) => guard.rules.extend(rules.iter().cloned()),

@@ -12,6 +12,7 @@ use super::PolicyError;
 use super::compile::Errors;
 use crate::http::JsonPath;
 use crate::limits::RULE_SETS_MAX;
+use crate::verdict::Refusal;
 
 pub use codecs::edit::Mask;
 
@@ -38,6 +39,7 @@ pub(crate) struct Rule {
     pub on_error: OnError,
     pub except_groups: Vec<String>,
     pub mask_unattributed: bool,
+    pub deny_unattributed: bool,
     /// Values that the rule's detectors never report.
     pub allow: Vec<String>,
     /// The same as regexes for whole values.
@@ -101,6 +103,8 @@ pub struct RuleSet {
     pub(crate) on_error: OnError,
     /// Set if text of unknown origin is to be masked whole.
     pub(crate) unattributed: Option<Action>,
+    /// The rule by which results with text of unknown origin are refused.
+    pub(crate) unattributed_denied: Option<Arc<Refusal>>,
     /// Used where a value is blanked because it could not be inspected.
     pub(crate) blank: Action,
     /// Whether bare digits can be a finding, so that integers have to be looked at.
@@ -148,6 +152,7 @@ impl RuleSet {
             && self.json.is_empty()
             && self.csv.is_empty()
             && self.unattributed.is_none()
+            && self.unattributed_denied.is_none()
     }
 
     /// Whether what cannot be read may pass all the same.
@@ -181,6 +186,7 @@ impl RuleSet {
             csv: Vec::new(),
             on_error: OnError::Close,
             unattributed: None,
+            unattributed_denied: None,
             blank: Action {
                 name: "UNREADABLE".into(),
                 label: "HIDDEN".into(),
@@ -265,6 +271,7 @@ pub(super) fn rule(rule: &wire::Redaction, hash_key: &[u8], errors: &mut Errors)
         on_error,
         except_groups: rule.except_groups.clone(),
         mask_unattributed: rule.unattributed == wire::Unattributed::Mask as i32,
+        deny_unattributed: rule.unattributed == wire::Unattributed::Deny as i32,
         allow: rule.allow.clone(),
         allow_patterns: rule.allow_patterns.clone(),
         checksum_suffices: rule.checksum_suffices,
@@ -514,6 +521,10 @@ impl Sets {
                 .iter()
                 .find(|rule| rule.mask_unattributed && !rule.columns.is_empty())
                 .map(|rule| action("UNATTRIBUTED", "HIDDEN", rule)),
+            unattributed_denied: rules
+                .iter()
+                .find(|rule| rule.deny_unattributed && rule.enforce && !rule.columns.is_empty())
+                .map(|rule| Arc::new(unattributed(&rule.name))),
             blank: Action {
                 name: "UNREADABLE".into(),
                 label: "HIDDEN".into(),
@@ -595,6 +606,15 @@ fn csv_actions(rules: &[&Rule]) -> Vec<(String, Action)> {
         }
     }
     actions
+}
+
+fn unattributed(rule: &str) -> Refusal {
+    Refusal {
+        code: "42501",
+        message: format!("refused by redaction \"{rule}\": the result has text that comes from no column as it is"),
+        hint: "Select columns by themselves, without expressions, functions or UNION.".to_owned(),
+        rule: rule.to_owned(),
+    }
 }
 
 fn action(name: &str, label: &str, rule: &Rule) -> Action {

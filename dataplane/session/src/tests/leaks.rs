@@ -272,7 +272,7 @@ fn errors_notices_notifications_and_settings() {
 #[test]
 fn function_results() {
     let mut talk = Talk::new();
-    let call = [&[0, 0, 0, 9, 0, 0, 0, 0][..], &[0, 0]].concat();
+    let call = [&[0, 0, 3, 0xBA, 0, 0, 0, 0][..], &[0, 0]].concat();
     talk.client(&frame(frontend::FUNCTION_CALL, &call));
     let answer = bytes(|out| encode::function_call_response(out, Some(EMAIL.as_bytes())).unwrap());
     talk.target(&[answer, ready()].concat());

@@ -55,6 +55,7 @@ pub(crate) fn snapshot() -> wire::Snapshot {
         }],
         guardrails: vec![wire::Guardrail {
             name: "safe".into(),
+            unparsed_allowed: false,
             rules: vec![
                 wire::GuardrailRule {
                     deny: vec!["delete-without-where".into()],

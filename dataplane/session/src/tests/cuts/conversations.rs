@@ -287,9 +287,9 @@ fn asides() -> Turns {
     ]
 }
 
-/// A FunctionCall without arguments.
+/// A FunctionCall of `loread`, which guardrails know, without arguments.
 fn encode_function_call(out: &mut Vec<u8>) {
-    out.extend_from_slice(&frame(b'F', &[0, 0, 0, 42, 0, 0, 0, 0, 0, 1]));
+    out.extend_from_slice(&frame(b'F', &[0, 0, 3, 0xBA, 0, 0, 0, 0, 0, 1]));
 }
 
 fn ended() -> Turns {
