@@ -112,6 +112,8 @@ async fn watch_time(relay: Rc<Relay>) {
         }
         relay.entry.session.borrow_mut().overdue();
         let _ = reactor::timeout(CANCEL_TIME_MAX, cancel_running(&relay.entry)).await;
+        relay.entry.session.borrow_mut().cancel_is_over();
+        relay.progressed.notify_one();
         let deadline = reactor::now() + CANCEL_TIME_MAX;
         while relay.entry.session.borrow().is_overdue() {
             if reactor::now() >= deadline {

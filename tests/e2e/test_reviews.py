@@ -1,5 +1,6 @@
 """Statements and access that wait for people: from psql to an approval by CLI or API and back, and through every crash."""
 
+import datetime
 import json
 import os
 import signal
@@ -286,7 +287,8 @@ def test_two_hundred_statements_wait_at_once_and_keep_their_order(gateway):
         return len(found) == 200 and found
 
     found = wait_for(all_pending, 60)
-    assert [each["created_at"] for each in found] == sorted((each["created_at"] for each in found), reverse=True)
+    created = [datetime.datetime.fromisoformat(each["created_at"]) for each in found]
+    assert created == sorted(created, reverse=True)
     assert {each["statement"] for each in found} == {f"ALTER TABLE nowhere_{index} ADD COLUMN x int" for index in range(200)}
     decided = list(reversed(found))
     for index, each in enumerate(decided):

@@ -300,6 +300,8 @@ pub struct Session {
     pub(crate) withheld: Option<pipeline::withhold::Withheld>,
     /// Why the statement at hand is being cancelled: it ran for too long.
     pub(crate) overdue: Option<Arc<Refusal>>,
+    /// The request to cancel that statement is under way.
+    pub(crate) cancelling: bool,
     /// The owner shall cancel the statement at hand.
     pub(crate) cancel_wanted: bool,
     /// The client was told of an error that the target does not know of: what comes before a Sync goes nowhere.
@@ -347,6 +349,7 @@ impl Session {
             recorded: 0,
             withheld: None,
             overdue: None,
+            cancelling: false,
             cancel_wanted: false,
             skipping_up: false,
             progress_at: 0,

@@ -29,10 +29,19 @@ pub fn whole(kind: Kind, format: Format, mask: &Mask, label: &str, value: &mut [
     }
 }
 
+/// Whether the text of a value of no known type has a form that a label would break: an array, a composite, an hstore.
+fn is_structured(value: &[u8]) -> bool {
+    match value.first() {
+        Some(b'{' | b'(') => true,
+        Some(b'"') => memchr::memmem::find(value, b"\"=>").is_some(),
+        _ => false,
+    }
+}
+
 fn whole_text(kind: Kind, mask: &Mask, label: &str, value: &mut [u8]) -> Whole {
     match kind {
         Kind::Text | Kind::Xml => return free(mask, label, value),
-        Kind::Other if !value.starts_with(b"{") && !value.starts_with(b"(") => return free(mask, label, value),
+        Kind::Other if !is_structured(value) => return free(mask, label, value),
         Kind::Json | Kind::Jsonb => whole_json(mask, label, value),
         Kind::Bytea => match value.split_at_mut_checked(2) {
             Some((_, hex)) => hex.fill(b'0'),

@@ -76,6 +76,8 @@ fn whole_values_are_valid_for_their_type() {
     let whole_of = |kind, value: &[u8]| whole(kind, Format::Text, &Mask::Label, "X", &mut value.to_vec());
     assert_eq!(whole_of(Kind::NumberRange, b"[1,2)"), Whole::InPlace);
     assert_eq!(whole_of(Kind::Composite, b"(a,b)"), Whole::Null);
+    assert_eq!(whole_of(Kind::Other, br#""a"=>"b""#), Whole::Null, "hstore");
+    assert_eq!(whole_of(Kind::Other, br#""quoted""#), Whole::InPlace);
     assert_eq!(whole_of(Kind::Inet, b"10.0.0.1/8"), Whole::Bytes(b"0.0.0.0".to_vec()));
 }
 

@@ -244,7 +244,7 @@ impl Session {
 
     /// Whether what the client sends has to wait: a cancel request is on its way, and could hit what is sent now.
     pub(super) fn waits(&self, direction: Direction) -> bool {
-        let cancelled = self.withheld.is_some() || self.overdue.is_some();
+        let cancelled = self.withheld.is_some() || self.overdue.is_some() || self.cancelling;
         direction == Direction::ToUpstream && cancelled && !self.inspector.is_copy_in()
     }
 
@@ -266,6 +266,7 @@ impl Session {
     /// The statement at hand has run for too long: the owner cancels it, and the target's answer to that becomes ours.
     pub fn overdue(&mut self) {
         let seconds = self.connection.statement_time_max.unwrap_or_default().as_secs();
+        self.cancelling = true;
         self.overdue = Some(Arc::new(Refusal {
             code: "57014",
             message: format!(
@@ -275,6 +276,12 @@ impl Session {
             hint: String::new(),
             rule: "limits".to_owned(),
         }));
+    }
+
+    /// The cancel request is over and done with. Before that the target's answer to it does not let the client go on: PostgreSQL
+    /// signals a session twice (its process and the group of it), and the second may come behind the answer to the first.
+    pub fn cancel_is_over(&mut self) {
+        self.cancelling = false;
     }
 
     /// Whether the target has not answered to that yet.

@@ -272,6 +272,27 @@ fn a_statement_that_was_described_over_a_decoy_is_asked_about_again() {
 }
 
 #[test]
+fn nothing_is_sent_while_a_cancel_request_is_under_way() {
+    let mut snapshot = snapshot();
+    snapshot.connections[0].postgres = Some(wire::Postgres {
+        statement_time_max_ms: 1000,
+        ..Default::default()
+    });
+    let mut talk = Talk::with(&snapshot);
+    talk.client(&query("select pg_sleep(9)"));
+    talk.session.overdue();
+    talk.client(&query("select 2"));
+    // The target has answered; a second signal may still be on its way to it.
+    talk.target(&[error("57014", "canceling statement due to user request"), ready()].concat());
+    assert!(!talk.session.is_overdue());
+    assert!(talk.seen_by_client().contains("longer than the 1 s"));
+    assert!(!talk.seen_by_target().contains("select 2"));
+    talk.session.cancel_is_over();
+    talk.client(b"");
+    assert!(talk.seen_by_target().contains("select 2"));
+}
+
+#[test]
 fn nothing_is_asked_where_nothing_is_redacted() {
     let mut snapshot = snapshot();
     snapshot.connections[0].redact.clear();
