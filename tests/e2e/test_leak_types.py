@@ -223,7 +223,9 @@ def test_a_hidden_column_of_every_type_still_reads_as_its_type(target, url):
         values = decoded(url, "hidden", binary)
         plain = decoded(target.url("shop"), "hidden", binary)
         for kind, value in values.items():
-            assert value is None or type(value) is type(plain[kind]), (kind, value)
+            # Of the types whose values are of several classes, any will do; what cannot be read is a class of errors.
+            alike = object if kind in ("inet", "json", "jsonb") else type(plain[kind])
+            assert value is None or isinstance(value, alike) and not isinstance(value, type), (kind, value)
 
 
 def test_asyncpg_reads_every_type_by_portals_of_one_row(target, url):
