@@ -171,7 +171,7 @@ def test_a_rejection_by_the_api_refuses_the_statement_and_the_session_goes_on(ga
     assert call(gateway, "bob", "GET", "/api/jits/" + id)[0] == 404, "it is no access"
     shown = review(gateway, id)
     held.link.close()
-    statements = wait_for(lambda: gateway.session(shown["session_id"])["statements"])
+    statements = gateway.session_when(shown["session_id"], lambda session: session["statements"])["statements"]
     assert statements[0]["outcome"] == "denied" and statements[0]["reviews"][0]["outcome"] == "rejected"
 
 

@@ -143,6 +143,19 @@ class Sluice:
         """One session with its statements."""
         return self.json("sessions", "show", id)
 
+    def session_when(self, id, ready):
+        """One session, as soon as the record has what `ready` asks for: it gets to the control plane a moment later."""
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                found = self.session(id)
+            except RuntimeError:
+                found = None
+            if found is not None and ready(found):
+                return found
+            assert time.monotonic() < deadline, f"the record of session {id} is not complete: {found}"
+            time.sleep(0.05)
+
     def log(self):
         """What the three programs have logged."""
         with open(self.log_path, encoding="utf-8", errors="replace") as log:

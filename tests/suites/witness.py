@@ -101,6 +101,7 @@ class Api:
 
     def __init__(self, gateway):
         self.url, self.token = gateway.cli_env["SLUICE_URL"], gateway.cli_env["SLUICE_TOKEN"]
+        self.gateway = gateway
 
     def read(self, path, **parameters):
         words = urllib.parse.urlencode({key: value for key, value in parameters.items() if value is not None})
@@ -118,13 +119,23 @@ class Api:
                 return found
 
 
+def on_the_way(gateway):
+    """Events that the data plane has written, and those of them that the control plane has."""
+    text = gateway.metrics()
+    return [int(float(re.search(rf"^sluice_audit_events_{what}_total (\S+)", text, re.MULTILINE)[1])) for what in ("written", "shipped")]
+
+
 def settled(api):
-    """All sessions, once each is closed and told."""
+    """All sessions, once nothing of the record is on its way any more and each is closed and told."""
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
+    before = None
     while True:
+        now = on_the_way(api.gateway)
         sessions = api.sessions()
-        if all(session["status"] == "closed" for session in sessions) or time.monotonic() > deadline:
+        over = now == before and now[0] == now[1] and all(session["status"] == "closed" for session in sessions)
+        if over or time.monotonic() > deadline:
             return sessions
+        before = now
         time.sleep(0.5)
 
 

@@ -239,7 +239,8 @@ impl Session {
 
     /// Whether the statement at hand is to be cancelled at the target. Says so once.
     pub fn take_cancel(&mut self) -> bool {
-        std::mem::take(&mut self.cancel_wanted)
+        // A statement that is over needs no cancel request, which could only hit the next one.
+        std::mem::take(&mut self.cancel_wanted) && self.withheld.is_some()
     }
 
     /// Whether what the client sends has to wait: a cancel request is on its way, and could hit what is sent now.

@@ -272,6 +272,26 @@ fn a_statement_that_was_described_over_a_decoy_is_asked_about_again() {
 }
 
 #[test]
+fn only_a_statement_that_still_runs_is_cancelled_for_its_size() {
+    let mut snapshot = snapshot();
+    snapshot.connections[0].postgres = Some(wire::Postgres {
+        result_rows_max: 1,
+        ..Default::default()
+    });
+    let rows = [text_column("n"), row(&[Some(b"1")]), row(&[Some(b"2")])].concat();
+    let rest = [complete("SELECT 2"), ready()].concat();
+    let mut talk = Talk::with(&snapshot);
+    talk.client(&query("select n from t"));
+    talk.target(&[rows.clone(), rest.clone()].concat());
+    assert!(!talk.session.take_cancel(), "it is over");
+    talk.client(&query("select n from t")).target(&rows);
+    assert!(talk.session.take_cancel());
+    assert!(!talk.session.take_cancel(), "once");
+    talk.target(&rest);
+    assert_eq!(talk.seen_by_client().matches("1 rows").count(), 2);
+}
+
+#[test]
 fn nothing_is_sent_while_a_cancel_request_is_under_way() {
     let mut snapshot = snapshot();
     snapshot.connections[0].postgres = Some(wire::Postgres {
