@@ -468,7 +468,10 @@ impl Upstream {
 /// Reads the agent's word on the end of a session; anything else is ignored, as later versions may say more.
 fn end_of_link(message: &[u8]) -> Result<(), Ending> {
     match linked::control_message(message) {
-        Some(Kind::End(end)) if end.cause() == AgentEnd::Closed => Err(Ending::TargetClosed),
+        // In order, if unasked: a client that said goodbye and has not closed yet is not to hear of an error.
+        Some(Kind::End(end)) if end.cause() == AgentEnd::Closed || end.message == linked::CLOSED => {
+            Err(Ending::TargetClosed)
+        }
         Some(Kind::End(end)) => Err(Ending::TargetLost(end.message)),
         _ => Ok(()),
     }

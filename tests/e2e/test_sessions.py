@@ -1,5 +1,7 @@
 """Every session is recorded: who, what, how much, what was found."""
 
+import os
+import socket
 import time
 import uuid
 
@@ -80,3 +82,14 @@ def test_a_connection_with_its_own_port_takes_plain_names_and_every_parameter(sl
         assert link.execute("SHOW work_mem").fetchone() == ("5MB",)
         assert link.execute("SHOW application_name").fetchone() == ("plain",)
         assert "bo.lindqvist" not in link.execute("SELECT email FROM customers WHERE id = 2").fetchone()[0]
+
+
+def test_goodbye_is_answered_by_the_end_alone(sluice, shop):
+    for _ in range(20):
+        with psycopg.connect(sluice.url(shop), sslmode="disable", autocommit=True) as link:
+            link.execute("SELECT 1")
+            with socket.socket(fileno=os.dup(link.pgconn.socket)) as raw:
+                raw.settimeout(10)
+                # Terminate; and unlike most clients it waits for the server to close.
+                raw.sendall(b"X\0\0\0\4")
+                assert raw.recv(1000) == b""

@@ -337,7 +337,9 @@ impl Target {
                             Some(Kind::End(end)) if end.cause() == EndCause::Failed => {
                                 return Err(io::Error::other(end.message));
                             }
-                            Some(Kind::End(end)) if end.cause() == EndCause::UpstreamLost && end.message != CLOSED => {
+                            Some(Kind::End(end))
+                                if end.cause() == EndCause::UpstreamLost && end.message != linked::CLOSED =>
+                            {
                                 return Err(io::Error::other(end.message));
                             }
                             Some(Kind::End(_)) => return Ok(Buf::new()),
@@ -442,9 +444,6 @@ impl Target {
         }
     }
 }
-
-/// What an agent says when a target simply closed.
-const CLOSED: &str = "the target closed the connection";
 
 /// Why an answer cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,9 @@ use proto::tunnel::{Accept, Cancel, ColumnName, Fault, Open, Param, Refuse, Sess
 use session::ResolvedColumn;
 use std::rc::Rc;
 
+/// What an agent says when a target simply closed.
+pub const CLOSED: &str = "the target closed the connection";
+
 /// Asks an agent of the connection's pool for the target.
 pub async fn open(core: &Rc<Core>, request: &Request) -> Result<Opened, OpenError> {
     let pool = &request.connection.pool;
