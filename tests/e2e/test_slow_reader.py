@@ -27,7 +27,7 @@ SESSION_BYTES_MAX = {
 AGENT_SESSION_BYTES_MAX = WINDOW_BYTES + 2 * 64 * KIB
 # Besides the sessions: what the allocator rounds up to, when it gives free pages back at once (MIMALLOC_PURGE_DELAY=0, which the
 # gateway of this test runs with, so that memory which is free does not pass for memory that is held).
-PROGRAM_BYTES_MAX = 4 * KIB * KIB
+PROGRAM_BYTES_MAX = 6 * KIB * KIB
 PURGE_AT_ONCE = {"MIMALLOC_PURGE_DELAY": "0"}
 BULK = "SELECT repeat('x', 1000) FROM generate_series(1, {rows})"
 # Queries of one measurement, and measurements of each kind; the median counts.
