@@ -132,6 +132,11 @@ impl<T: Clone> Inspector<T> {
         }
     }
 
+    /// Whether COPY data comes from the server.
+    pub fn is_copying_out(&self) -> bool {
+        self.copy == Copy::Out
+    }
+
     /// The statement that is being answered. Set by the first frame of its answer.
     pub fn current(&self) -> Option<&Current<T>> {
         self.current.as_ref()

@@ -40,7 +40,7 @@ mod trigger;
 mod wide;
 mod words;
 
-pub use arch::Level;
+pub use arch::{Level, places_of};
 pub use cells::Cells;
 pub use context::Context;
 pub use detector::{Detector, Standing};

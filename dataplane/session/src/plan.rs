@@ -5,7 +5,7 @@ use std::rc::Rc;
 use codecs::fact::Origin;
 use codecs::postgres::inspector::{Described, ResultFormats, Shape};
 use codecs::postgres::message::Format;
-use codecs::postgres::rewriter::Kind;
+use codecs::postgres::rewriter::{Escaping, Kind};
 use scan::Context;
 
 use crate::policy::{ColumnName, RuleSet};
@@ -33,6 +33,8 @@ pub(crate) struct ColumnPlan {
     pub passed_bytes_max: usize,
     pub kind: Kind,
     pub format: Format,
+    /// Values are text that a scan reads as it stands unless a backslash or an ampersand is in it: how it is written then.
+    pub as_is: Option<Escaping>,
     pub context: Context,
 }
 
@@ -151,6 +153,7 @@ impl Plan {
                     passed_bytes_max: passed_bytes_max(act, kind, format, rules),
                     kind,
                     format,
+                    as_is: as_is(kind, format).filter(|_| act == Act::Scan),
                     context,
                 }
             })
@@ -217,6 +220,15 @@ pub(crate) fn passed_when_scanned(kind: Kind, format: Format, rules: &RuleSet) -
         (false, _) => rules.finding_bytes_min.saturating_sub(1),
     };
     too_short.max(kind.plain_bytes_max())
+}
+
+/// How values of a kind are written whose every other way of writing shows by a backslash or an ampersand.
+fn as_is(kind: Kind, format: Format) -> Option<Escaping> {
+    match (kind, format) {
+        (Kind::Json | Kind::Jsonb, Format::Text) => Some(Escaping::Json),
+        (Kind::Text | Kind::Int | Kind::Numeric, Format::Text) | (Kind::Text, Format::Binary) => Some(Escaping::None),
+        _ => None,
+    }
 }
 
 fn holds_text(kind: Kind) -> bool {

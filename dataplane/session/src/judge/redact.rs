@@ -5,6 +5,9 @@
 //! packed            |alice@example.com|0|bob|0|...               one scan over all of it
 //! refs               0                   1                       where each cell is in the input
 //! ```
+//!
+//! Most text stands in the input as it is meant, so values are packed as they are; those that turn out to have a sign of
+//! another way of writing (a backslash, an ampersand) are packed once more, decoded, before the scan.
 
 use std::ops::Range;
 
@@ -58,13 +61,22 @@ impl From<Malformed> for Trouble {
     }
 }
 
+/// What one or more cells are of the input.
 #[derive(Debug, Clone, Copy)]
 struct Packed {
+    /// The first cell; those after it up to the next of these follow it in the input as in the area.
+    cell: u32,
     value: Value,
-    /// The packed bytes are not the input's.
-    decoded: bool,
-    /// The cell was replaced by an earlier finding in it.
-    gone: bool,
+    form: PackedForm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PackedForm {
+    /// The input's bytes, and nobody has looked yet whether they mean something else.
+    AsIs,
+    /// The input's bytes, which mean themselves.
+    Plain,
+    Decoded,
 }
 
 /// What one pass over a buffer writes to.
@@ -84,6 +96,7 @@ const UNKNOWN: ColumnPlan = ColumnPlan {
     passed_bytes_max: 0,
     kind: Kind::Other,
     format: Format::Text,
+    as_is: None,
     context: Context::NONE,
 };
 
@@ -92,6 +105,10 @@ const UNKNOWN: ColumnPlan = ColumnPlan {
 pub(crate) struct Redactor {
     cells: Cells,
     packed: Vec<Packed>,
+    /// Cells that were packed once more, in order.
+    again: Vec<u32>,
+    /// The last cell that was replaced by a finding in it.
+    gone: Option<u32>,
     found: Vec<CellFinding>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) scan: scan::Scratch,
@@ -131,11 +148,25 @@ impl Redactor {
                 length: at as u32 - 4,
             };
             let column = columns.get(index).unwrap_or(&UNKNOWN);
-            self.cell(column, index as u16, at..at + len, holder, target)?;
+            match column.as_is {
+                Some(escaping) => {
+                    let value = Value {
+                        start: at as u32,
+                        end: (at + len) as u32,
+                        holder,
+                        place: Place::Column(index as u16),
+                        kind: column.kind,
+                        format: column.format,
+                        escaping,
+                    };
+                    self.pack_as_is(value, column.context, target.input);
+                }
+                None => self.cell(column, index as u16, at..at + len, holder, target)?,
+            }
             at += len;
             index += 1;
         }
-        Ok(())
+        self.flush_if_full(target)
     }
 
     #[inline]
@@ -211,33 +242,119 @@ impl Redactor {
         self.flush_if_full(target)
     }
 
+    /// Packs a value that mostly means what its bytes say; [`Redactor::unfold_marked`] looks at the others.
     #[inline]
+    fn pack_as_is(&mut self, value: Value, context: Context, input: &[u8]) {
+        self.note(value, PackedForm::AsIs);
+        self.cells
+            .push_part(input, value.start as usize..value.end as usize, context);
+    }
+
+    /// Packs the fields of a line of COPY data, which `ends` part, in order and counted from its first byte.
+    #[inline]
+    pub(crate) fn pack_line(&mut self, line: Value, ends: &[u32], input: &[u8]) {
+        self.note(line, PackedForm::AsIs);
+        let bytes = input.get(line.start as usize..line.end as usize).unwrap_or_default();
+        self.cells.push_fields(bytes, ends);
+    }
+
+    /// Number of packed cells.
+    pub(crate) fn packed_cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Overwrites a packed cell that says nothing.
+    pub(crate) fn blank(&mut self, cell: usize) {
+        self.cells.blank(cell);
+    }
+
+    /// Says what the name of its column says of a cell; in the order of the cells.
+    pub(crate) fn set_context(&mut self, cell: usize, context: Context) {
+        self.cells.set_context(cell, context);
+    }
+
+    /// Writes down what the cell that is packed next is.
+    #[inline]
+    fn note(&mut self, value: Value, form: PackedForm) {
+        let cell = self.cells.len() as u32;
+        self.packed.push(Packed { cell, value, form });
+    }
+
     fn pack(&mut self, mut value: Value, context: Context, input: &[u8], bytes_min: usize) {
         let bytes = input.get(value.start as usize..value.end as usize).unwrap_or_default();
-        if value.escaping == Escaping::None {
-            value.escaping = value.kind.escaping(value.format, bytes.first().copied());
-        }
-        let marks = Marks::of(bytes);
-        let is_hex = value.escaping == Escaping::Bytea && Escaping::Bytea.applies(bytes);
-        if value.escaping == Escaping::Bytea && !is_hex {
-            value.escaping = Escaping::None;
-        }
-        let decoded = value.escaping.applies(bytes) || marks.unicode || marks.reference;
+        let (escaping, marks) = written(&value, bytes);
+        value.escaping = escaping;
+        let decoded = is_decoded(escaping, marks, bytes);
         if decoded {
             self.decoded.clear();
             rewriter::unfold(value.escaping, bytes, marks, &mut self.decoded, &mut self.map);
+            self.note(value, PackedForm::Decoded);
             self.cells.push(&self.decoded, 0, context);
         } else {
+            self.note(value, PackedForm::Plain);
             self.cells.push(bytes, 0, context);
         }
-        self.packed.push(Packed {
-            value,
-            decoded,
-            gone: false,
-        });
-        if marks.hex && !is_hex {
+        if marks.hex && escaping != Escaping::Bytea {
             self.hex_runs(value, context, bytes, bytes_min);
         }
+    }
+
+    /// Packs values again, decoded, that were packed as they are and have something written in another way.
+    fn unfold_marked(&mut self, target: &mut Target<'_>) {
+        let end = self.cells.area_bytes();
+        let (mut from, mut cell, mut near) = (0, 0, 0);
+        while let Some(at) = self
+            .cells
+            .area()
+            .get(from..end)
+            .and_then(|area| memchr::memchr2(b'\\', b'&', area))
+        {
+            cell = self.cells.at(from + at, cell);
+            from = self.cells.range(cell).end;
+            near = self.entry(cell, near);
+            let Some(packed) = self.packed.get(near).filter(|packed| packed.form == PackedForm::AsIs) else {
+                continue;
+            };
+            let value = self.value(packed, cell);
+            let bytes = target
+                .input
+                .get(value.start as usize..value.end as usize)
+                .unwrap_or_default();
+            let (escaping, marks) = written(&value, bytes);
+            if !is_decoded(escaping, marks, bytes) && !marks.hex {
+                continue;
+            }
+            let context = self.cells.context(cell);
+            self.cells.blank(cell);
+            self.again.push(cell as u32);
+            self.pack(value, context, target.input, target.rules.finding_bytes_min);
+        }
+    }
+
+    /// Which of `packed` a cell belongs to; `near` is one that begins at or before it.
+    #[inline]
+    fn entry(&self, cell: usize, near: usize) -> usize {
+        let is_before = |at: usize| self.packed.get(at).is_some_and(|packed| packed.cell as usize <= cell);
+        let near = if is_before(near) { near } else { 0 };
+        let mut step = 1;
+        while is_before(near + step) {
+            step *= 2;
+        }
+        let low = near + step / 2;
+        let rest = self.packed.get(low..self.packed.len().min(near + step));
+        low + rest.map_or(0, |rest| rest.partition_point(|packed| packed.cell as usize <= cell)) - 1
+    }
+
+    /// What a cell of `packed` is of the input.
+    #[inline]
+    fn value(&self, packed: &Packed, cell: usize) -> Value {
+        let mut value = packed.value;
+        if packed.form == PackedForm::AsIs {
+            let (cell, first) = (self.cells.range(cell), self.cells.range(packed.cell as usize));
+            value.start += (cell.start - first.start) as u32;
+            value.end = value.start + cell.len() as u32;
+        }
+        value
     }
 
     /// Bytea values that are written inside of text: each is looked at on its own, and keeps its length.
@@ -249,7 +366,6 @@ impl Redactor {
             let digits = bytes.get(run.clone()).unwrap_or_default();
             self.decoded.clear();
             rewriter::decode(Escaping::Bytea, digits, &mut self.decoded, &mut self.map);
-            self.cells.push(&self.decoded, 0, context);
             let part = Value {
                 start: value.start + run.start as u32,
                 end: value.start + run.end as u32,
@@ -259,11 +375,8 @@ impl Redactor {
                 escaping: Escaping::Bytea,
                 ..value
             };
-            self.packed.push(Packed {
-                value: part,
-                decoded: true,
-                gone: false,
-            });
+            self.note(part, PackedForm::Decoded);
+            self.cells.push(&self.decoded, 0, context);
         }
     }
 
@@ -271,12 +384,8 @@ impl Redactor {
         self.decoded.clear();
         let spelled = rewriter::decimal(value.kind, bytes, &mut self.decoded);
         if spelled && self.decoded.len() >= rules.number_bytes_min {
+            self.note(value, PackedForm::Decoded);
             self.cells.push(&self.decoded, 0, context);
-            self.packed.push(Packed {
-                value,
-                decoded: true,
-                gone: false,
-            });
         }
     }
 
@@ -330,7 +439,7 @@ impl Redactor {
         self.flush_if_full(target)
     }
 
-    fn flush_if_full(&mut self, target: &mut Target<'_>) -> Result<(), Trouble> {
+    pub(crate) fn flush_if_full(&mut self, target: &mut Target<'_>) -> Result<(), Trouble> {
         if self.cells.area_bytes() > PACKED_BYTES_MAX {
             self.flush(target);
         }
@@ -343,41 +452,50 @@ impl Redactor {
             return;
         }
         if let Some(scanner) = &target.rules.scanner {
+            self.unfold_marked(target);
             self.found.clear();
             scanner.scan_cells(&self.cells, &mut self.scan, &mut self.found);
             let found = std::mem::take(&mut self.found);
-            self.mapped = None;
+            (self.mapped, self.gone) = (None, None);
+            let mut near = 0;
             for finding in &found {
-                self.apply(finding, target);
+                near = self.entry(finding.cell as usize, near);
+                self.apply(finding, near, target);
             }
             self.found = found;
         }
         self.cells.clear();
         self.packed.clear();
+        self.again.clear();
         self.decoded.clear();
         self.decoded.shrink_to(DECODED_KEPT_BYTES_MAX);
         self.map.clear();
         self.map.shrink_to(DECODED_KEPT_BYTES_MAX / size_of::<u32>());
     }
 
-    fn apply(&mut self, finding: &CellFinding, target: &mut Target<'_>) {
+    /// Masks one finding; `entry` says which of `packed` its cell belongs to.
+    fn apply(&mut self, finding: &CellFinding, entry: usize, target: &mut Target<'_>) {
         let action = target.rules.action(finding.detector);
-        let Some(packed) = self.packed.get_mut(finding.cell as usize) else {
+        let Some(packed) = self.packed.get(entry) else {
             return;
         };
+        // What is found in the NULs that a cell was overwritten with is nothing.
+        if self.again.binary_search(&finding.cell).is_ok() {
+            return;
+        }
         target
             .tally
             .add(Finder::Detector(finding.detector), packed.value.place, action.enforce);
-        if !action.enforce || packed.gone {
+        if !action.enforce || self.gone == Some(finding.cell) {
             return;
         }
-        let value = packed.value;
+        let value = self.value(packed, finding.cell as usize);
+        let decoded = packed.form == PackedForm::Decoded;
         let may_grow = value.holder != Holder::Fixed;
         if matches!(action.mask, Mask::Null) && may_grow || is_packed_number(value.kind, value.format) {
-            packed.gone = true;
+            self.gone = Some(finding.cell);
             return replace_whole(value, action, target);
         }
-        let decoded = packed.decoded;
         if self.mapped != Some(finding.cell) {
             // Once for a cell: after the first mask, its bytes mean something else.
             (self.mapped, self.walk) = (Some(finding.cell), Walk::default());
@@ -467,6 +585,22 @@ fn next_value(
         });
     }
     Ok(None)
+}
+
+/// How the characters of a value are written: by its type, and by signs in it.
+fn written(value: &Value, bytes: &[u8]) -> (Escaping, Marks) {
+    let escaping = match value.escaping {
+        Escaping::None => value.kind.escaping(value.format, bytes.first().copied()),
+        known => known,
+    };
+    // Only a few kinds of values that begin like a bytea are one.
+    let is_other = escaping == Escaping::Bytea && !Escaping::Bytea.applies(bytes);
+    (if is_other { Escaping::None } else { escaping }, Marks::of(bytes))
+}
+
+/// Whether a value has to be decoded before it is looked at.
+fn is_decoded(escaping: Escaping, marks: Marks, bytes: &[u8]) -> bool {
+    escaping.applies(bytes) || marks.unicode || marks.reference
 }
 
 fn is_packed_number(kind: Kind, format: Format) -> bool {

@@ -53,6 +53,83 @@ pub(crate) struct CopyOut {
     /// Rows whose end has not come.
     held: Vec<u8>,
     searched: Searched,
+    /// Fields whose column has a telling name.
+    telling: Vec<(usize, Context)>,
+    parts: Parts,
+}
+
+/// Rows without quotes: one byte parts fields, and one may take the meaning of the byte behind it.
+#[derive(Debug, Clone, Copy)]
+struct PlainRows {
+    delimiter: u8,
+    escape: u8,
+    escaping: Escaping,
+}
+
+/// Splits a payload by the places of the bytes that matter in it.
+#[derive(Debug, Default)]
+struct Parts {
+    /// The first `kept` are ends of fields, counted from their line; those from `read` on have not been looked at.
+    places: Vec<u32>,
+    kept: usize,
+    read: usize,
+}
+
+/// A line of a payload.
+struct Line {
+    /// Which of [`Parts::places`] part its fields.
+    ends: Range<usize>,
+    /// Where it ends.
+    end: usize,
+    /// Fields that are NULL.
+    nulls: smallvec::SmallVec<[usize; 8]>,
+}
+
+impl Parts {
+    fn look(&mut self, payload: &[u8], plain: PlainRows) {
+        self.places.clear();
+        scan::places_of(payload, [plain.delimiter, plain.escape, b'\n'], &mut self.places);
+        (self.kept, self.read) = (0, 0);
+    }
+
+    /// The line at `start`.
+    fn line(&mut self, payload: &[u8], start: usize, plain: PlainRows, null: &[u8]) -> Line {
+        let mut line = Line {
+            ends: self.kept..self.kept,
+            end: payload.len(),
+            nulls: smallvec::SmallVec::new(),
+        };
+        // Where the field begins, and the byte that an escape has taken the meaning of.
+        let (mut field, mut taken) = (start, usize::MAX);
+        while let Some(at) = self.places.get(self.read).map(|place| *place as usize) {
+            self.read += 1;
+            let byte = payload.get(at).copied().unwrap_or(b'\n');
+            if byte == b'\n' {
+                line.end = at;
+                break;
+            }
+            if at == taken {
+                continue;
+            }
+            if byte == plain.delimiter {
+                // Over a place that was read.
+                if let Some(slot) = self.places.get_mut(self.kept) {
+                    *slot = (at - start) as u32;
+                }
+                self.kept += 1;
+                field = at + 1;
+                continue;
+            }
+            taken = at + 1;
+            let behind = payload.get(at + null.len()).copied().unwrap_or(b'\n');
+            let is_over = behind == plain.delimiter || behind == b'\n';
+            if at == field && is_over && payload.get(at..at + null.len()) == Some(null) {
+                line.nulls.push(self.kept - line.ends.start);
+            }
+        }
+        line.ends.end = self.kept;
+        line
+    }
 }
 
 /// How far a row's end was looked for in what is held, so that no byte is looked at twice.
@@ -106,14 +183,18 @@ impl CopyOut {
                 context,
             }
         };
+        let fields: Vec<Field> = (0..columns).map(field).collect();
+        let telling = fields.iter().enumerate().map(|(index, field)| (index, field.context));
         Some(CopyOut {
+            telling: telling.filter(|(_, context)| *context != Context::NONE).collect(),
+            parts: Parts::default(),
             syntax,
             null: spec
                 .as_deref()
                 .map_or_else(|| b"\\N".to_vec(), |spec| spec.null.clone()),
             header: spec.as_deref().is_some_and(|spec| spec.header),
             preamble: binary,
-            fields: (0..columns).map(field).collect(),
+            fields,
             held: Vec::new(),
             searched: Searched::default(),
         })
@@ -215,6 +296,14 @@ impl CopyOut {
                 searched.at = data.len();
                 Ok(whole)
             }
+            Syntax::Csv { quote, .. }
+                if !searched.inside && memchr::memchr(quote, data.get(searched.at..).unwrap_or_default()).is_none() =>
+            {
+                let fresh = data.get(searched.at..).unwrap_or_default();
+                let whole = memchr::memrchr(b'\n', fresh).map_or(0, |end| searched.at + end + 1);
+                searched.at = data.len();
+                Ok(whole)
+            }
             Syntax::Csv { quote, escape, .. } => {
                 let (mut at, mut whole) = (searched.at, 0);
                 while let Some(&byte) = data.get(at) {
@@ -256,6 +345,10 @@ impl CopyOut {
         if let Syntax::Binary = self.syntax {
             return self.binary_rows(frame, at, redactor, target);
         }
+        if let Some(plain) = self.plain(at..frame.end, target) {
+            self.plain_rows(plain, frame, redactor, target);
+            return redactor.flush_if_full(target);
+        }
         while at < frame.end {
             let line_end = self.line_end(target.input.get(at..frame.end).unwrap_or_default());
             let line = at..at + line_end;
@@ -266,6 +359,68 @@ impl CopyOut {
             self.line(frame.start, line, redactor, target)?;
         }
         Ok(())
+    }
+
+    /// How rows can be split in one pass, if nothing in them but a backslash gives the parting bytes another meaning.
+    fn plain(&self, rows: Range<usize>, target: &Target<'_>) -> Option<PlainRows> {
+        // A longer word for NULL could be taken for something to mask.
+        let null_says_nothing = self.null == b"\\N" || self.null.len() < target.rules.finding_bytes_min;
+        if self.header || self.hides() || !null_says_nothing {
+            return None;
+        }
+        let rows = target.input.get(rows).unwrap_or_default();
+        match self.syntax {
+            // Servers write a carriage return in a value as an escape.
+            _ if memchr::memchr(b'\r', rows).is_some() => None,
+            Syntax::Text { delimiter } => Some(PlainRows {
+                delimiter,
+                escape: b'\\',
+                escaping: Escaping::Copy,
+            }),
+            Syntax::Csv {
+                delimiter,
+                quote,
+                escape,
+            } => memchr::memchr(quote, rows).is_none().then_some(PlainRows {
+                delimiter,
+                // No other byte has to be looked for.
+                escape: delimiter,
+                escaping: Escaping::Csv { quote, escape },
+            }),
+            Syntax::Binary => None,
+        }
+    }
+
+    /// As [`CopyOut::rows`], by one look for what parts the fields.
+    fn plain_rows(&mut self, plain: PlainRows, frame: Range<usize>, redactor: &mut Redactor, target: &mut Target<'_>) {
+        let first = frame.start + HEADER_BYTES;
+        let payload = target.input.get(first..frame.end).unwrap_or_default();
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.look(payload, plain);
+        let mut start = 0;
+        while start < payload.len() {
+            let Line { ends, end, nulls } = parts.line(payload, start, plain, &self.null);
+            let line = Value {
+                start: (first + start) as u32,
+                end: (first + end) as u32,
+                holder: Holder::Framed {
+                    frame: frame.start as u32,
+                },
+                place: Place::Copy,
+                kind: Kind::Text,
+                format: Format::Text,
+                escaping: plain.escaping,
+            };
+            let cell = redactor.packed_cells();
+            let fields = ends.len();
+            redactor.pack_line(line, parts.places.get(ends).unwrap_or_default(), target.input);
+            for (index, context) in self.telling.iter().filter(|(index, _)| *index <= fields) {
+                redactor.set_context(cell + index, *context);
+            }
+            nulls.iter().for_each(|index| redactor.blank(cell + index));
+            start = end + 1;
+        }
+        self.parts = parts;
     }
 
     /// Length of the first line with its end.

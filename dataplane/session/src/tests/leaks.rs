@@ -319,6 +319,37 @@ fn copy_text_whatever_frames_the_rows_come_in() {
     assert_eq!(copied(statement, 0, 3, &single), expected);
 }
 
+/// What is written in another way is masked, and what stands beside it stays as it came, wherever it is in a row.
+#[test]
+fn copy_fields_in_any_order_and_way_of_writing() {
+    let hex: String = EMAIL.bytes().map(|b| format!("{b:02x}")).collect();
+    let plain = ["", "\\N", "17", "a\\tb\\\\", "tab \\\\", "R&D", "\\\\N", "C:\\\\x"];
+    let telling = [
+        EMAIL.to_owned(),
+        format!("\\t{EMAIL}\\n"),
+        EMAIL.replace('@', "&#64;"),
+        EMAIL.replace('@', "\\\\u0040"),
+        EMAIL.replace('@', "\\100"),
+        format!("\\\\x{hex}"),
+    ];
+    for secret in &telling {
+        for place in 0..plain.len() {
+            let mut fields: Vec<&str> = plain.to_vec();
+            fields[place] = secret;
+            let rows = format!("{}\n{}\n", plain.join("\t"), fields.join("\t"));
+            let got = String::from_utf8(copied("copy t to stdout", 0, plain.len() as u8, &[rows.as_bytes()])).unwrap();
+            let lines: Vec<Vec<&str>> = got.lines().map(|line| line.split('\t').collect()).collect();
+            assert_eq!(lines[0], plain, "{secret}");
+            for (index, field) in fields.iter().enumerate() {
+                match index == place {
+                    true => assert_ne!(lines[1][index], *field, "{rows:?}"),
+                    false => assert_eq!(lines[1][index], *field, "{rows:?}"),
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn copy_csv_quotes_header_and_named_columns() {
     let statement = "copy public.customers (id, name) to stdout with (format csv, header)";
