@@ -15,16 +15,17 @@ use crate::listener::postgres::fatal;
 use crate::transport::{self, NextRecv, Transport};
 use crate::upstream::{Upstream, cancel_running, linked};
 use codecs::postgres::refusal::sqlstate;
-use inbox::Inbox;
+use inbox::{Inbox, Passed};
 use proto::tunnel::{EndCause as AgentEnd, session_frame::Kind};
 use reactor::sync::Notify;
-use reactor::{Buf, Gather, SendFuture};
+use reactor::{Buf, Gather, SendFuture, Task};
 use review::Ahead;
 use session::{Close, Direction, EndCause, Fed};
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 /// How a session came to its end.
 enum Ending {
@@ -55,44 +56,51 @@ struct Relay {
     ended: Notify,
 }
 
-/// Starts a session; the future is ready when it is over. `welcome` is sent first; `early` are bytes that the client sent before it.
+/// The two ends of a session.
+pub struct Ends {
+    pub downstream: Transport,
+    pub upstream: Upstream,
+    /// Sent to the client first.
+    pub welcome: Vec<u8>,
+    /// What the client sent before that.
+    pub early: Vec<u8>,
+}
+
+/// Starts a session; `over` is called when it has ended.
 ///
 /// Thousands of sessions only wait most of the time, and each holds the state of its tasks: what is seldom needed is allocated
-/// when it is (`Box::pin` below), so that it is no part of them.
-pub fn start(
-    core: &Rc<Core>,
-    entry: Rc<SessionEntry>,
-    downstream: Transport,
-    upstream: Upstream,
-    welcome: Vec<u8>,
-    early: Vec<u8>,
-) -> impl Future<Output = ()> + use<> {
+/// when it is (`Box::pin` below), and what is done with bytes between two waits is no `async` function, so that neither is part of them.
+pub fn start(core: &Rc<Core>, entry: Rc<SessionEntry>, ends: Ends, over: impl FnOnce() + 'static) {
     let metrics = core.metrics();
     metrics.sessions_total.fetch_add(1, Ordering::Relaxed);
     metrics.sessions_open.fetch_add(1, Ordering::Relaxed);
     let relay = Rc::new(Relay {
         core: core.clone(),
         entry,
-        downstream,
-        upstream,
+        downstream: ends.downstream,
+        upstream: ends.upstream,
         progressed: Notify::new(),
         ending: RefCell::default(),
         ended: Notify::new(),
     });
-    let to_downstream = reactor::spawn(pump_downstream(relay.clone(), welcome));
-    let to_upstream = reactor::spawn(pump_upstream(relay.clone(), early));
+    let to_downstream = reactor::spawn(pump_downstream(relay.clone(), ends.welcome));
+    let to_upstream = reactor::spawn(pump_upstream(relay.clone(), ends.early));
+    reactor::spawn(watch_over(relay, to_downstream, to_upstream, over));
+}
+
+/// Waits for the end of a session and brings it about.
+async fn watch_over(relay: Rc<Relay>, to_downstream: Task, to_upstream: Task, over: impl FnOnce()) {
     let time_max = relay.entry.session.borrow().statement_time_max();
     let clock = time_max.map(|_| reactor::spawn(watch_time(relay.clone())));
-    async move {
-        let ending = relay.wait(&to_downstream).await;
-        if let Some(clock) = clock {
-            clock.abort();
-        }
-        to_downstream.abort();
-        to_upstream.abort();
-        Box::pin(relay.conclude(ending)).await;
-        relay.core.metrics().sessions_open.fetch_sub(1, Ordering::Relaxed);
+    relay.wait(&to_downstream).await;
+    if let Some(clock) = clock {
+        clock.abort();
     }
+    to_downstream.abort();
+    to_upstream.abort();
+    Box::pin(relay.conclude()).await;
+    relay.core.metrics().sessions_open.fetch_sub(1, Ordering::Relaxed);
+    over();
 }
 
 /// Cancels statements that run for longer than the connection allows, and ends the session if the target does not obey.
@@ -126,27 +134,31 @@ async fn watch_time(relay: Rc<Relay>) {
 }
 
 impl Relay {
-    /// Waits for the first reason to end. After the client has gone the target gets a moment to say its last words to the
-    /// session, so that what it did is in the record.
-    async fn wait(&self, to_downstream: &reactor::Task) -> Ending {
+    /// Waits for the first reason to end, which is in `ending` then. After the client has gone the target gets a moment to say its
+    /// last words to the session, so that what it did is in the record.
+    async fn wait(&self, to_downstream: &Task) {
         loop {
-            // Taken in a statement of its own: the borrow would otherwise last through the wait below.
-            let ending = self.ending.borrow_mut().take();
-            if let Some(ending) = ending {
-                if matches!(ending, Ending::Client) && !to_downstream.is_finished() {
-                    let _ = reactor::timeout(HALF_OPEN_TIME_MAX, self.ended.notified()).await;
+            let is_client = self
+                .ending
+                .borrow()
+                .as_ref()
+                .map(|ending| matches!(ending, Ending::Client));
+            if let Some(is_client) = is_client {
+                if is_client && !to_downstream.is_finished() {
+                    let last_words = reactor::timeout(HALF_OPEN_TIME_MAX, self.ended.notified());
+                    let _ = Box::pin(last_words).await;
                 }
-                return ending;
+                return;
             }
             if let Some(killed) = self.entry.killed() {
-                return Ending::Killed(killed);
+                return self.end(Ending::Killed(killed));
             }
             let event = either(self.ended.notified(), self.entry.to_end.notified());
             if self.while_granted(event).await {
                 let now = self.core.now();
                 let close = self.entry.session.borrow_mut().recheck(now);
                 if let Some(close) = close {
-                    return Ending::Closed(close);
+                    return self.end(Ending::Closed(close));
                 }
             }
         }
@@ -159,7 +171,8 @@ impl Relay {
     }
 
     /// Tells the client why, notes the end, closes both sides.
-    async fn conclude(&self, ending: Ending) {
+    async fn conclude(&self) {
+        let ending = self.ending.borrow_mut().take().unwrap_or(Ending::Client);
         let killed = matches!(ending, Ending::Killed(_));
         let (cause, last_words) = match ending {
             Ending::Client => (EndCause::Client, None),
@@ -215,23 +228,62 @@ impl Relay {
         fed
     }
 
-    /// Queues what the session let out for the client.
-    async fn send_downstream(&self, gather: Gather) -> Result<Option<SendFuture>, Ending> {
-        self.core
-            .metrics()
+    /// Queues what goes to the client, where that needs no waiting; gives the pieces back otherwise.
+    fn queue_downstream(&self, gather: Gather) -> Result<Queued, Ending> {
+        let metrics = self.core.metrics();
+        metrics
             .bytes_downstream
             .fetch_add(gather.len() as u64, Ordering::Relaxed);
-        let queued = match self.downstream.try_send(gather) {
-            Ok(queued) => queued,
-            Err(gather) => Box::pin(self.downstream.send_start(gather)).await,
-        };
-        queued.map_err(|error| self.downstream_failed(&error))
+        match self.downstream.try_send(gather) {
+            Ok(Ok(sending)) => Ok(Queued::Sending(sending)),
+            Ok(Err(error)) => Err(self.downstream_failed(&error)),
+            Err(gather) => Ok(Queued::Later(Box::new(gather))),
+        }
     }
 
-    /// Waits until the client's socket has taken what was queued.
-    async fn sent_downstream(&self, sending: Option<SendFuture>) -> Result<(), Ending> {
-        let sent = transport::finish(sending).await;
-        sent.map_err(|error| self.downstream_failed(&error))
+    /// Waits until what could not be queued is.
+    async fn send_downstream_later(&self, gather: Box<Gather>) -> Result<Option<SendFuture>, Ending> {
+        let sending = self.downstream.send_start(*gather).await;
+        sending.map_err(|error| self.downstream_failed(&error))
+    }
+
+    /// Says something to the client that does not come from the target.
+    async fn interject(&self, sending: Option<SendFuture>) -> Result<Option<SendFuture>, Ending> {
+        transport::finish(sending)
+            .await
+            .map_err(|error| self.downstream_failed(&error))?;
+        match self.queue_downstream(Gather::from(self.notices()))? {
+            Queued::Sending(sending) => Ok(sending),
+            Queued::Later(gather) => self.send_downstream_later(gather).await,
+        }
+    }
+
+    /// Shows a buffer of the target to the session, and queues what it lets out.
+    fn show_downstream(&self, inbox: &mut Inbox, received: Buf) -> Result<Shown, Ending> {
+        let mut gather = Gather::new();
+        let passed = inbox.push(received, &mut gather, |bytes| self.step(Direction::ToDownstream, bytes));
+        self.progressed.notify_one();
+        let queued = match gather.is_empty() {
+            true => Queued::Sending(None),
+            false => self.queue_downstream(gather)?,
+        };
+        Ok(Shown::new(queued, passed))
+    }
+
+    /// The same for a buffer of the client.
+    fn show_upstream(&self, inbox: &mut Inbox, received: Buf) -> Result<Shown, Ending> {
+        let mut gather = Gather::new();
+        let passed = inbox.push(received, &mut gather, |bytes| self.step(Direction::ToUpstream, bytes));
+        let mut queued = Queued::Sending(None);
+        if !gather.is_empty() {
+            let metrics = self.core.metrics();
+            metrics.bytes_upstream.fetch_add(gather.len() as u64, Ordering::Relaxed);
+            queued = match self.upstream.try_send(gather) {
+                Ok(sending) => Queued::Sending(sending?),
+                Err(gather) => Queued::Later(Box::new(gather)),
+            };
+        }
+        Ok(Shown::new(queued, passed))
     }
 
     fn downstream_failed(&self, error: &std::io::Error) -> Ending {
@@ -240,6 +292,30 @@ impl Relay {
             .spool
             .refusal()
             .map_or_else(|| Ending::Downstream(error.to_string()), Ending::Spool)
+    }
+}
+
+/// What showing a buffer to the session led to.
+struct Shown {
+    queued: Queued,
+    close: Option<Box<Close>>,
+    stalled: bool,
+}
+
+/// What goes to a side.
+enum Queued {
+    Sending(Option<SendFuture>),
+    /// More than can be queued without waiting.
+    Later(Box<Gather>),
+}
+
+impl Shown {
+    fn new(queued: Queued, passed: Passed) -> Shown {
+        Shown {
+            queued,
+            close: passed.close.map(Box::new),
+            stalled: passed.stalled,
+        }
     }
 }
 
@@ -255,7 +331,10 @@ async fn pump_downstream(relay: Rc<Relay>, welcome: Vec<u8>) {
 async fn pass_downstream(relay: &Relay, welcome: Vec<u8>) -> Result<(), Ending> {
     let mut inbox = Inbox::default();
     let mut next = relay.upstream.recv_start();
-    let mut sending = relay.send_downstream(Gather::from(welcome)).await?;
+    let mut sending = match relay.queue_downstream(Gather::from(welcome))? {
+        Queued::Sending(sending) => sending,
+        Queued::Later(gather) => Box::pin(relay.send_downstream_later(gather)).await?,
+    };
     let mut unreleased = 0;
     loop {
         // The send that was queued leaves together with this receive.
@@ -263,42 +342,55 @@ async fn pass_downstream(relay: &Relay, welcome: Vec<u8>) -> Result<(), Ending> 
         let received = loop {
             match relay.entry.interjection.or(receiving.as_mut()).await {
                 Some(received) => break received,
-                None => {
-                    relay.sent_downstream(sending.take()).await?;
-                    sending = relay.send_downstream(Gather::from(relay.notices())).await?;
-                }
+                None => sending = Box::pin(relay.interject(sending.take())).await?,
             }
         };
-        relay.sent_downstream(sending.take()).await?;
+        sent(&mut sending)
+            .await
+            .map_err(|error| relay.downstream_failed(&error))?;
         relay.upstream.release(std::mem::take(&mut unreleased));
         let received = received?;
         next = relay.upstream.recv_start();
         unreleased = received.len();
-        let mut gather = Gather::new();
-        let passed = inbox.push(received, &mut gather, |bytes| {
-            relay.step(Direction::ToDownstream, bytes)
-        });
-        relay.progressed.notify_one();
-        if !gather.is_empty() {
-            sending = relay.send_downstream(gather).await?;
-        }
-        if passed.close.is_some() || passed.stalled || unreleased > RELEASE_AT_ONCE_BYTES {
-            relay.sent_downstream(sending.take()).await?;
+        let Shown { queued, close, stalled } = relay.show_downstream(&mut inbox, received)?;
+        sending = match queued {
+            Queued::Sending(sending) => sending,
+            Queued::Later(gather) => Box::pin(relay.send_downstream_later(gather)).await?,
+        };
+        if close.is_some() || stalled || unreleased > RELEASE_AT_ONCE_BYTES {
+            sent(&mut sending)
+                .await
+                .map_err(|error| relay.downstream_failed(&error))?;
             relay.upstream.release(std::mem::take(&mut unreleased));
         }
         if relay.entry.session.borrow_mut().take_cancel() {
-            relay.sent_downstream(sending.take()).await?;
+            sent(&mut sending)
+                .await
+                .map_err(|error| relay.downstream_failed(&error))?;
             relay.upstream.release(std::mem::take(&mut unreleased));
-            let cancelled = reactor::timeout(CANCEL_TIME_MAX, cancel_running(&relay.entry));
-            let _ = Box::pin(cancelled).await;
+            let _ = Box::pin(reactor::timeout(CANCEL_TIME_MAX, cancel_running(&relay.entry))).await;
         }
-        if let Some(close) = passed.close {
-            return Err(Ending::Closed(close));
+        if let Some(close) = close {
+            return Err(Ending::Closed(*close));
         }
-        if passed.stalled {
+        if stalled {
             return Err(Ending::TargetLost("the session cannot make progress".into()));
         }
     }
+}
+
+/// Waits until a send that was queued has been taken.
+fn sent(sending: &mut Option<SendFuture>) -> impl Future<Output = std::io::Result<()>> {
+    std::future::poll_fn(move |context| {
+        let Some(future) = sending else {
+            return Poll::Ready(Ok(()));
+        };
+        let done = Pin::new(future).poll(context);
+        if done.is_ready() {
+            *sending = None;
+        }
+        done
+    })
 }
 
 /// A larger piece gives its credit back as soon as the client's socket took it: the agent may be waiting for it. A smaller
@@ -327,57 +419,55 @@ async fn pass_all_upstream(relay: &Relay, early: Vec<u8>) -> Result<(), Ending> 
         let mut sending = None;
         if !received.is_empty() {
             let received = std::mem::replace(&mut received, Buf::from(Vec::new()));
-            sending = pass_upstream(relay, &mut inbox, received, arriving.as_mut(), &mut ahead).await?;
+            let shown = relay.show_upstream(&mut inbox, received)?;
+            sending = match shown {
+                Shown {
+                    queued: Queued::Sending(sending),
+                    close: None,
+                    stalled: false,
+                } => sending,
+                shown => Box::pin(go_on_upstream(relay, &mut inbox, shown, arriving.as_mut(), &mut ahead)).await?,
+            };
         }
         let arrived = match ahead.0.take() {
             Some(arrived) => arrived,
             None => arriving.await,
         };
-        transport::finish(sending)
+        sent(&mut sending)
             .await
             .map_err(|error| Ending::TargetLost(error.to_string()))?;
         received = arrived.map_err(|error| Ending::Downstream(error.to_string()))?;
         if received.is_empty() {
-            relay.upstream.shutdown().await;
+            Box::pin(relay.upstream.shutdown()).await;
             return Ok(());
         }
     }
 }
 
-/// Passes one buffer of the client on, waiting where the session wants the target's answer first.
-async fn pass_upstream(
+/// Passes the rest of a buffer of the client on, waiting where the session wants the target's answer first.
+async fn go_on_upstream(
     relay: &Relay,
     inbox: &mut Inbox,
-    mut received: Buf,
+    mut shown: Shown,
     mut arriving: Pin<&mut impl Future<Output = std::io::Result<Buf>>>,
     ahead: &mut Ahead,
 ) -> Result<Option<SendFuture>, Ending> {
     loop {
-        let mut gather = Gather::new();
-        let passed = inbox.push(received, &mut gather, |bytes| relay.step(Direction::ToUpstream, bytes));
-        let mut sending = None;
-        if !gather.is_empty() {
-            relay
-                .core
-                .metrics()
-                .bytes_upstream
-                .fetch_add(gather.len() as u64, Ordering::Relaxed);
-            sending = match relay.upstream.try_send(gather) {
-                Ok(queued) => queued?,
-                Err(gather) => Box::pin(relay.upstream.send(gather)).await?,
-            };
+        let sending = match shown.queued {
+            Queued::Sending(sending) => sending,
+            Queued::Later(gather) => relay.upstream.send(*gather).await?,
+        };
+        if let Some(close) = shown.close {
+            return Err(Ending::Closed(*close));
         }
-        if let Some(close) = passed.close {
-            return Err(Ending::Closed(close));
-        }
-        if !passed.stalled {
+        if !shown.stalled {
             return Ok(sending);
         }
         transport::finish(sending)
             .await
             .map_err(|error| Ending::TargetLost(error.to_string()))?;
         relay.wait_to_go_on(arriving.as_mut(), ahead).await?;
-        received = Buf::from(Vec::new());
+        shown = relay.show_upstream(inbox, Buf::from(Vec::new()))?;
     }
 }
 
@@ -478,13 +568,37 @@ fn end_of_link(message: &[u8]) -> Result<(), Ending> {
 }
 
 /// Waits for whichever comes first.
-async fn either(first: impl Future<Output = ()>, second: impl Future<Output = ()>) {
-    let (mut first, mut second) = (std::pin::pin!(first), std::pin::pin!(second));
-    std::future::poll_fn(|context| {
-        if first.as_mut().poll(context).is_ready() || second.as_mut().poll(context).is_ready() {
-            return std::task::Poll::Ready(());
-        }
-        std::task::Poll::Pending
+fn either(
+    mut first: impl Future<Output = ()> + Unpin,
+    mut second: impl Future<Output = ()> + Unpin,
+) -> impl Future<Output = ()> + Unpin {
+    std::future::poll_fn(move |context| {
+        let is_over = Pin::new(&mut first).poll(context).is_ready() || Pin::new(&mut second).poll(context).is_ready();
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
     })
-    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_bytes<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Thousands of sessions only wait: what their tasks hold meanwhile is most of what they cost.
+    #[test]
+    fn the_state_of_an_idle_session_is_small() {
+        let watch = |relay, tasks: (Task, Task)| watch_over(relay, tasks.0, tasks.1, || ());
+        let sizes = [
+            ("to the client", future_bytes(pump_downstream), 512),
+            ("to the target", future_bytes(pump_upstream), 320),
+            ("until the end", future_bytes(watch), 256),
+            ("in the table", size_of::<SessionEntry>(), 320),
+            ("of both", size_of::<Relay>(), 320),
+        ];
+        for (what, bytes, bytes_max) in sizes {
+            assert!(bytes <= bytes_max, "{what}: {bytes} bytes");
+        }
+    }
 }

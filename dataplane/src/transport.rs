@@ -52,7 +52,8 @@ impl Transport {
     pub async fn recv_finish(&self, next: NextRecv) -> io::Result<Buf> {
         match next {
             NextRecv::Started(future) => future.await,
-            NextRecv::NotStarted => self.recv().await,
+            // Rarely small: the state of a TLS stream that reads.
+            NextRecv::NotStarted => Box::pin(self.recv()).await,
         }
     }
 

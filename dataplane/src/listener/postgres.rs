@@ -461,12 +461,14 @@ fn run(
         .sessions
         .borrow_mut()
         .insert(place, key, session_id, session, opened.cancel);
-    let over = relay::start(core, entry, client.transport, opened.upstream, welcome, client.early);
-    let core = core.clone();
-    reactor::spawn(async move {
-        over.await;
-        core.sessions.borrow_mut().release(place);
-    });
+    let ends = relay::Ends {
+        downstream: client.transport,
+        upstream: opened.upstream,
+        welcome,
+        early: client.early,
+    };
+    let table = core.clone();
+    relay::start(core, entry, ends, move || table.sessions.borrow_mut().release(place));
 }
 
 /// What the target said beside the login, as the client may see it. What is not whole frames is left out.

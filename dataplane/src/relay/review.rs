@@ -149,15 +149,15 @@ impl Relay {
     }
 
     /// Waits for `event`, and no longer than the session's grant lasts. True: the grant may be over.
-    pub(super) async fn while_granted(&self, event: impl Future<Output = ()>) -> bool {
+    pub(super) async fn while_granted(&self, mut event: impl Future<Output = ()> + Unpin) -> bool {
         let until = self.entry.session.borrow().access_until();
         let Some(until) = until else {
-            event.await;
+            (&mut event).await;
             return false;
         };
         let left = Duration::from_micros(until.saturating_sub(self.core.now().wall_micros));
         // Clocks are set now and then, so a long wait is looked at in between.
         let pause = left.min(ACCESS_CHECK_INTERVAL_MAX) + Duration::from_millis(1);
-        reactor::timeout(pause, event).await.is_err()
+        Box::pin(reactor::timeout(pause, &mut event)).await.is_err()
     }
 }
