@@ -40,6 +40,14 @@ impl Transport {
         }
     }
 
+    /// Arms a receive, see [`Socket::listen`].
+    pub fn listen(&self) {
+        match self {
+            Self::Plain(socket) => socket.listen(),
+            Self::Tls(stream) => stream.listen(),
+        }
+    }
+
     /// Starts the next receive; finish it with [`Transport::recv_finish`].
     pub fn recv_start(&self) -> NextRecv {
         match self {

@@ -1,8 +1,8 @@
-//! Heads of HTTP/2 requests: what would mean something else once it is written as HTTP/1.1 is refused (RFC 9113 sections 8.2, 8.3).
+//! Heads of HTTP/2: what would mean something else once it is written as HTTP/1.1 is refused (RFC 9113 sections 8.2, 8.3).
 
 use super::h1::head::{authority, is_token, is_value_byte};
 use super::limits::{FIELDS_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX};
-use super::{BodyKind, Fields, RequestHead, Version};
+use super::{BodyKind, Fields, RequestHead, ResponseHead, Version};
 
 /// Fields of one block as they come out of the decoder.
 #[derive(Default)]
@@ -11,6 +11,7 @@ pub struct HeadFields {
     path: Option<String>,
     scheme: bool,
     authority: Option<Vec<u8>>,
+    status: Option<u16>,
     fields: Fields,
     bytes: usize,
     wrong: Option<&'static str>,
@@ -50,7 +51,8 @@ impl HeadFields {
             b"path" => self.path.replace(text()?).is_some(),
             b"scheme" => std::mem::replace(&mut self.scheme, true),
             b"authority" => self.authority.replace(value.to_vec()).is_some(),
-            _ => return Err("a pseudo-header that no request has"),
+            b"status" => self.status.replace(status(value)?).is_some(),
+            _ => return Err("a pseudo-header that is not known"),
         };
         if pseudo == b"scheme" && !matches!(value, b"http" | b"https") {
             return Err("a scheme that is not served");
@@ -80,6 +82,9 @@ impl HeadFields {
     pub fn into_request(self, ended: bool) -> Result<RequestHead, &'static str> {
         if let Some(reason) = self.wrong {
             return Err(reason);
+        }
+        if self.status.is_some() {
+            return Err("a status in a request");
         }
         let (Some(method), Some(target), true) = (self.method, self.path, self.scheme) else {
             return Err("a pseudo-header is missing");
@@ -117,27 +122,83 @@ impl HeadFields {
     }
 }
 
-fn body(fields: &Fields, ended: bool) -> Result<BodyKind, &'static str> {
-    let mut lengths = fields.values("content-length");
-    let (length, second) = (lengths.next(), lengths.next());
-    let length = match (length, second) {
-        (_, Some(_)) => return Err("Content-Length twice"),
-        (None, None) => None,
-        (Some(text), None) => {
-            if text.is_empty() || text.len() > 18 || !text.iter().all(u8::is_ascii_digit) {
-                return Err("Content-Length is no number");
-            }
-            Some(
-                text.iter()
-                    .fold(0u64, |value, digit| value * 10 + u64::from(digit - b'0')),
-            )
+impl HeadFields {
+    /// The head of an answer to a request of this method. `ended`: nothing follows it. [`BodyKind::Chunked`]: a body of a length that is
+    /// not told.
+    pub fn into_response(self, ended: bool, method: &str) -> Result<ResponseHead, &'static str> {
+        if let Some(reason) = self.wrong {
+            return Err(reason);
         }
-    };
-    match (length, ended) {
+        if self.method.is_some() || self.path.is_some() || self.scheme || self.authority.is_some() {
+            return Err("a pseudo-header of requests in an answer");
+        }
+        let status = self.status.ok_or("an answer without status")?;
+        if status < 200 && (ended || status == 101) {
+            return Err("an interim answer that HTTP/2 has not");
+        }
+        let length = length(&self.fields)?;
+        let bodiless = method == "HEAD" || status < 200 || status == 204 || status == 304;
+        let body = match length {
+            _ if bodiless => BodyKind::Empty,
+            Some(1..) if ended => return Err("an answer shorter than announced"),
+            _ if ended => BodyKind::Empty,
+            Some(length @ 1..) => BodyKind::Length(length),
+            _ => BodyKind::Chunked,
+        };
+        Ok(ResponseHead {
+            status,
+            version: Version::Http2,
+            fields: self.fields,
+            body,
+        })
+    }
+
+    /// Fields after a body.
+    pub fn into_trailers(self) -> Result<Fields, &'static str> {
+        if let Some(reason) = self.wrong {
+            return Err(reason);
+        }
+        let pseudo = self.method.is_some() || self.path.is_some() || self.scheme || self.authority.is_some();
+        if pseudo || self.status.is_some() {
+            return Err("a pseudo-header in trailers");
+        }
+        Ok(self.fields)
+    }
+}
+
+fn status(value: &[u8]) -> Result<u16, &'static str> {
+    match value {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            Ok(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'))
+        }
+        _ => Err("a status that is none"),
+    }
+}
+
+fn body(fields: &Fields, ended: bool) -> Result<BodyKind, &'static str> {
+    match (length(fields)?, ended) {
         (None | Some(0), true) => Ok(BodyKind::Empty),
         (Some(_), true) => Err("Content-Length of a request without body"),
         (Some(length), false) => Ok(BodyKind::Length(length)),
         (None, false) => Ok(BodyKind::Chunked),
+    }
+}
+
+fn length(fields: &Fields) -> Result<Option<u64>, &'static str> {
+    let mut lengths = fields.values("content-length");
+    let (length, second) = (lengths.next(), lengths.next());
+    match (length, second) {
+        (_, Some(_)) => Err("Content-Length twice"),
+        (None, None) => Ok(None),
+        (Some(text), None) => {
+            if text.is_empty() || text.len() > 18 || !text.iter().all(u8::is_ascii_digit) {
+                return Err("Content-Length is no number");
+            }
+            let value = text
+                .iter()
+                .fold(0u64, |value, digit| value * 10 + u64::from(digit - b'0'));
+            Ok(Some(value))
+        }
     }
 }
 
@@ -229,6 +290,64 @@ mod tests {
         assert_eq!(with("0", true), Ok(BodyKind::Empty));
         assert_eq!(read(&GET, false).map(|head| head.body), Ok(BodyKind::Chunked));
         assert!(with("x", false).is_err());
+    }
+
+    fn answer(fields: &[(&str, &str)], ended: bool, method: &str) -> Result<ResponseHead, &'static str> {
+        let mut head = HeadFields::default();
+        for (name, value) in fields {
+            head.take(name.as_bytes(), value.as_bytes(), 32 * 1024);
+        }
+        head.into_response(ended, method)
+    }
+
+    #[test]
+    fn answers_have_one_status_and_one_length() {
+        let kind = |fields: &[(&str, &str)], ended, method| answer(fields, ended, method).map(|head| head.body);
+        let ok = (":status", "200");
+        assert_eq!(kind(&[ok], true, "GET"), Ok(BodyKind::Empty));
+        assert_eq!(kind(&[ok], false, "GET"), Ok(BodyKind::Chunked));
+        assert_eq!(
+            kind(&[ok, ("content-length", "5")], false, "GET"),
+            Ok(BodyKind::Length(5))
+        );
+        assert_eq!(kind(&[ok, ("content-length", "5")], true, "HEAD"), Ok(BodyKind::Empty));
+        assert_eq!(
+            kind(&[(":status", "304"), ("content-length", "5")], true, "GET"),
+            Ok(BodyKind::Empty)
+        );
+        for wrong in [
+            &[][..],
+            &[ok, ok],
+            &[(":status", "20")],
+            &[(":status", "2000")],
+            &[(":status", "+20")],
+            &[(":status", "099")],
+            &[ok, (":method", "GET")],
+            &[ok, ("connection", "close")],
+            &[ok, ("transfer-encoding", "chunked")],
+            &[ok, ("content-length", "1"), ("content-length", "1")],
+            &[ok, ("X", "y")],
+            &[ok, ("x", "y\nz")],
+            &[("x", "y"), ok],
+        ] {
+            assert!(answer(wrong, false, "GET").is_err(), "{wrong:?}");
+        }
+        assert!(
+            answer(&[ok, ("content-length", "5")], true, "GET").is_err(),
+            "shorter than announced"
+        );
+        assert!(answer(&[(":status", "101")], false, "GET").is_err());
+        assert!(answer(&[(":status", "103")], true, "GET").is_err());
+    }
+
+    #[test]
+    fn trailers_have_no_pseudo_headers() {
+        let mut fields = HeadFields::default();
+        fields.take(b"grpc-status", b"0", 1024);
+        assert_eq!(fields.into_trailers().map(|fields| fields.len()), Ok(1));
+        let mut fields = HeadFields::default();
+        fields.take(b":status", b"200", 1024);
+        assert!(fields.into_trailers().is_err());
     }
 
     #[test]

@@ -214,14 +214,23 @@ impl Socket {
         SendFuture { token: Some(token) }
     }
 
-    /// Whether the peer is there and silent: no receive is under way or waits to be taken, and nothing has arrived, neither bytes nor
-    /// the end of the stream. For a stream on which only an answer may come, before the next question is put. Looks, takes nothing.
+    /// Arms a receive whose bytes nobody waits for yet: the next `recv` gets them, and [`Socket::is_quiet`] needs no look at the
+    /// socket.
+    pub fn listen(&self) {
+        drop(self.recv_start());
+    }
+
+    /// Whether the peer is there and silent: nothing waits to be taken, and nothing has arrived, neither bytes nor the end of the
+    /// stream. For a stream on which only an answer may come, before the next question is put. Takes nothing. While a receive is
+    /// armed it tells what the back end has reported so far; else the socket is looked at.
     pub fn is_quiet(&self) -> bool {
+        if self.state.recv_op.get() != NO_OP {
+            return with_core(|core| core.with_driver(|driver| driver.recv_waits(&self.state)));
+        }
         let looks = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        self.state.recv_op.get() == NO_OP
-            && SockRef::from(&self.state.fd)
-                .recv_with_flags(&mut [MaybeUninit::uninit()], looks)
-                .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        SockRef::from(&self.state.fd)
+            .recv_with_flags(&mut [MaybeUninit::uninit()], looks)
+            .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Ends our direction of the stream, after what was queued for sending.

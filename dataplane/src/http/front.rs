@@ -150,6 +150,9 @@ fn linked_core(core: &Core, origin: &Origin) -> Option<usize> {
 
 /// Ends our side, and reads a little longer: a socket that is closed with unread bytes takes our last words with it.
 async fn part(client: &Client) {
+    if client.settle().await.is_err() {
+        return;
+    }
     let _ = within(crate::limits::REFUSAL_WRITE_TIME_MAX, client.transport.shutdown()).await;
     let _ = within(LINGER_TIME_MAX, async {
         let mut discarded = 0;

@@ -4,10 +4,10 @@ use super::limits::{
     BODY_DISCARDED_MAX, BODY_PAUSE_MAX, BODY_RATE_MIN, CLIENT_WRITE_TIME_MAX, HEAD_TIME_MAX, KEEP_ALIVE_TIME_MAX,
 };
 use super::{BodyError, Downstream, within};
-use crate::transport::Transport;
+use crate::transport::{self, Transport};
 use codecs::http::h1::{BodyReader, HeadReader, parse_request, write};
 use codecs::http::{BodyKind, Fields, Refused, RequestHead, Version};
-use reactor::{Buf, Gather};
+use reactor::{Buf, Gather, SendFuture};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -17,6 +17,9 @@ use std::time::Instant;
 pub struct Client {
     pub transport: Rc<Transport>,
     inbox: RefCell<Buf>,
+    /// The end of an answer on its way. Nobody waits for it before the next request is here, so it leaves together with the receive
+    /// that waits for that.
+    leaving: RefCell<Option<SendFuture>>,
 }
 
 /// What the head of an answer usually takes.
@@ -36,6 +39,7 @@ impl Client {
         Client {
             transport: Rc::new(transport),
             inbox: RefCell::new(Buf::from(early)),
+            leaving: RefCell::default(),
         }
     }
 
@@ -47,12 +51,26 @@ impl Client {
                 _ => return Next::Over,
             }
         }
+        if self.settle().await.is_err() {
+            return Next::Over;
+        }
         within(HEAD_TIME_MAX, self.head())
             .await
             .unwrap_or(Next::Refused(Refused {
                 status: 408,
                 reason: "the head did not come in time",
             }))
+    }
+
+    /// Waits until the end of the last answer has left.
+    pub async fn settle(&self) -> io::Result<()> {
+        let leaving = self.leaving.take();
+        if leaving.is_none() {
+            return Ok(());
+        }
+        within(CLIENT_WRITE_TIME_MAX, transport::finish(leaving))
+            .await
+            .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
     async fn head(&self) -> Next {
@@ -183,9 +201,23 @@ impl Turn<'_> {
             return Ok(());
         }
         self.begun.set(true);
+        self.client.settle().await?;
         within(CLIENT_WRITE_TIME_MAX, self.client.transport.send(gather))
             .await
             .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Sends the end of the answer; [`Client::settle`] waits for it.
+    async fn send_last(&self, gather: Gather) -> io::Result<()> {
+        if !gather.is_empty() {
+            self.begun.set(true);
+            self.client.settle().await?;
+            let queued = within(CLIENT_WRITE_TIME_MAX, self.client.transport.send_start(gather)).await;
+            let queued = queued.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
+            *self.client.leaving.borrow_mut() = queued;
+        }
+        self.ended.set(true);
+        Ok(())
     }
 
     /// The next bytes of the body, under the rules against slow senders.
@@ -317,18 +349,15 @@ impl Downstream for Turn<'_> {
         if !after.is_empty() {
             gather.push_vec(after);
         }
-        self.send(gather).await?;
-        self.ended.set(true);
-        Ok(())
+        self.send_last(gather).await
     }
 
     async fn end(&self, trailers: &Fields) -> io::Result<()> {
         if self.framing.get() == BodyKind::Chunked {
             write::last_chunk(&mut self.pending.borrow_mut(), trailers);
         }
-        self.flush().await?;
-        self.ended.set(true);
-        Ok(())
+        let pending = self.pending.take();
+        self.send_last(Gather::from(pending)).await
     }
 
     fn has_begun(&self) -> bool {

@@ -77,7 +77,7 @@ struct Connection {
     peer_window: Cell<i64>,
     peer_frame: Cell<usize>,
     /// Whoever asks by one key is one session.
-    lanes: RefCell<HashMap<String, Rc<Entry>>>,
+    lanes: RefCell<Vec<(Option<u64>, Rc<Entry>)>>,
     active: Cell<usize>,
     closing: Cell<bool>,
     failed: Cell<bool>,
@@ -179,22 +179,19 @@ impl Connection {
         });
     }
 
-    /// The session's place for a key; new keys beyond the bound share the last one's turn and open sessions one after another.
-    fn lane(&self, key: String) -> Rc<Entry> {
+    /// The session's place for a key; what comes with a key beyond the bound is a session of its own, the last of its connection.
+    fn lane(&self, key: u64) -> Rc<Entry> {
         let mut lanes = self.lanes.borrow_mut();
-        if let Some(entry) = lanes.get(&key) {
+        if let Some((_, entry)) = lanes.iter().find(|(known, _)| *known == Some(key)) {
             return entry.clone();
         }
         let entry = Rc::new(Entry::default());
         self.core.http.table.add(entry.clone());
-        if lanes.len() < LANES_MAX {
-            lanes.insert(key, entry.clone());
-        } else {
-            // One request, one session.
+        let is_last = lanes.len() >= LANES_MAX;
+        if is_last {
             self.closing.set(true);
-            let own = format!("{key} {}", lanes.len());
-            lanes.insert(own, entry.clone());
         }
+        lanes.push(((!is_last).then_some(key), entry.clone()));
         entry
     }
 
@@ -254,7 +251,7 @@ impl Connection {
     }
 
     fn end_lanes(&self, cause: &EndCause) {
-        for (_, entry) in self.lanes.borrow_mut().drain() {
+        for (_, entry) in self.lanes.borrow_mut().drain(..) {
             let now = self.core.now();
             entry.end_session(cause, &mut self.core.scratch.borrow_mut(), now);
             self.core.http.table.remove(&entry);

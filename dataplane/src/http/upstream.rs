@@ -6,7 +6,7 @@ use crate::limits::{AGENT_WAIT_MAX, UPSTREAM_OPEN_TIME_MAX};
 use crate::link::driver::Incoming;
 use crate::tls;
 use crate::tls::stream::TlsStream;
-use crate::transport::Transport;
+use crate::transport::{self, Transport};
 use crate::upstream::{OpenError, Request, Upstream, linked, resolve, secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,14 +16,16 @@ use proto::Message as _;
 use proto::policy::{CredentialScheme, TargetGrant, TlsMode};
 use proto::tunnel::session_frame::Kind;
 use proto::tunnel::{EndCause, Put, PutForm, SessionFrame};
-use reactor::{Buf, Gather, Socket};
+use reactor::{Buf, Gather, SendFuture, Socket};
 use rustls_pki_types::ServerName;
 use session::policy::ConnectionPolicy;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -31,6 +33,9 @@ use zeroize::Zeroizing;
 pub struct Target {
     way: Upstream,
     inbox: RefCell<Buf>,
+    /// A request's head on its way. Nobody waits for it before the answer is here, so it leaves together with the receive that waits
+    /// for that.
+    leaving: RefCell<Option<SendFuture>>,
     /// Received through an agent and not acknowledged yet.
     unreleased: Cell<usize>,
     /// The credential as it is written, where we put it in ourselves.
@@ -70,9 +75,10 @@ impl Pool {
         let now = reactor::now();
         target.idle_since.set(now);
         target.used.set(true);
-        if !target.inbox.borrow().is_empty() || !target.is_fresh(now) {
+        if !target.inbox.borrow().is_empty() || !target.is_fresh(now) || !target.has_sent() {
             return;
         }
+        target.listen();
         let mut idle = self.idle.borrow_mut();
         let Some(list) = idle.get_mut(&target.policy.name) else {
             idle.insert(target.policy.name.clone(), vec![target]);
@@ -141,6 +147,7 @@ pub async fn open(
     Ok(Rc::new(Target {
         way,
         inbox: RefCell::default(),
+        leaving: RefCell::default(),
         unreleased: Cell::new(0),
         credential,
         policy: connection.clone(),
@@ -273,7 +280,29 @@ impl Target {
         }
     }
 
-    /// Sends a request's head. The credential stands between `before` and `after`.
+    /// Arms the receive that will get the next answer, and meanwhile whatever comes unasked.
+    fn listen(&self) {
+        if let Upstream::Direct(transport) = &self.way {
+            transport.listen();
+        }
+    }
+
+    /// Whether the last request's head has left.
+    fn has_sent(&self) -> bool {
+        let Some(mut leaving) = self.leaving.take() else {
+            return true;
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        matches!(Pin::new(&mut leaving).poll(&mut context), Poll::Ready(Ok(())))
+    }
+
+    /// Waits until the request's head has left.
+    async fn sent(&self) -> io::Result<()> {
+        let leaving = self.leaving.take();
+        transport::finish(leaving).await
+    }
+
+    /// Sends a request's head; what comes next waits for it. The credential stands between `before` and `after`.
     pub async fn send_head(&self, scheme: CredentialScheme, before: &[u8], after: &[u8]) -> io::Result<()> {
         match &self.way {
             Upstream::Direct(transport) => {
@@ -281,7 +310,9 @@ impl Target {
                 head.extend_from_slice(before);
                 head.extend_from_slice(&self.credential);
                 head.extend_from_slice(after);
-                transport.send(Gather::from(head)).await
+                let queued = transport.send_start(Gather::from(head)).await?;
+                *self.leaving.borrow_mut() = queued;
+                Ok(())
             }
             Upstream::Linked(stream) => {
                 let lost = |end: crate::link::driver::StreamEnd| io::Error::other(end.message);
@@ -305,7 +336,10 @@ impl Target {
     /// Sends bytes of a body.
     pub async fn send(&self, gather: Gather) -> io::Result<()> {
         match &self.way {
-            Upstream::Direct(transport) => transport.send(gather).await,
+            Upstream::Direct(transport) => {
+                self.sent().await?;
+                transport.send(gather).await
+            }
             Upstream::Linked(stream) => {
                 for piece in gather {
                     stream
@@ -439,7 +473,10 @@ impl Target {
     /// Ends our side.
     pub async fn shutdown(&self) {
         match &self.way {
-            Upstream::Direct(transport) => transport.shutdown().await,
+            Upstream::Direct(transport) => {
+                let _ = self.sent().await;
+                transport.shutdown().await;
+            }
             Upstream::Linked(stream) => stream.finish(),
         }
     }

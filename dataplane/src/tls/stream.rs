@@ -99,6 +99,11 @@ impl TlsStream {
         self.plain.borrow().is_empty() && self.socket.is_quiet()
     }
 
+    /// Arms a receive, see [`Socket::listen`].
+    pub fn listen(&self) {
+        self.socket.listen();
+    }
+
     /// Encrypts and sends everything.
     pub async fn send(&self, gather: Gather) -> io::Result<()> {
         match self.send_start(gather).await? {

@@ -71,6 +71,15 @@ impl Driver {
         }
     }
 
+    /// Whether the socket's receive has nothing yet: the back end waits for bytes, or will, and the last receive left none behind.
+    pub(crate) fn recv_waits(&self, socket: &SocketState) -> bool {
+        match self.ops.get(socket.recv_op.get() as usize).map(|op| op.phase) {
+            Some(Phase::Started) => true,
+            Some(Phase::Queued) => socket.drained.get(),
+            Some(Phase::Done) | None => false,
+        }
+    }
+
     /// Whether the socket's receive is with the back end, or its bytes wait to be taken.
     pub(crate) fn recv_busy(&self, socket: &SocketState) -> bool {
         socket.recv_op.get() != NO_OP
@@ -107,6 +116,7 @@ impl Driver {
         }
         if result == -libc::ENOBUFS && buf.is_none() {
             let token = Token::new(slot, op.generation);
+            socket.drained.set(false);
             if self.pool.widen(socket.recv_group.get()) {
                 self.arms.push(token);
             } else {

@@ -33,10 +33,25 @@ async fn a_socket_is_quiet_until_something_arrives() {
     }
     assert_eq!(recv_exactly(&near, 7).await, b"unasked", "looking takes nothing");
     assert!(near.is_quiet());
-    let waiting = near.recv_start();
-    assert!(!near.is_quiet(), "a receive is under way");
+    near.listen();
+    assert!(near.is_quiet(), "an armed receive hears nothing");
+    sleep(Duration::from_millis(1)).await;
+    assert!(near.is_quiet(), "the back end has it, and hears nothing");
+    send_vec(&far, b"more").await.unwrap();
+    while near.is_quiet() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(
+        recv_exactly(&near, 4).await,
+        b"more",
+        "what came is for the next receive"
+    );
+    near.listen();
     far.shutdown_write();
-    assert!(waiting.await.unwrap().is_empty());
+    while near.is_quiet() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert!(near.recv().await.unwrap().is_empty());
     assert!(!near.is_quiet(), "the end is no silence");
 }
 

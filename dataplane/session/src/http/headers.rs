@@ -12,7 +12,7 @@ use crate::session::Scratch;
 
 /// Fields of a request that never reach the target: they belong to the socket, are credentials, change who asks or which
 /// path or method is meant, or would be believed although a client wrote them.
-const REQUEST_STRIPPED: &[&str] = &[
+static REQUEST_STRIPPED: NameSet = NameSet::of(&[
     // the socket's own (RFC 9110 section 7.6.1)
     "connection",
     "keep-alive",
@@ -74,10 +74,10 @@ const REQUEST_STRIPPED: &[&str] = &[
     "forwarded",
     "via",
     "http2-settings",
-];
+]);
 
 /// Fields of an answer that belong to the target's socket or name its software.
-const RESPONSE_STRIPPED: &[&str] = &[
+static RESPONSE_STRIPPED: NameSet = NameSet::of(&[
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -91,7 +91,7 @@ const RESPONSE_STRIPPED: &[&str] = &[
     "strict-transport-security",
     "server",
     "x-powered-by",
-];
+]);
 
 /// Fields that say something about the exact bytes of a body, wrong once it may be changed.
 const BYTES_EXACT: &[&str] = &[
@@ -115,6 +115,33 @@ const CONDITIONS: &[&str] = &[
     "if-unmodified-since",
 ];
 
+/// Names of fields, told from others by first letter and length before they are compared.
+struct NameSet {
+    names: &'static [&'static str],
+    /// Bit `n` of entry `b`: a name begins with byte `b` and has `n` bytes.
+    lengths: [u64; 256],
+}
+
+impl NameSet {
+    /// A set of names of 1 to 63 bytes.
+    const fn of(names: &'static [&'static str]) -> NameSet {
+        let mut lengths = [0; 256];
+        let mut at = 0;
+        while at < names.len() {
+            let name = names[at].as_bytes();
+            lengths[name[0] as usize] |= 1 << name.len();
+            at += 1;
+        }
+        NameSet { names, lengths }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let first = name.bytes().next().unwrap_or_default();
+        let lengths = self.lengths.get(usize::from(first)).copied().unwrap_or_default();
+        name.len() < 64 && lengths >> name.len() & 1 == 1 && self.names.contains(&name)
+    }
+}
+
 /// What is known of the client.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
@@ -130,13 +157,14 @@ pub struct Client<'a> {
 /// Fields for the target, without those that the writer adds (Host, framing, credential).
 pub fn request(head: &RequestHead, http: &HttpPolicy, client: &Client<'_>, redacts: bool, inspects: bool) -> Fields {
     let mut fields = Fields::new();
+    let names_hops = head.fields.has("connection");
     for (name, value) in head.fields.iter() {
         let text = std::str::from_utf8(name).unwrap_or_default();
-        let stripped = REQUEST_STRIPPED.contains(&text)
+        let stripped = REQUEST_STRIPPED.has(text)
             || text == http.key_header
             || text == http.credential_header
-            || text.contains('_')
-            || head.fields.has_token("connection", text)
+            || name.contains(&b'_')
+            || names_hops && head.fields.has_token("connection", text)
             || redacts && CONDITIONS.contains(&text)
             || (redacts || inspects) && text == "accept-encoding";
         if !stripped {
@@ -160,10 +188,11 @@ pub fn request(head: &RequestHead, http: &HttpPolicy, client: &Client<'_>, redac
 pub fn response(head: &ResponseHead, http: &HttpPolicy, client: &Client<'_>, redacts: bool, version: &str) -> Fields {
     let mut fields = Fields::new();
     let hosts = Hosts::new(http, client);
+    let names_hops = head.fields.has("connection");
     for (name, value) in head.fields.iter() {
         let text = std::str::from_utf8(name).unwrap_or_default();
-        let stripped = RESPONSE_STRIPPED.contains(&text)
-            || head.fields.has_token("connection", text)
+        let stripped = RESPONSE_STRIPPED.has(text)
+            || names_hops && head.fields.has_token("connection", text)
             || redacts && BYTES_EXACT.contains(&text);
         if stripped {
             continue;

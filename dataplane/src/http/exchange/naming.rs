@@ -9,33 +9,31 @@ use session::http::HttpPolicy;
 use session::http::judge;
 use session::policy::{ConnectionPolicy, Policy};
 use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// By what requests on one socket belong to one session: connection and key. Holds a digest, not the key.
-pub fn lane(core: &Core, origin: &Origin, head: &RequestHead) -> String {
-    let policy = core.policy.borrow().clone();
-    let (connection, _, _) = named(policy.as_deref(), origin, head);
-    let Some(connection) = connection else {
-        return String::new();
-    };
+/// By what requests on one socket belong to one session: connection and key. A keyed hash of them, not the key; that two of them
+/// are the same is only likely, so a session is told by its token, not by this.
+pub fn lane(core: &Core, origin: &Origin, head: &RequestHead) -> u64 {
+    thread_local! {
+        static KEYED: RandomState = RandomState::new();
+    }
+    let policy = core.policy.borrow();
+    let (connection, _) = meant(policy.as_deref(), origin, head);
     let key = connection
-        .http
-        .as_ref()
+        .and_then(|connection| connection.http.as_ref())
         .and_then(|http| judge::key_of(head, &http.key_header));
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key.unwrap_or_default());
-    let mut lane = String::with_capacity(connection.name.len() + 1 + 2 * digest.as_ref().len());
-    lane.push_str(&connection.name);
-    lane.push(' ');
-    push_hex(&mut lane, digest.as_ref());
-    lane
+    let name = connection.map_or("", |connection| connection.name.as_str());
+    KEYED.with(|keyed| keyed.hash_one((name, key)))
 }
 
 /// The pool of the connection that a request means; `None`: of none, or it is reached without one.
 pub fn pool_of(core: &Core, origin: &Origin, head: &RequestHead) -> Option<String> {
-    let policy = core.policy.borrow().clone();
-    let (connection, _, _) = named(policy.as_deref(), origin, head);
-    Some(connection?.pool.clone()).filter(|pool| !pool.is_empty())
+    let policy = core.policy.borrow();
+    let (connection, _) = meant(policy.as_deref(), origin, head);
+    let pool = &connection?.pool;
+    (!pool.is_empty()).then(|| pool.clone())
 }
 
 pub(super) fn http_inspects(http: &HttpPolicy) -> bool {
@@ -48,12 +46,26 @@ pub(super) fn named(
     origin: &Origin,
     head: &RequestHead,
 ) -> (Option<Arc<ConnectionPolicy>>, String, String) {
-    let whole = || head.target.clone();
+    let (connection, cut) = meant(policy, origin, head);
+    let (prefix, rest) = head.target.split_at_checked(cut).unwrap_or(("", &head.target));
+    let target = match rest {
+        rest if rest.starts_with('/') => rest.to_owned(),
+        rest => format!("/{rest}"),
+    };
+    (connection.cloned(), prefix.to_owned(), target)
+}
+
+/// The connection that a request means, and how many bytes of its target named it.
+fn meant<'a>(
+    policy: Option<&'a Policy>,
+    origin: &Origin,
+    head: &RequestHead,
+) -> (Option<&'a Arc<ConnectionPolicy>>, usize) {
     let Some(policy) = policy else {
-        return (None, String::new(), whole());
+        return (None, 0);
     };
     if let Some(name) = &origin.fixed {
-        return (policy.connection(name).cloned(), String::new(), whole());
+        return (policy.connection(name), 0);
     }
     let host = head.authority.as_deref().unwrap_or_default();
     let host = match host.rsplit_once(':') {
@@ -61,19 +73,17 @@ pub(super) fn named(
         _ => host,
     };
     if let Some(connection) = policy.connection_of_host(host) {
-        return (Some(connection.clone()), String::new(), whole());
+        return (Some(connection), 0);
     }
-    let Some(rest) = head.target.strip_prefix("/c/") else {
-        return (None, String::new(), whole());
+    let Some(rest) = head.target.strip_prefix(BY_PATH) else {
+        return (None, 0);
     };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (name, rest) = rest.split_at(end);
-    let target = match rest {
-        rest if rest.starts_with('/') => rest.to_owned(),
-        rest => format!("/{rest}"),
-    };
-    (policy.connection(name).cloned(), format!("/c/{name}"), target)
+    let name = rest.split(['/', '?']).next().unwrap_or_default();
+    (policy.connection(name), BY_PATH.len() + name.len())
 }
+
+/// What stands before a connection's name in a path.
+const BY_PATH: &str = "/c/";
 
 /// The client behind trusted proxies: the last address of X-Forwarded-For that is none of theirs.
 pub(super) fn client_address(origin: &Origin, head: &RequestHead, connection: Option<&ConnectionPolicy>) -> IpAddr {
