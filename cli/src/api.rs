@@ -63,6 +63,21 @@ impl Api {
         self.call(Method::DELETE, path, None)
     }
 
+    /// POST of a form, without a token: the status and the answer, whichever they are.
+    pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> Outcome<(u16, Value)> {
+        let url = format!("{}{path}", self.settings.url);
+        let failed = |error: ureq::Error| unreachable_or_failed(&self.settings.url, &error);
+        let mut response = self
+            .agent
+            .post(&url)
+            .send_form(fields.iter().copied())
+            .map_err(failed)?;
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+        let text = body.read_to_string().map_err(failed)?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+    }
+
     /// All items of a list, page by page, at most `most`.
     pub fn list(&self, path: &str, most: usize) -> Outcome<Vec<Value>> {
         let mut items = Vec::new();

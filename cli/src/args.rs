@@ -38,12 +38,17 @@ pub enum Command {
     Up(Up),
     /// Run one program in the foreground.
     Start(Start),
-    /// Save the control plane's address and a token, read from standard input.
+    /// Log in, and save the control plane's address and the login. On a terminal by a browser, else with a token from
+    /// standard input.
     Login {
+        #[command(flatten)]
+        how: LoginHow,
         /// Where PostgreSQL clients reach the data plane (`host:port`), for `sluice connect`.
         #[arg(long, value_name = "HOST:PORT")]
         postgres: Option<String>,
     },
+    /// End the saved login.
+    Logout,
     /// Who the token belongs to.
     Whoami,
     /// Connections: the resources that users reach.
@@ -60,6 +65,12 @@ pub enum Command {
     /// Access tokens: the passwords of stock clients.
     #[command(subcommand, visible_alias = "tokens")]
     Token(Tokens),
+    /// API keys: what programs show the control plane.
+    #[command(subcommand, visible_alias = "api-key")]
+    ApiKeys(ApiKeys),
+    /// What was done in the control plane, by whom.
+    #[command(subcommand)]
+    AdminLog(AdminLog),
     /// Users.
     #[command(subcommand, visible_alias = "user")]
     Users(Users),
@@ -108,6 +119,23 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         programs: Option<PathBuf>,
     },
+}
+
+#[derive(Args)]
+#[group(multiple = false)]
+pub struct LoginHow {
+    /// With this name (or e-mail address) and its password, read from standard input.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// In a browser on this machine.
+    #[arg(long)]
+    pub browser: bool,
+    /// With a code that is typed into a browser anywhere.
+    #[arg(long)]
+    pub device: bool,
+    /// With an access token, an API key or the administrator's token, read from standard input.
+    #[arg(long)]
+    pub paste: bool,
 }
 
 #[derive(Args)]
@@ -433,6 +461,56 @@ pub enum Tokens {
 }
 
 #[derive(Subcommand)]
+pub enum ApiKeys {
+    /// Make a key; it is shown once.
+    Create {
+        /// Whose key; your own without it.
+        #[arg(long)]
+        user: Option<String>,
+        /// To recognise it by.
+        #[arg(long)]
+        name: Option<String>,
+        /// What it may do: RESOURCE:read, RESOURCE:write, RESOURCE:* or *; may be repeated.
+        #[arg(long = "scope", value_name = "SCOPE", required = true)]
+        scopes: Vec<String>,
+        /// Lifetime, such as 30m, 8h or 90d.
+        #[arg(long, value_name = "TIME")]
+        expires_in: Option<String>,
+    },
+    /// Keys, without their secrets.
+    List {
+        #[arg(long)]
+        user: Option<String>,
+    },
+    /// End a key's validity now.
+    #[command(visible_alias = "delete")]
+    Revoke { id: String },
+}
+
+#[derive(Subcommand)]
+pub enum AdminLog {
+    /// Newest first.
+    List {
+        #[arg(long)]
+        actor: Option<String>,
+        /// begun, ended or event.
+        #[arg(long)]
+        phase: Option<String>,
+        /// RFC 3339 time.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// RFC 3339 time.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        /// Most lines to show.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Walk the chain of hashes; exit code 1 and the first wrong line where it is broken.
+    Verify,
+}
+
+#[derive(Subcommand)]
 pub enum Users {
     List,
     Show {
@@ -456,6 +534,13 @@ pub enum Users {
         #[command(flatten)]
         force: Force,
     },
+    /// Set a user's password, read from standard input.
+    Password {
+        name: String,
+        /// Take it away instead.
+        #[arg(long)]
+        remove: bool,
+    },
 }
 
 #[derive(Args)]
@@ -468,6 +553,12 @@ pub struct UserFields {
     /// active or inactive.
     #[arg(long)]
     pub status: Option<String>,
+    /// Role of the user: admin, auditor or approver; may be repeated.
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// person or service.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
 }
 
 #[derive(Subcommand)]

@@ -45,9 +45,10 @@ fn run(arguments: Arguments) -> Outcome<ExitCode> {
             let settings = Settings::resolve(url, token)?;
             return commands::doctor::run(&settings, programs.as_deref(), json);
         }
-        Command::Login { postgres } => {
-            return commands::login::login(url, token, postgres).and(done);
+        Command::Login { how, postgres } => {
+            return commands::login::login(url, token, how, postgres).and(done);
         }
+        Command::Logout => return commands::login::logout(url, token).and(done),
         _ => {}
     }
     let api = Api::new(Settings::resolve(url, token)?);
@@ -58,6 +59,8 @@ fn run(arguments: Arguments) -> Outcome<ExitCode> {
         Command::Sessions(command) => commands::sessions::run(&api, command, json)?,
         Command::Reviews(command) => commands::reviews::run(&api, command, json)?,
         Command::Token(command) => commands::tokens::run(&api, command, json)?,
+        Command::ApiKeys(command) => commands::api_keys::run(&api, command, json)?,
+        Command::AdminLog(command) => commands::admin_log::run(&api, command, json)?,
         Command::Users(command) => commands::users::run(&api, command, json)?,
         Command::Groups(command) => commands::groups::run(&api, command, json)?,
         Command::Pools(command) => commands::pools::run(&api, command, json)?,
@@ -76,7 +79,7 @@ fn run(arguments: Arguments) -> Outcome<ExitCode> {
         Command::Diff { file } => commands::policy::diff(&api, &file.file, json)?,
         Command::Export => commands::policy::export(&api)?,
         Command::Redact(command) => commands::redact::run(&api, command, json)?,
-        Command::Up(_) | Command::Start(_) | Command::Doctor { .. } | Command::Login { .. } => {}
+        Command::Up(_) | Command::Start(_) | Command::Doctor { .. } | Command::Login { .. } | Command::Logout => {}
     }
     done
 }

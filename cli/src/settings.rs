@@ -56,6 +56,11 @@ impl Settings {
         })
     }
 
+    /// The same for whoever has yet to log in.
+    pub fn without_token(self) -> Self {
+        Self { token: None, ..self }
+    }
+
     /// Where PostgreSQL clients reach the data plane: as set, else the API's host and the usual port.
     pub fn postgres(&self) -> (String, u16) {
         self.postgres

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod identity;
 pub mod limits;
 pub mod pki;
 mod private_file;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
 
 use crate::agents::token::{self, Prefix};
@@ -31,7 +32,8 @@ use crate::config::Config;
 use crate::domain::mistake::Mistake;
 use crate::http::policy::apply;
 use crate::http::problem::Problem;
-use crate::limits::DRAIN_SECONDS_MAX;
+use crate::http::rates::Rates;
+use crate::limits::{DRAIN_SECONDS_MAX, PASSWORD_CHECKS_MAX};
 use crate::pki::{Pki, PkiError};
 use crate::publish::orders::Orders;
 use crate::publish::progress::Progress;
@@ -80,6 +82,10 @@ pub struct App {
     pub removed: broadcast::Sender<String>,
     /// What credentials files say.
     pub control_url: String,
+    /// How often callers ask.
+    pub rates: Rates,
+    /// Passwords that are checked at the same time.
+    pub password_checks: Semaphore,
     admin_sha256: Vec<u8>,
 }
 
@@ -116,6 +122,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             .clone()
             .unwrap_or_else(|| format!("https://{control}")),
         admin_sha256,
+        rates: Rates::new(config.requests_per_minute),
+        password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
         store,
         pki: pki.clone(),
         publisher: publisher.clone(),
@@ -248,10 +256,8 @@ async fn serve_api(app: Arc<App>, listener: TcpListener, mut stop: watch::Receiv
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    if let Err(error) = axum::serve(listener, http::router(app))
-        .with_graceful_shutdown(stopped)
-        .await
-    {
+    let service = http::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stopped).await {
         tracing::error!(%error, "the API ended");
     }
 }

@@ -70,3 +70,57 @@ pub const RESULT_ROWS_MAX: u64 = 1_000_000_000_000;
 pub const RESULT_BYTES_MAX: u64 = 1 << 50;
 /// Longest `statement_timeout_seconds` of a connection: a week.
 pub const STATEMENT_SECONDS_MAX: u64 = 7 * 24 * 3600;
+/// Requests of one caller in a minute when the configuration does not say; a tenth of it may come at once.
+pub const RATE_PER_MINUTE_DEFAULT: u32 = 12_000;
+/// Part of a minute's requests that may come at once.
+pub const RATE_BURST_DIVISOR: u32 = 10;
+/// Callers whose rate is watched at the same time.
+pub const RATE_CALLERS_MAX: usize = 20_000;
+/// API keys of one user.
+pub const API_KEYS_PER_USER_MAX: usize = 100;
+/// Scopes of one API key.
+pub const SCOPES_MAX: usize = 50;
+/// Shortest password, in characters.
+pub const PASSWORD_CHARS_MIN: usize = 12;
+/// Longest password, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 256;
+/// Wrong passwords in a row after which an account is locked for [`LOCK_SECONDS_FIRST`], twice as long each further time.
+pub const PASSWORD_FAILURES_MAX: i64 = 5;
+/// First lock of an account, in seconds.
+pub const LOCK_SECONDS_FIRST: i64 = 30;
+/// Longest lock of an account, in seconds.
+pub const LOCK_SECONDS_MAX: i64 = 3600;
+/// Passwords that are checked at the same time: each takes [`ARGON2_MEMORY_KIB`] of memory and some tens of milliseconds.
+pub const PASSWORD_CHECKS_MAX: usize = 4;
+/// Memory of argon2id, in KiB (OWASP Password Storage Cheat Sheet: 19 MiB, 2 passes, 1 lane).
+pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
+/// Passes of argon2id.
+pub const ARGON2_PASSES: u32 = 2;
+/// How long a login lasts when the configuration does not say, in seconds.
+pub const LOGIN_SECONDS_DEFAULT: u64 = 12 * 3600;
+/// Lines of the admin log that are checked at once.
+pub const LOG_LINES_AT_ONCE: usize = 1000;
+/// Longest token of an identity provider, in bytes.
+pub const JWT_BYTES_MAX: usize = 64 * 1024;
+/// Keys of an identity provider that are read.
+pub const JWKS_KEYS_MAX: usize = 64;
+/// Largest answer of an identity provider, in bytes.
+pub const PROVIDER_ANSWER_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest wait for an answer of an identity provider, in seconds.
+pub const PROVIDER_SECONDS_MAX: u64 = 10;
+/// How long what a provider says of itself, and its keys, are kept, in seconds.
+pub const PROVIDER_CACHE_SECONDS: u64 = 600;
+/// Shortest time between two looks for a key that is not known, in seconds.
+pub const PROVIDER_KEYS_PAUSE_SECONDS: u64 = 2;
+/// How far the clocks of an identity provider and ours may be apart, in seconds.
+pub const CLOCK_SKEW_SECONDS: i64 = 60;
+/// Groups of one user that are taken from an identity provider.
+pub const GROUPS_PER_USER_MAX: usize = 1000;
+/// How long somebody may take to log in at the provider, or to confirm a login of the command line, in seconds.
+pub const FLOW_SECONDS_MAX: i64 = 600;
+/// Logins that are under way at the same time.
+pub const FLOWS_MAX: i64 = 100_000;
+/// Shortest time between two questions of a device that waits (RFC 8628 section 3.5), in seconds.
+pub const DEVICE_POLL_SECONDS: i64 = 5;
+/// How often the provider is asked whether somebody who is logged in still may be, when the configuration does not say, in seconds.
+pub const RECHECK_SECONDS_DEFAULT: u64 = 300;

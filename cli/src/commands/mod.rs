@@ -1,6 +1,8 @@
 //! One file per noun of the command line; each is thin over the REST API.
 
+pub mod admin_log;
 pub mod agents;
+pub mod api_keys;
 pub mod connect;
 pub mod connections;
 pub mod dataplanes;
@@ -8,6 +10,7 @@ pub mod doctor;
 pub mod groups;
 mod local;
 pub mod login;
+mod login_web;
 pub mod policy;
 pub mod pools;
 pub mod redact;

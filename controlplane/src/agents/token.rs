@@ -19,6 +19,10 @@ pub enum Prefix {
     User,
     /// A one-time token of an agent or data plane.
     Enrol,
+    /// A key for the API alone.
+    ApiKey,
+    /// Somebody's login.
+    Login,
 }
 
 impl Prefix {
@@ -28,7 +32,22 @@ impl Prefix {
             Prefix::Admin => "sla_",
             Prefix::User => "slu_",
             Prefix::Enrol => "sle_",
+            Prefix::ApiKey => "slk_",
+            Prefix::Login => "sls_",
         }
+    }
+
+    /// What a token says that it is.
+    pub fn of(token: &str) -> Option<Prefix> {
+        [
+            Prefix::Admin,
+            Prefix::User,
+            Prefix::Enrol,
+            Prefix::ApiKey,
+            Prefix::Login,
+        ]
+        .into_iter()
+        .find(|prefix| token.starts_with(prefix.text()))
     }
 }
 

@@ -8,11 +8,13 @@ use serde_json::{Map, Value};
 
 use crate::domain::mistake::{Mistake, Mistakes};
 use crate::domain::read::Fields;
+use crate::domain::role::RoleGroups;
+use crate::limits::{LOGIN_SECONDS_DEFAULT, RATE_PER_MINUTE_DEFAULT};
 
 /// Prefix of the variables.
 const PREFIX: &str = "SLUICE_CONTROLPLANE_";
 /// Every key, as it stands in the file.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 15] = [
     "data_dir",
     "listen.api",
     "listen.control",
@@ -23,6 +25,11 @@ const KEYS: [&str; 10] = [
     "certificate_days",
     "log_level",
     "log_format",
+    "requests_per_minute",
+    "login_seconds",
+    "admin_groups",
+    "auditor_groups",
+    "approver_groups",
 ];
 /// Seconds in a day.
 const DAY: u64 = 24 * 3600;
@@ -56,6 +63,14 @@ pub struct Config {
     /// A `tracing` filter.
     pub log_level: String,
     pub log_format: LogFormat,
+    /// Requests of one caller in a minute; 0: no bound.
+    pub requests_per_minute: u32,
+    /// How long a login lasts.
+    pub login_seconds: u64,
+    /// Groups whose members have a role.
+    pub role_groups: RoleGroups,
+    /// Nobody logs in and everybody is the administrator (`PROFILE=dev`); only on loopback addresses.
+    pub developer: bool,
     /// Make pool `local` and credentials for one data plane and one agent.
     pub bootstrap_local: bool,
     /// Applied before anything is served.
@@ -76,6 +91,10 @@ impl Config {
             certificate_days: 30,
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
+            requests_per_minute: RATE_PER_MINUTE_DEFAULT,
+            login_seconds: LOGIN_SECONDS_DEFAULT,
+            role_groups: RoleGroups::default(),
+            developer: false,
             bootstrap_local: false,
             policy_file: None,
         }
@@ -95,8 +114,19 @@ impl Config {
                 Map::new()
             }
         };
-        environment(variables, &mut table, &mut mistakes);
-        let config = read(table, data_dir, &mut mistakes);
+        let developer = environment(variables, &mut table, &mut mistakes);
+        let config = read(table, data_dir, &mut mistakes).map(|config| Config { developer, ..config });
+        if let Some(config) = config.as_ref().filter(|config| config.developer)
+            && !config.listen_api.ip().is_loopback()
+        {
+            mistakes.add(
+                "PROFILE",
+                format!(
+                    "dev asks for no login, so listen.api must be a loopback address, not {}",
+                    config.listen_api
+                ),
+            );
+        }
         match config {
             Some(config) => mistakes.or(config),
             None => Err(mistakes.into_list()),
@@ -109,7 +139,8 @@ fn environment(
     variables: impl IntoIterator<Item = (String, String)>,
     table: &mut Map<String, Value>,
     mistakes: &mut Mistakes,
-) {
+) -> bool {
+    let mut developer = false;
     let keys: BTreeMap<String, &str> = KEYS
         .iter()
         .map(|key| (key.replace('.', "_").to_uppercase(), *key))
@@ -117,6 +148,14 @@ fn environment(
     for (name, value) in variables {
         if name == "API_URL" {
             table.entry("api_url").or_insert(Value::String(value));
+            continue;
+        }
+        if name == "PROFILE" {
+            match value.as_str() {
+                "dev" => developer = true,
+                "" => {}
+                other => mistakes.add(name, format!("\"{other}\" is no profile; there is dev")),
+            }
             continue;
         }
         let Some(short) = name.strip_prefix(PREFIX) else {
@@ -127,8 +166,10 @@ fn environment(
             continue;
         };
         let value = match *key {
-            "gateways" => Value::Array(value.split(',').map(|g| Value::String(g.trim().to_owned())).collect()),
-            "snapshot_max_age_seconds" | "certificate_days" => {
+            "gateways" | "admin_groups" | "auditor_groups" | "approver_groups" => {
+                Value::Array(value.split(',').map(|g| Value::String(g.trim().to_owned())).collect())
+            }
+            "snapshot_max_age_seconds" | "certificate_days" | "requests_per_minute" | "login_seconds" => {
                 value.parse::<u64>().map_or(Value::String(value), Value::from)
             }
             _ => Value::String(value),
@@ -145,6 +186,7 @@ fn environment(
             }
         }
     }
+    developer
 }
 
 fn read(table: Map<String, Value>, data_dir: Option<PathBuf>, mistakes: &mut Mistakes) -> Option<Config> {
@@ -192,6 +234,17 @@ fn read(table: Map<String, Value>, data_dir: Option<PathBuf>, mistakes: &mut Mis
         certificate_days: fields
             .number("certificate_days", 1, 397)
             .map_or(defaults.certificate_days, |n| n as u32),
+        requests_per_minute: fields
+            .number("requests_per_minute", 0, 10_000_000)
+            .map_or(defaults.requests_per_minute, |n| n as u32),
+        login_seconds: fields
+            .number("login_seconds", 60, 90 * DAY)
+            .unwrap_or(defaults.login_seconds),
+        role_groups: RoleGroups {
+            admin: fields.texts("admin_groups"),
+            auditor: fields.texts("auditor_groups"),
+            approver: fields.texts("approver_groups"),
+        },
         log_level: fields.text("log_level").unwrap_or_else(|| defaults.log_level.clone()),
         log_format: fields.choice("log_format", &["text", "json"]),
         ..defaults

@@ -12,6 +12,7 @@ use super::model::{
     Kind, Pool, Redaction, User, Via,
 };
 use super::read::Fields;
+use super::role::Role;
 use super::secret;
 use super::{http, postgres};
 use crate::limits::{
@@ -239,12 +240,28 @@ fn user(fields: &mut Fields<'_>, name: Option<String>) -> Option<User> {
     }
     let groups = groups(fields, "groups");
     let status = fields.choice("status", &["active", "inactive"]);
+    let roles = roles(fields);
+    let kind = fields.choice("type", &["person", "service"]);
     Some(User {
         name: name?,
         email,
         groups,
         status,
+        roles,
+        kind,
     })
+}
+
+fn roles(fields: &mut Fields<'_>) -> Vec<Role> {
+    let mut roles = Vec::new();
+    for name in fields.texts("roles") {
+        match Role::from_name(&name) {
+            Some(role) => roles.push(role),
+            None => fields.wrong("roles", format!("\"{name}\" is none of {}", Role::NAMES.join(", "))),
+        }
+    }
+    roles.sort_unstable();
+    roles
 }
 
 fn redaction(fields: &mut Fields<'_>, name: Option<String>) -> Option<Redaction> {

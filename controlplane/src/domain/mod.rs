@@ -9,4 +9,5 @@ pub mod plan;
 pub mod postgres;
 pub mod read;
 pub mod review;
+pub mod role;
 pub mod secret;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::http::{Http, RouteSet};
 use super::postgres::Postgres;
+use super::role::Role;
 
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,6 +78,16 @@ pub enum UserStatus {
     Inactive,
 }
 
+/// Whether a user is somebody who logs in, or something that has keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserType {
+    #[default]
+    Person,
+    /// A service account: no password, no login by an identity provider.
+    Service,
+}
+
 /// A person or program that uses connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
@@ -87,6 +98,11 @@ pub struct User {
     pub groups: Vec<String>,
     #[serde(default)]
     pub status: UserStatus,
+    /// Roles in the control plane; none: a member.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Role>,
+    #[serde(default, rename = "type", skip_serializing_if = "is_default")]
+    pub kind: UserType,
 }
 
 /// A detector that users bring themselves.
@@ -425,6 +441,8 @@ pub enum Owner {
     Api,
     Policy,
     Bootstrap,
+    /// Made by the first login of somebody whom the identity provider vouches for.
+    Login,
 }
 
 impl Owner {
@@ -434,12 +452,13 @@ impl Owner {
             Owner::Api => "api",
             Owner::Policy => "policy",
             Owner::Bootstrap => "bootstrap",
+            Owner::Login => "login",
         }
     }
 
     /// The owner called `name`.
     pub fn from_name(name: &str) -> Option<Owner> {
-        [Owner::Api, Owner::Policy, Owner::Bootstrap]
+        [Owner::Api, Owner::Policy, Owner::Bootstrap, Owner::Login]
             .into_iter()
             .find(|owner| owner.name() == name)
     }

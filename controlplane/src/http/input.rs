@@ -1,8 +1,10 @@
 //! Bodies and query parameters, read so that every mistake becomes a problem document.
 
+use std::net::SocketAddr;
+
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -14,6 +16,10 @@ use super::problem::Problem;
 use crate::domain::mistake::Mistakes;
 use crate::domain::read::Fields;
 use crate::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
+use crate::store::now_micros;
+
+/// Longest life in seconds that can be asked for: a hundred years.
+const LIFE_SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
 
 /// Query parameters.
 pub struct Params<T>(pub T);
@@ -65,6 +71,63 @@ impl Object {
             )),
         }
     }
+}
+
+/// The address that a request comes from, without its port.
+pub struct Peer(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Peer(
+            peer.map(|ConnectInfo(peer)| peer.ip().to_string()).unwrap_or_default(),
+        ))
+    }
+}
+
+/// `expires_at` or `expires_in_seconds` as microseconds since 1970; a time that is over is a mistake.
+pub fn expiry(fields: &mut Fields<'_>) -> Option<i64> {
+    let at = fields.text("expires_at");
+    let within = fields.number("expires_in_seconds", 1, LIFE_SECONDS_MAX);
+    match (at, within) {
+        (Some(_), Some(_)) => {
+            fields.wrong("expires_at", "give it or expires_in_seconds, not both");
+            None
+        }
+        (Some(at), None) => {
+            let micros = time_micros(&at).filter(|micros| *micros > now_micros());
+            if micros.is_none() {
+                fields.wrong("expires_at", "must be a time to come, in RFC 3339");
+            }
+            micros
+        }
+        (None, Some(seconds)) => Some(now_micros().saturating_add(seconds as i64 * 1_000_000)),
+        (None, None) => None,
+    }
+}
+
+/// A query parameter that is a time.
+pub fn moment(name: &str, text: Option<&str>) -> Result<Option<i64>, Problem> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let micros = time_micros(text).ok_or_else(|| Problem::Request(format!("{name} must be a time in RFC 3339")))?;
+    Ok(Some(micros))
+}
+
+/// Text as one value in a query (RFC 3986, section 2.3).
+pub fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// Which part of a list is wanted.

@@ -1,14 +1,19 @@
 //! The REST API and the page: one folder per resource, one file per endpoint, and the router that leads to them.
 
+pub mod admin_log;
 pub mod agents;
+pub mod api_keys;
 pub mod auth;
 pub mod dataplanes;
+pub mod gate;
 pub mod input;
 pub mod keys;
+pub mod login;
 pub mod meta;
 pub mod objects;
 pub mod policy;
 pub mod problem;
+pub mod rates;
 pub mod redactions;
 pub mod reviews;
 pub mod sessions;
@@ -18,11 +23,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::routing::{delete, get, post};
-use axum::{Json, response::Response};
+use axum::http::HeaderMap;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post, put};
+use axum::{Form, Json, response::Response};
 
-use self::auth::{Admin, Caller};
-use self::input::{Object, PageParams, Params};
+use self::auth::Caller;
+use self::input::{Object, PageParams, Params, Peer};
 use self::keys::Holder;
 use self::objects::ForceParams;
 use self::problem::Problem;
@@ -50,14 +57,15 @@ pub fn router(app: Arc<App>) -> Router {
     router
         .merge(enrolment_routes())
         .merge(token_routes())
+        .merge(login_routes())
         .merge(policy_routes())
         .merge(session_routes())
         .merge(review_routes())
         .merge(meta_routes())
         .route("/api/redactions/{name}", post(redaction_test))
         .fallback(|| async { Problem::NotFound("there is no such route".to_owned()) })
-        .method_not_allowed_fallback(|| async { Problem::NotFound("the route has no such method".to_owned()) })
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .layer(from_fn_with_state(app.clone(), gate::gate))
         .with_state(app)
 }
 
@@ -65,19 +73,17 @@ fn object_routes(segment: &str, kind: Kind) -> Router<Arc<App>> {
     let list = move |caller: Caller, State(app): Shared, Params(page): Params<PageParams>| async move {
         objects::list::handle(&app, kind, caller, page).await
     };
-    let create = move |_: Admin, State(app): Shared, Object(body): Object| async move {
-        objects::create::handle(&app, kind, body).await
-    };
+    let create =
+        move |State(app): Shared, Object(body): Object| async move { objects::create::handle(&app, kind, body).await };
     let show = move |caller: Caller, State(app): Shared, Path(name): Path<String>| async move {
         objects::show::handle(&app, kind, caller, &name).await
     };
     let update =
-        move |_: Admin,
-              State(app): Shared,
+        move |State(app): Shared,
               Path(name): Path<String>,
               Params(force): Params<ForceParams>,
               Object(body): Object| async move { objects::update::handle(&app, kind, &name, force, body).await };
-    let delete = move |_: Admin, State(app): Shared, Path(name): Path<String>, Params(force): Params<ForceParams>| async move {
+    let delete = move |State(app): Shared, Path(name): Path<String>, Params(force): Params<ForceParams>| async move {
         objects::delete::handle(&app, kind, &name, force).await
     };
     Router::new()
@@ -90,13 +96,12 @@ fn object_routes(segment: &str, kind: Kind) -> Router<Arc<App>> {
 
 /// `test` is the one name that takes a POST; the route of the objects has the other methods.
 async fn redaction_test(
-    _: Admin,
     State(app): Shared,
     Path(name): Path<String>,
     body: Object,
 ) -> Result<Json<redactions::test::Tested>, Problem> {
     if name != "test" {
-        return Err(Problem::NotFound("the route has no such method".to_owned()));
+        return Err(Problem::missing("test", &name));
     }
     redactions::test::handle(&app, body).await
 }
@@ -115,7 +120,6 @@ fn enrolment_routes() -> Router<Arc<App>> {
 }
 
 async fn pool_agents(
-    _: Admin,
     State(app): Shared,
     Path(name): Path<String>,
     Params(page): Params<PageParams>,
@@ -127,7 +131,6 @@ async fn pool_agents(
 }
 
 async fn pool_keys(
-    _: Admin,
     State(app): Shared,
     Path(name): Path<String>,
     Params(page): Params<PageParams>,
@@ -136,7 +139,6 @@ async fn pool_keys(
 }
 
 async fn pool_key(
-    _: Admin,
     State(app): Shared,
     Path(name): Path<String>,
     body: Object,
@@ -145,7 +147,6 @@ async fn pool_key(
 }
 
 async fn pool_key_delete(
-    _: Admin,
     State(app): Shared,
     Path((name, id)): Path<(String, String)>,
 ) -> Result<axum::http::StatusCode, Problem> {
@@ -153,7 +154,6 @@ async fn pool_key_delete(
 }
 
 async fn dataplane_keys(
-    _: Admin,
     State(app): Shared,
     Params(page): Params<PageParams>,
 ) -> Result<input::Page<keys::View>, Problem> {
@@ -161,23 +161,17 @@ async fn dataplane_keys(
 }
 
 async fn dataplane_key(
-    _: Admin,
     State(app): Shared,
     body: Object,
 ) -> Result<(axum::http::StatusCode, Json<keys::create::Created>), Problem> {
     keys::create::handle(&app, Holder::dataplanes(), body).await
 }
 
-async fn dataplane_key_delete(
-    _: Admin,
-    State(app): Shared,
-    Path(id): Path<String>,
-) -> Result<axum::http::StatusCode, Problem> {
+async fn dataplane_key_delete(State(app): Shared, Path(id): Path<String>) -> Result<axum::http::StatusCode, Problem> {
     keys::delete::handle(&app, Holder::dataplanes(), &id).await
 }
 
 async fn agent_list(
-    _: Admin,
     State(app): Shared,
     Params(page): Params<PageParams>,
 ) -> Result<input::Page<agents::View>, Problem> {
@@ -186,7 +180,6 @@ async fn agent_list(
 
 /// The seed's way to make an agent: a key for the pool that the body names.
 async fn agent_create(
-    _: Admin,
     State(app): Shared,
     Object(mut body): Object,
 ) -> Result<(axum::http::StatusCode, Json<keys::create::Created>), Problem> {
@@ -196,35 +189,26 @@ async fn agent_create(
     keys::create::handle(&app, Holder::pool(&app, &pool)?, Object(body)).await
 }
 
-async fn agent_show(_: Admin, State(app): Shared, Path(id): Path<String>) -> Result<Json<agents::View>, Problem> {
+async fn agent_show(State(app): Shared, Path(id): Path<String>) -> Result<Json<agents::View>, Problem> {
     agents::show::handle(&app, &id).await
 }
 
-async fn agent_delete(_: Admin, State(app): Shared, Path(id): Path<String>) -> Result<axum::http::StatusCode, Problem> {
+async fn agent_delete(State(app): Shared, Path(id): Path<String>) -> Result<axum::http::StatusCode, Problem> {
     agents::delete::agent(&app, &id).await
 }
 
 async fn dataplane_list(
-    _: Admin,
     State(app): Shared,
     Params(page): Params<PageParams>,
 ) -> Result<input::Page<dataplanes::View>, Problem> {
     dataplanes::list::handle(&app, page).await
 }
 
-async fn dataplane_show(
-    _: Admin,
-    State(app): Shared,
-    Path(id): Path<String>,
-) -> Result<Json<dataplanes::View>, Problem> {
+async fn dataplane_show(State(app): Shared, Path(id): Path<String>) -> Result<Json<dataplanes::View>, Problem> {
     dataplanes::show::handle(&app, &id).await
 }
 
-async fn dataplane_delete(
-    _: Admin,
-    State(app): Shared,
-    Path(id): Path<String>,
-) -> Result<axum::http::StatusCode, Problem> {
+async fn dataplane_delete(State(app): Shared, Path(id): Path<String>) -> Result<axum::http::StatusCode, Problem> {
     agents::delete::dataplane(&app, &id).await
 }
 
@@ -251,17 +235,61 @@ fn token_routes() -> Router<Arc<App>> {
         )
 }
 
+fn login_routes() -> Router<Arc<App>> {
+    use login::{create, logout, page, password};
+    let log_in = |State(app): Shared, peer: Peer, body: Object| async move { create::handle(&app, peer, body).await };
+    let log_out = |State(app): Shared, caller: Caller, headers: HeaderMap| async move {
+        logout::handle(&app, caller, &headers).await
+    };
+    let show = |State(app): Shared, Params(next): Params<page::Next>| async move { page::show(&app, &next) };
+    let take = |State(app): Shared, peer: Peer, headers: HeaderMap, Form(form): Form<page::Form>| async move {
+        page::take(&app, peer, &headers, form).await
+    };
+    let set = |State(app): Shared, caller: Caller, peer: Peer, Path(name): Path<String>, body: Object| async move {
+        password::set(&app, caller, peer, &name, body).await
+    };
+    let remove = |State(app): Shared, Path(name): Path<String>| async move { password::remove(&app, &name).await };
+    let keys = |State(app): Shared, caller: Caller, Params(params): Params<api_keys::list::ListParams>| async move {
+        api_keys::list::handle(&app, caller, params).await
+    };
+    let key = |State(app): Shared, caller: Caller, body: Object| async move {
+        api_keys::create::handle(&app, caller, body).await
+    };
+    let unkey = |State(app): Shared, caller: Caller, Path(id): Path<String>| async move {
+        api_keys::delete::handle(&app, caller, &id).await
+    };
+    Router::new()
+        .route("/login", get(show).post(take))
+        .route("/api/login", post(log_in))
+        .route("/api/logout", post(log_out))
+        .route("/api/users/{name}/password", put(set).delete(remove))
+        .route("/api/api-keys", get(keys).post(key))
+        .route("/api/api-keys/{id}", delete(unkey))
+        .route(
+            "/api/admin-log",
+            get(
+                |State(app): Shared, Params(params): Params<admin_log::list::ListParams>| async move {
+                    admin_log::list::handle(&app, params).await
+                },
+            ),
+        )
+        .route(
+            "/api/admin-log/verify",
+            get(|State(app): Shared| async move { admin_log::verify::handle(&app).await }),
+        )
+}
+
 fn policy_routes() -> Router<Arc<App>> {
     Router::new()
         .route(
             "/api/apply",
-            post(|_: Admin, State(app): Shared, body: Object| async move {
+            post(|State(app): Shared, body: Object| async move {
                 policy::apply::handle(&app, policy::apply::read(body)?).await.map(Json)
             }),
         )
         .route(
             "/api/diff",
-            post(|_: Admin, State(app): Shared, body: Object| async move {
+            post(|State(app): Shared, body: Object| async move {
                 let wish = policy::apply::Wish {
                     dry_run: true,
                     ..policy::apply::read(body)?
@@ -271,21 +299,21 @@ fn policy_routes() -> Router<Arc<App>> {
         )
         .route(
             "/api/export",
-            get(|_: Admin, State(app): Shared| async move { policy::export::handle(&app).await }),
+            get(|State(app): Shared| async move { policy::export::handle(&app).await }),
         )
         .route(
             "/api/policy",
-            get(|_: Admin, State(app): Shared| async move { policy::show::handle(&app) }),
+            get(|State(app): Shared| async move { policy::show::handle(&app) }),
         )
         .route(
             "/api/policy/republish",
-            post(|_: Admin, State(app): Shared, body: Object| async move {
-                policy::republish::handle(&app, body).await.map(Json)
-            }),
+            post(
+                |State(app): Shared, body: Object| async move { policy::republish::handle(&app, body).await.map(Json) },
+            ),
         )
         .route(
             "/api/users/groups",
-            get(|_: Admin, State(app): Shared| async move { Json(check::group_names(&app.publisher.state().catalog)) }),
+            get(|State(app): Shared| async move { Json(check::group_names(&app.publisher.state().catalog)) }),
         )
 }
 
@@ -362,12 +390,12 @@ fn review_routes() -> Router<Arc<App>> {
         )
         .route(
             "/reviews",
-            get(|State(app): Shared, caller: Result<Caller, Problem>| async move { page::list(&app, caller).await }),
+            get(|State(app): Shared, caller: Caller| async move { page::list(&app, caller).await }),
         )
         .route(
             "/reviews/{id}",
             get(
-                |State(app): Shared, caller: Result<Caller, Problem>, Path(id): Path<String>| async move {
+                |State(app): Shared, caller: Caller, Path(id): Path<String>| async move {
                     page::show(&app, caller, &id).await
                 },
             ),
@@ -377,11 +405,17 @@ fn review_routes() -> Router<Arc<App>> {
 fn meta_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/liveness", get(|| async { meta::health::liveness() }))
-        .route("/ready", get(|State(app): Shared| async move { meta::health::ready(&app).await }))
+        .route(
+            "/ready",
+            get(|State(app): Shared| async move { meta::health::ready(&app).await }),
+        )
         .route("/api/openapi.json", get(|| async { meta::openapi::handle() }))
-        .route("/api/userinfo", get(|caller: Caller| async move { meta::userinfo::handle(caller) }))
+        .route(
+            "/api/userinfo",
+            get(|caller: Caller| async move { meta::userinfo::handle(caller) }),
+        )
         .route(
             "/",
-            get(|State(app): Shared, caller: Result<Caller, Problem>| async move { meta::page::handle(&app, caller).await }),
+            get(|State(app): Shared, caller: Caller| async move { meta::page::handle(&app, caller).await }),
         )
 }

@@ -17,14 +17,22 @@ pub enum Problem {
     Request(String),
     /// No token, or one that nobody has.
     Unauthenticated,
-    /// The caller's role is not enough.
-    Forbidden,
+    /// A name and a password that do not go together, or a locked account: never said which.
+    Credentials,
+    /// The caller may not, and why.
+    Forbidden(String),
     /// There is no such thing, or the caller may not know.
     NotFound(String),
     /// What is there is in the way.
     Conflict(String, Vec<Mistake>),
+    /// The route has no such method; those that it has.
+    Method(String),
+    /// The object is not the one that the caller has seen.
+    Changed,
     /// The body is too large.
     TooLarge,
+    /// Too many requests: seconds to wait.
+    TooMany(u64),
     /// The policy is wrong, with places.
     Policy(Vec<Mistake>),
     /// Our fault; the text goes to the log only.
@@ -67,11 +75,33 @@ impl Problem {
                 "send it as Authorization: Bearer TOKEN".to_owned(),
                 &[],
             ),
-            Problem::Forbidden => (
-                StatusCode::FORBIDDEN,
-                "forbidden",
-                "not allowed",
-                "this needs the administrator's token".to_owned(),
+            Problem::Credentials => (
+                StatusCode::UNAUTHORIZED,
+                "authentication",
+                "the login was refused",
+                "name or password is wrong, or the account is locked for a while after too many attempts".to_owned(),
+                &[],
+            ),
+            Problem::Forbidden(detail) => (StatusCode::FORBIDDEN, "forbidden", "not allowed", detail.clone(), &[]),
+            Problem::Method(allowed) => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method",
+                "the route has no such method",
+                format!("it has {allowed}"),
+                &[],
+            ),
+            Problem::Changed => (
+                StatusCode::PRECONDITION_FAILED,
+                "changed",
+                "the object has changed",
+                "read it again: If-Match does not name what is there now".to_owned(),
+                &[],
+            ),
+            Problem::TooMany(seconds) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many",
+                "too many requests",
+                format!("try again in {seconds} s"),
                 &[],
             ),
             Problem::NotFound(detail) => (StatusCode::NOT_FOUND, "not-found", "not found", detail.clone(), &[]),
@@ -132,8 +162,16 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let extra = match &self {
+            Problem::Unauthenticated | Problem::Credentials => Some((header::WWW_AUTHENTICATE, "Bearer".to_owned())),
+            Problem::Method(allowed) => Some((header::ALLOW, allowed.clone())),
+            Problem::TooMany(seconds) => Some((header::RETRY_AFTER, seconds.to_string())),
+            _ => None,
+        };
+        if let Some((name, value)) = extra
+            && let Ok(value) = HeaderValue::from_str(&value)
+        {
+            headers.insert(name, value);
         }
         response
     }

@@ -66,7 +66,7 @@ pub async fn change(app: &App, id: &str, event: Event) -> Result<Review, Problem
     }
     match applied {
         Ok(_) => Ok(review),
-        Err(Refused::NotReviewer) => Err(Problem::Forbidden),
+        Err(error @ Refused::NotReviewer) => Err(Problem::Forbidden(error.to_string())),
         Err(refused) => Err(Problem::Conflict(refused.to_string(), Vec::new())),
     }
 }

@@ -4,8 +4,10 @@
 //! acknowledged then. All writes go through one connection, because SQLite has one writer anyway and waiting in our
 //! queue is cheaper and fairer than its busy loop; readers have connections of their own and never wait for it.
 
+pub mod admin_log;
 pub mod audit;
 pub mod enrolment;
+pub mod identity;
 pub mod objects;
 pub mod reviews;
 pub mod sessions;
@@ -21,10 +23,11 @@ const READERS: u32 = 4;
 /// Longest wait for a connection.
 const ACQUIRE_SECONDS_MAX: u64 = 30;
 /// Migrations in order; the database's `user_version` says how many are done. Never edit one that was released.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_promise.sql"),
     include_str!("migrations/0003_review.sql"),
+    include_str!("migrations/0004_identity.sql"),
 ];
 
 /// Why the store could not do it.

@@ -118,6 +118,19 @@ fn uuid(session: u8) -> String {
     uuid::Uuid::from_bytes([session; 16]).to_string()
 }
 
+/// Records a session of a user that has one statement and is open; gives its id.
+pub async fn recorded_session(plane: &Plane, user_id: &str) -> String {
+    let peer = dataplane(plane).await;
+    let mut segment = Segment::new(&peer, 0);
+    let mut call = stream(plane, &peer).await;
+    let batch = segment.batch(&[
+        started(7, user_id),
+        statement(7, 1, 0, "select 1", Outcome::Ok, "SELECT 1"),
+    ]);
+    assert_eq!(sent(&mut call, &batch).await, 2);
+    uuid(7)
+}
+
 /// As a statement event of session 1, but of another kind: the journal's.
 fn promise(sequence: u64, number: u64, text: &str) -> Event {
     let mut event = statement(1, sequence, number, text, Outcome::Unfinished, "");

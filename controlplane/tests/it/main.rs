@@ -3,6 +3,8 @@
 mod api;
 mod audit;
 mod enrolment;
+mod identity;
+mod matrix;
 mod plane;
 mod policy;
 mod revoke;

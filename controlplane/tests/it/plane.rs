@@ -22,6 +22,7 @@ pub struct Plane {
 pub struct Answer {
     pub status: u16,
     pub content_type: String,
+    pub headers: hyper::HeaderMap,
     pub text: String,
 }
 
@@ -82,21 +83,28 @@ impl Plane {
         start(config(self.dir.path())).await
     }
 
-    /// One request.
+    /// One request with a token and a JSON body.
     pub async fn call(&self, method: &str, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
+        let body = body.map(|b| b.to_string()).unwrap_or_default();
+        self.ask(method, path, &headers, body).await
+    }
+
+    /// One request with headers and a body as they are.
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
         let socket = tokio::net::TcpStream::connect(self.running.api).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
             .await
             .unwrap();
         tokio::spawn(connection);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "controlplane");
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
+        let mut request = Request::builder().method(method).uri(path);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", "controlplane");
         }
-        let body = body.map(|b| b.to_string()).unwrap_or_default();
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let request = request.body(Full::new(Bytes::from(body))).unwrap();
         let response = sender.send_request(request).await.unwrap();
         let content_type = response
@@ -106,6 +114,7 @@ impl Plane {
         Answer {
             status: response.status().as_u16(),
             content_type: content_type.unwrap_or_default(),
+            headers: response.headers().clone(),
             text: String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap(),
         }
     }
@@ -120,6 +129,24 @@ impl Plane {
         self.admin("POST", "/api/apply", Some(json!({"policy": policy}))).await
     }
 
+    /// Gives a user a password and logs in with it.
+    pub async fn login(&self, user: &str) -> String {
+        let path = format!("/api/users/{user}/password");
+        self.admin("PUT", &path, Some(json!({"password": PASSWORD})))
+            .await
+            .expect(204);
+        let body = json!({"user": user, "password": PASSWORD});
+        let opened = self.call("POST", "/api/login", None, Some(body)).await.expect(200);
+        opened["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A new API key of a user.
+    pub async fn api_key(&self, user: &str, scopes: &[&str]) -> String {
+        let body = json!({"user": user, "scopes": scopes});
+        let made = self.admin("POST", "/api/api-keys", Some(body)).await.expect(201);
+        made["token"].as_str().unwrap().to_owned()
+    }
+
     /// A new access token of a user.
     pub async fn token(&self, user: &str) -> String {
         let created = self
@@ -129,6 +156,9 @@ impl Plane {
         created["token"].as_str().unwrap().to_owned()
     }
 }
+
+/// The password that [`Plane::login`] gives.
+pub const PASSWORD: &str = "correct horse battery";
 
 /// A policy with one of everything.
 pub const POLICY: &str = r#"

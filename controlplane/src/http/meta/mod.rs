@@ -3,4 +3,5 @@
 pub mod health;
 pub mod openapi;
 pub mod page;
+pub mod routes;
 pub mod userinfo;

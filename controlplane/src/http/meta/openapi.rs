@@ -3,525 +3,12 @@
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-/// One route as it is described.
-#[derive(Clone, Copy, Debug)]
-pub struct Route {
-    pub method: &'static str,
-    pub path: &'static str,
-    /// Who may call: `open`, `member` or `admin`.
-    pub role: &'static str,
-    pub summary: &'static str,
-    /// Status when all went well.
-    pub status: u16,
-    /// Schema of the request's body, or empty.
-    pub request: &'static str,
-    /// Schema of the answer, `page:NAME` for a page of it, or empty.
-    pub answer: &'static str,
-}
-
-const fn route(
-    (method, path, role): (&'static str, &'static str, &'static str),
-    summary: &'static str,
-    status: u16,
-    request: &'static str,
-    answer: &'static str,
-) -> Route {
-    Route {
-        method,
-        path,
-        role,
-        summary,
-        status,
-        request,
-        answer,
-    }
-}
-
-/// Every route of the control plane.
-pub const ROUTES: &[Route] = &[
-    route(
-        ("get", "/", "member"),
-        "A page with connections and recent sessions",
-        200,
-        "",
-        "html",
-    ),
-    route(
-        ("get", "/liveness", "open"),
-        "Whether the program answers",
-        200,
-        "",
-        "Any",
-    ),
-    route(("get", "/ready", "open"), "Whether it can do its work", 200, "", "Any"),
-    route(("get", "/api/openapi.json", "open"), "This document", 200, "", "Any"),
-    route(("get", "/reviews", "member"), "A page with reviews", 200, "", "html"),
-    route(
-        ("get", "/reviews/{id}", "member"),
-        "A page with one review",
-        200,
-        "",
-        "html",
-    ),
-    route(
-        ("get", "/api/reviews", "member"),
-        "List reviews",
-        200,
-        "",
-        "page:Review",
-    ),
-    route(
-        ("post", "/api/reviews", "member"),
-        "Ask for access to a connection",
-        201,
-        "AccessRequest",
-        "Review",
-    ),
-    route(
-        ("get", "/api/reviews/{id}", "member"),
-        "Show a review",
-        200,
-        "",
-        "Review",
-    ),
-    route(
-        ("put", "/api/reviews/{id}", "member"),
-        "Approve, reject, revoke or withdraw",
-        200,
-        "ReviewAnswer",
-        "Review",
-    ),
-    route(
-        ("get", "/api/jits", "member"),
-        "List reviews of access",
-        200,
-        "",
-        "page:Review",
-    ),
-    route(
-        ("get", "/api/jits/{id}", "member"),
-        "Show a review of access",
-        200,
-        "",
-        "Review",
-    ),
-    route(
-        ("put", "/api/jits/{id}", "member"),
-        "Approve, reject, revoke or withdraw access",
-        200,
-        "ReviewAnswer",
-        "Review",
-    ),
-    route(
-        ("get", "/api/userinfo", "member"),
-        "Who the token belongs to",
-        200,
-        "",
-        "UserInfo",
-    ),
-    route(("get", "/api/pools", "admin"), "List pools", 200, "", "page:Pool"),
-    route(("post", "/api/pools", "admin"), "Create a pool", 201, "Pool", "Pool"),
-    route(("get", "/api/pools/{name}", "admin"), "Show a pool", 200, "", "Pool"),
-    route(
-        ("put", "/api/pools/{name}", "admin"),
-        "Replace a pool",
-        200,
-        "Pool",
-        "Pool",
-    ),
-    route(("delete", "/api/pools/{name}", "admin"), "Delete a pool", 204, "", ""),
-    route(
-        ("get", "/api/pools/{name}/agents", "admin"),
-        "List the agents of a pool",
-        200,
-        "",
-        "page:Agent",
-    ),
-    route(
-        ("get", "/api/pools/{name}/keys", "admin"),
-        "List enrol keys of a pool",
-        200,
-        "",
-        "page:Key",
-    ),
-    route(
-        ("post", "/api/pools/{name}/keys", "admin"),
-        "Create an enrol key",
-        201,
-        "KeyTerms",
-        "NewKey",
-    ),
-    route(
-        ("delete", "/api/pools/{name}/keys/{id}", "admin"),
-        "Delete an enrol key",
-        204,
-        "",
-        "",
-    ),
-    route(
-        ("get", "/api/connections", "member"),
-        "List connections",
-        200,
-        "",
-        "page:Connection",
-    ),
-    route(
-        ("post", "/api/connections", "admin"),
-        "Create a connection",
-        201,
-        "Connection",
-        "Connection",
-    ),
-    route(
-        ("get", "/api/connections/{name}", "member"),
-        "Show a connection",
-        200,
-        "",
-        "Connection",
-    ),
-    route(
-        ("put", "/api/connections/{name}", "admin"),
-        "Replace a connection",
-        200,
-        "Connection",
-        "Connection",
-    ),
-    route(
-        ("delete", "/api/connections/{name}", "admin"),
-        "Delete a connection",
-        204,
-        "",
-        "",
-    ),
-    route(("get", "/api/users", "admin"), "List users", 200, "", "page:User"),
-    route(("post", "/api/users", "admin"), "Create a user", 201, "User", "User"),
-    route(
-        ("get", "/api/users/groups", "admin"),
-        "Names of all groups",
-        200,
-        "",
-        "Names",
-    ),
-    route(("get", "/api/users/{name}", "admin"), "Show a user", 200, "", "User"),
-    route(
-        ("put", "/api/users/{name}", "admin"),
-        "Replace a user",
-        200,
-        "User",
-        "User",
-    ),
-    route(
-        ("delete", "/api/users/{name}", "admin"),
-        "Delete a user and its tokens",
-        204,
-        "",
-        "",
-    ),
-    route(
-        ("get", "/api/groups", "admin"),
-        "List declared groups",
-        200,
-        "",
-        "page:Group",
-    ),
-    route(
-        ("post", "/api/groups", "admin"),
-        "Declare a group",
-        201,
-        "Group",
-        "Group",
-    ),
-    route(("get", "/api/groups/{name}", "admin"), "Show a group", 200, "", "Group"),
-    route(
-        ("put", "/api/groups/{name}", "admin"),
-        "Replace a group",
-        200,
-        "Group",
-        "Group",
-    ),
-    route(
-        ("delete", "/api/groups/{name}", "admin"),
-        "Delete a group's declaration",
-        204,
-        "",
-        "",
-    ),
-    route(
-        ("get", "/api/redactions", "admin"),
-        "List redaction rules",
-        200,
-        "",
-        "page:Redaction",
-    ),
-    route(
-        ("post", "/api/redactions", "admin"),
-        "Create a redaction rule",
-        201,
-        "Redaction",
-        "Redaction",
-    ),
-    route(
-        ("post", "/api/redactions/test", "admin"),
-        "What rules do to a text",
-        200,
-        "RedactionTest",
-        "RedactionTested",
-    ),
-    route(
-        ("get", "/api/redactions/{name}", "admin"),
-        "Show a redaction rule",
-        200,
-        "",
-        "Redaction",
-    ),
-    route(
-        ("put", "/api/redactions/{name}", "admin"),
-        "Replace a redaction rule",
-        200,
-        "Redaction",
-        "Redaction",
-    ),
-    route(
-        ("delete", "/api/redactions/{name}", "admin"),
-        "Delete a redaction rule",
-        204,
-        "",
-        "",
-    ),
-    route(
-        ("get", "/api/guardrails", "admin"),
-        "List guardrails",
-        200,
-        "",
-        "page:Guardrail",
-    ),
-    route(
-        ("post", "/api/guardrails", "admin"),
-        "Create a guardrail",
-        201,
-        "Guardrail",
-        "Guardrail",
-    ),
-    route(
-        ("get", "/api/guardrails/{name}", "admin"),
-        "Show a guardrail",
-        200,
-        "",
-        "Guardrail",
-    ),
-    route(
-        ("put", "/api/guardrails/{name}", "admin"),
-        "Replace a guardrail",
-        200,
-        "Guardrail",
-        "Guardrail",
-    ),
-    route(
-        ("delete", "/api/guardrails/{name}", "admin"),
-        "Delete a guardrail",
-        204,
-        "",
-        "",
-    ),
-    route(
-        ("get", "/api/routes", "admin"),
-        "List sets of routes",
-        200,
-        "",
-        "page:Routes",
-    ),
-    route(
-        ("post", "/api/routes", "admin"),
-        "Create a set of routes",
-        201,
-        "Routes",
-        "Routes",
-    ),
-    route(
-        ("get", "/api/routes/{name}", "admin"),
-        "Show a set of routes",
-        200,
-        "",
-        "Routes",
-    ),
-    route(
-        ("put", "/api/routes/{name}", "admin"),
-        "Replace a set of routes",
-        200,
-        "Routes",
-        "Routes",
-    ),
-    route(
-        ("delete", "/api/routes/{name}", "admin"),
-        "Delete a set of routes",
-        204,
-        "",
-        "",
-    ),
-    route(
-        ("get", "/api/tokens", "member"),
-        "List access tokens",
-        200,
-        "",
-        "page:Token",
-    ),
-    route(
-        ("post", "/api/tokens", "member"),
-        "Create an access token",
-        201,
-        "TokenTerms",
-        "Token",
-    ),
-    route(
-        ("delete", "/api/tokens/{id}", "member"),
-        "Revoke an access token",
-        204,
-        "",
-        "",
-    ),
-    route(("get", "/api/agents", "admin"), "List agents", 200, "", "page:Agent"),
-    route(
-        ("post", "/api/agents", "admin"),
-        "Create an enrol key for a pool",
-        201,
-        "AgentTerms",
-        "NewKey",
-    ),
-    route(("get", "/api/agents/{id}", "admin"), "Show an agent", 200, "", "Agent"),
-    route(("delete", "/api/agents/{id}", "admin"), "Revoke an agent", 204, "", ""),
-    route(
-        ("get", "/api/dataplanes", "admin"),
-        "List data planes",
-        200,
-        "",
-        "page:DataPlane",
-    ),
-    route(
-        ("get", "/api/dataplanes/keys", "admin"),
-        "List enrol keys of data planes",
-        200,
-        "",
-        "page:Key",
-    ),
-    route(
-        ("post", "/api/dataplanes/keys", "admin"),
-        "Create an enrol key for a data plane",
-        201,
-        "KeyTerms",
-        "NewKey",
-    ),
-    route(
-        ("delete", "/api/dataplanes/keys/{id}", "admin"),
-        "Delete an enrol key",
-        204,
-        "",
-        "",
-    ),
-    route(
-        ("get", "/api/dataplanes/{id}", "admin"),
-        "Show a data plane",
-        200,
-        "",
-        "DataPlane",
-    ),
-    route(
-        ("delete", "/api/dataplanes/{id}", "admin"),
-        "Remove a data plane",
-        204,
-        "",
-        "",
-    ),
-    route(
-        ("post", "/api/apply", "admin"),
-        "Make the policy what a file says",
-        200,
-        "PolicyFile",
-        "Applied",
-    ),
-    route(
-        ("post", "/api/diff", "admin"),
-        "What a file would change",
-        200,
-        "PolicyFile",
-        "Applied",
-    ),
-    route(("get", "/api/export", "admin"), "The policy as a file", 200, "", "text"),
-    route(
-        ("get", "/api/policy", "admin"),
-        "The published generation",
-        200,
-        "",
-        "Policy",
-    ),
-    route(
-        ("post", "/api/policy/republish", "admin"),
-        "Publish the policy anew, above a generation",
-        200,
-        "Republish",
-        "Any",
-    ),
-    route(
-        ("get", "/api/sessions", "member"),
-        "List sessions",
-        200,
-        "",
-        "page:Session",
-    ),
-    route(
-        ("get", "/api/sessions/{id}", "member"),
-        "Show a session with its statements",
-        200,
-        "",
-        "Session",
-    ),
-    route(
-        ("get", "/api/sessions/{id}/events", "member"),
-        "Events of a session",
-        200,
-        "",
-        "page:Any",
-    ),
-    route(
-        ("get", "/api/sessions/{id}/recording", "member"),
-        "Recording of a session",
-        200,
-        "",
-        "page:Any",
-    ),
-    route(
-        ("post", "/api/sessions/{id}/kill", "member"),
-        "End a session now",
-        200,
-        "Kill",
-        "Session",
-    ),
-    route(
-        ("get", "/api/plugins/audit/sessions", "member"),
-        "List sessions (seed's envelope)",
-        200,
-        "",
-        "SessionEnvelope",
-    ),
-    route(
-        ("get", "/api/plugins/audit/sessions/{id}", "member"),
-        "Show a session",
-        200,
-        "",
-        "Session",
-    ),
-    route(
-        ("get", "/api/plugins/audit/sessions/{id}/status", "member"),
-        "Whether a session is open",
-        200,
-        "",
-        "Any",
-    ),
-];
+use super::routes::{self, Right, Route};
 
 /// Answers the request.
 pub fn handle() -> Json<Value> {
     let mut paths: Map<String, Value> = Map::new();
-    for route in ROUTES {
+    for route in routes::all() {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Value::Object(methods) = path {
             methods.insert(route.method.to_owned(), operation(route));
@@ -541,13 +28,13 @@ pub fn handle() -> Json<Value> {
 fn operation(route: &Route) -> Value {
     let mut operation = json!({
         "summary": route.summary,
-        "description": format!("Role: {}.", route.role),
+        "description": format!("Role: {}.", route.right.name()),
         "operationId": operation_id(route),
         "parameters": parameters(route),
         "responses": responses(route),
     });
     if let Value::Object(fields) = &mut operation {
-        if route.role != "open" {
+        if route.right != Right::Open {
             fields.insert("security".to_owned(), json!([{"token": []}]));
         }
         if !route.request.is_empty() {
@@ -614,10 +101,9 @@ fn responses(route: &Route) -> Value {
         answer => json!({"description": "done", "content": {"application/json": {"schema": answer_schema(answer)}}}),
     };
     responses.insert(route.status.to_string(), good);
-    let mut problems: Vec<&str> = match route.role {
-        "open" => Vec::new(),
-        "admin" => vec!["401", "403"],
-        _ => vec!["401"],
+    let mut problems: Vec<&str> = match route.right {
+        Right::Open => vec!["429"],
+        _ => vec!["401", "403", "429"],
     };
     if route.path.contains('{') || route.path == "/api/tokens" || route.path == "/api/agents" {
         problems.push("404");
@@ -686,6 +172,7 @@ fn property(kind: &str) -> Value {
         "texts1" => json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
         "number" => json!({"type": "integer"}),
         "number?" => json!({"type": ["integer", "null"]}),
+        "any" => json!({}),
         "flag" => json!({"type": "boolean"}),
         "objects" => json!({"type": "array", "items": {"type": "object"}}),
         "object?" => json!({"type": ["object", "null"]}),
@@ -697,15 +184,25 @@ fn property(kind: &str) -> Value {
 }
 
 fn schemas() -> Value {
-    let known = " id managed_by:api|policy|bootstrap created_at updated_at";
+    let known = " id managed_by:api|policy|bootstrap|login created_at updated_at";
     let with = |words: &str| object(&format!("{words}{known}"));
     json!({
         "Problem": object("type! title! status!:number detail! errors:objects"),
-        "UserInfo": object("id! name! email:text? role!:admin|member groups!:texts"),
+        "UserInfo": object("id! name! email:text? role!:admin|auditor|approver|member roles!:texts groups!:texts via! \
+            scopes:texts expires_at:text?"),
+        "Login": object("user! password!"),
+        "LoggedIn": object("token! user! role! expires_at!"),
+        "Password": object("password! current"),
+        "ApiKeyTerms": object("user name expires_at expires_in_seconds:number scopes!:texts1"),
+        "ApiKey": object("id! token user! name! scopes!:texts created_at! expires_at!:text?"),
+        "AdminLogEntry": object("number!:number at! actor! actor_id! via! address! action! target! phase!:begun|ended|event \
+            begun!:number? status!:number? detail!:any hash!"),
+        "AdminLogVerified": object("intact!:flag lines!:number broken_at!:number? head!"),
+        "Form": object("user password token next"),
         "Names": {"type": "array", "items": {"type": "string"}},
         "Pool": with("name! description agents:number agents_connected:number"),
         "Group": with("name! description members:texts"),
-        "User": with("name! email groups:texts status:active|inactive"),
+        "User": with("name! email groups:texts status:active|inactive roles:texts type:person|service"),
         "Redaction": with("name! detect:texts1 columns:texts1 json:texts1 csv:texts1 custom:objects mask mode:enforce|analyse \
             on_error:close|blank_field|pass except_groups:texts1 unattributed:scan|mask|deny allow:texts \
             allow_patterns:texts1 context:required|optional decode:number"),
@@ -775,7 +272,7 @@ mod tests {
                 .values()
                 .map(|p| p.as_object().unwrap().len())
                 .sum::<usize>(),
-            ROUTES.len()
+            routes::all().len()
         );
     }
 }

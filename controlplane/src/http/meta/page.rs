@@ -1,6 +1,6 @@
 //! `GET /`: connections and recent sessions on one page, rendered here, without scripts.
 
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::App;
@@ -9,6 +9,7 @@ use crate::domain::model::{Connection, Entry};
 use crate::http::auth::Caller;
 use crate::http::objects::may_connect;
 use crate::http::problem::Problem;
+use crate::http::sessions::list::own_only;
 use crate::store::sessions::SessionFilter;
 
 /// Sessions on the page.
@@ -16,30 +17,23 @@ const SESSIONS_SHOWN: usize = 50;
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1a1a1a;\
 background:#fff}table{border-collapse:collapse;width:100%;margin-bottom:2rem}th,td{text-align:left;padding:.35rem .8rem .35rem 0;\
 border-bottom:1px solid #ddd;vertical-align:top}code{font-size:90%}@media(prefers-color-scheme:dark){body{background:#161616;\
-color:#e6e6e6}th,td{border-color:#383838}a{color:#8ab4f8}}";
+color:#e6e6e6}th,td{border-color:#383838}a{color:#8ab4f8}}\
+.narrow{max-width:22rem;margin:12vh auto}label{display:block;margin:.8rem 0}input{display:block;width:100%;\
+box-sizing:border-box;font:inherit;padding:.45rem;margin-top:.2rem}button{font:inherit;padding:.45rem 1.2rem}\
+details{margin-top:2rem}.alert{border-left:.25rem solid #c0392b;padding-left:.8rem}.who{float:right}";
 
-/// Answers the request. A browser without a token is asked for one.
-pub async fn handle(app: &App, caller: Result<Caller, Problem>) -> Result<Response, Problem> {
-    let caller = match caller {
-        Ok(caller) => caller,
-        Err(Problem::Unauthenticated) => return Ok(ask()),
-        Err(other) => return Err(other),
-    };
+/// Answers the request.
+pub async fn handle(app: &App, caller: Caller) -> Result<Response, Problem> {
     let state = app.publisher.state();
     let seen: Vec<(&Entry, &Connection)> = state
         .catalog
         .connections()
-        .filter(|(_, connection)| match &caller {
-            Caller::Admin => true,
-            Caller::Member(member) => may_connect(member, connection),
+        .filter(|(_, connection)| {
+            caller.sees_all() || caller.user().is_some_and(|member| may_connect(member, connection))
         })
         .collect();
-    let user_id = match &caller {
-        Caller::Admin => None,
-        Caller::Member(member) => Some(member.user_id.clone()),
-    };
     let filter = SessionFilter {
-        user_id,
+        user_id: own_only(&caller),
         ..SessionFilter::default()
     };
     let sessions = app
@@ -70,18 +64,9 @@ pub fn page(title: &str, body: &str) -> Response {
     );
     let policy = [(
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'unsafe-inline'",
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     )];
     (policy, Html(whole)).into_response()
-}
-
-/// A browser without a token is asked for one.
-pub fn ask() -> Response {
-    let challenge = [(
-        header::WWW_AUTHENTICATE,
-        "Basic realm=\"Sluice: any name, your token as password\"",
-    )];
-    (StatusCode::UNAUTHORIZED, challenge, "a token is needed\n").into_response()
 }
 
 fn connections(connections: &[(&Entry, &Connection)]) -> String {

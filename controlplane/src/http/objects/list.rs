@@ -15,8 +15,21 @@ pub async fn handle(app: &App, kind: Kind, caller: Caller, page: PageParams) -> 
     let state = app.publisher.state();
     let after = state.catalog.of(kind).filter(|entry| entry.body.name() > page.after());
     let name = |entry: &&Entry| entry.body.name().to_owned();
-    match caller {
-        Caller::Admin => {
+    match caller.user() {
+        Some(member) if !caller.sees_all() => {
+            if kind != Kind::Connection {
+                return Err(Problem::Forbidden("this needs the role auditor".to_owned()));
+            }
+            let allowed = after.filter_map(|entry| match &entry.body {
+                Body::Connection(connection) if may_connect(member, connection) => Some((entry, connection)),
+                _ => None,
+            });
+            let page = Page::new(allowed.take(limit + 1).collect(), limit, |(entry, _)| name(entry));
+            Ok(page
+                .map(|(entry, connection)| view_for_member(entry, connection))
+                .into_response())
+        }
+        _ => {
             let page = Page::new(after.take(limit + 1).collect(), limit, name);
             let mut items = Vec::with_capacity(page.items.len());
             for entry in page.items {
@@ -28,16 +41,5 @@ pub async fn handle(app: &App, kind: Kind, caller: Caller, page: PageParams) -> 
             }
             .into_response())
         }
-        Caller::Member(member) if kind == Kind::Connection => {
-            let allowed = after.filter_map(|entry| match &entry.body {
-                Body::Connection(connection) if may_connect(&member, connection) => Some((entry, connection)),
-                _ => None,
-            });
-            let page = Page::new(allowed.take(limit + 1).collect(), limit, |(entry, _)| name(entry));
-            Ok(page
-                .map(|(entry, connection)| view_for_member(entry, connection))
-                .into_response())
-        }
-        Caller::Member(_) => Err(Problem::Forbidden),
     }
 }

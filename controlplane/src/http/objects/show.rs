@@ -12,17 +12,18 @@ use crate::http::problem::Problem;
 /// Answers the request.
 pub async fn handle(app: &App, kind: Kind, caller: Caller, name: &str) -> Result<Json<Map<String, Value>>, Problem> {
     let state = app.publisher.state();
-    match caller {
-        Caller::Admin => Ok(Json(view(app, &state, find(&state, kind, name)?).await?)),
-        Caller::Member(member) if kind == Kind::Connection => {
-            let entry = find(&state, kind, name)?;
+    let entry = find(&state, kind, name);
+    match (caller.user(), kind) {
+        (Some(member), Kind::Connection) if !caller.sees_all() => {
+            let entry = entry?;
             match &entry.body {
-                Body::Connection(connection) if may_connect(&member, connection) => {
+                Body::Connection(connection) if may_connect(member, connection) => {
                     Ok(Json(view_for_member(entry, connection)))
                 }
                 _ => Err(Problem::missing(kind.name(), name)),
             }
         }
-        Caller::Member(_) => Err(Problem::Forbidden),
+        _ if caller.sees_all() => Ok(Json(view(app, &state, entry?).await?)),
+        _ => Err(Problem::Forbidden("this needs the role auditor".to_owned())),
     }
 }

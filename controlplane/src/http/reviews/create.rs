@@ -26,7 +26,7 @@ pub async fn handle(app: &App, caller: Caller, body: Object) -> Result<(StatusCo
         )
     })?;
     let name = name.unwrap_or_default();
-    let Caller::Member(member) = &caller else {
+    let Some(member) = caller.user() else {
         return Err(Problem::Request(
             "an administrator's token is nobody's: ask with a user's".to_owned(),
         ));

@@ -21,11 +21,9 @@ pub async fn handle(app: &App, caller: Caller, face: Face, id: &str, body: Objec
         }
         (fields.text_required("status").unwrap_or_default(), comment)
     })?;
-    if let Caller::Member(member) = &caller
-        && !member.scope.is_empty()
-    {
-        // A token for one connection is a stock client's password, not a person's word.
-        return Err(Problem::Forbidden);
+    if caller.user().is_some_and(|member| !member.scope.is_empty()) {
+        let detail = "a token for one connection is a stock client's password, not a person's word";
+        return Err(Problem::Forbidden(detail.to_owned()));
     }
     let review = find(app, &caller, face, id).await?;
     let who = reviewer(&caller);

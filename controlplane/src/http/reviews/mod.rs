@@ -102,25 +102,25 @@ impl From<Review> for View {
 
 /// The caller as one who decides.
 fn reviewer(caller: &Caller) -> Reviewer {
-    match caller {
-        Caller::Admin => Reviewer {
+    match caller.user() {
+        None => Reviewer {
             user_id: String::new(),
-            name: "an administrator".to_owned(),
+            name: caller.name().to_owned(),
             groups: Vec::new(),
             admin: true,
         },
-        Caller::Member(member) => Reviewer {
+        Some(member) => Reviewer {
             user_id: member.user_id.clone(),
             name: member.user.name.clone(),
             groups: member.user.groups.clone(),
-            admin: false,
+            admin: caller.roles().decides_all(),
         },
     }
 }
 
 fn may_see(caller: &Caller, review: &Review) -> bool {
     let who = reviewer(caller);
-    who.admin || who.user_id == review.user_id || review.may_decide(&who).is_ok()
+    who.admin || caller.sees_all() || who.user_id == review.user_id || review.may_decide(&who).is_ok()
 }
 
 /// The review, if the caller may see it.

@@ -5,7 +5,7 @@ use axum::response::Response;
 use super::{Face, View, find, list};
 use crate::App;
 use crate::http::auth::Caller;
-use crate::http::meta::page::{ask, escaped, page};
+use crate::http::meta::page::{escaped, page};
 use crate::http::problem::Problem;
 use crate::store::reviews::ReviewFilter;
 
@@ -13,12 +13,7 @@ use crate::store::reviews::ReviewFilter;
 const REVIEWS_SHOWN: usize = 100;
 
 /// The list.
-pub async fn list(app: &App, caller: Result<Caller, Problem>) -> Result<Response, Problem> {
-    let caller = match caller {
-        Ok(caller) => caller,
-        Err(Problem::Unauthenticated) => return Ok(ask()),
-        Err(other) => return Err(other),
-    };
+pub async fn list(app: &App, caller: Caller) -> Result<Response, Problem> {
     let reviews = list::visible(app, &caller, ReviewFilter::default(), REVIEWS_SHOWN).await?;
     let mut rows = String::new();
     for view in reviews.into_iter().map(View::from) {
@@ -51,12 +46,7 @@ pub async fn list(app: &App, caller: Result<Caller, Problem>) -> Result<Response
 }
 
 /// One review.
-pub async fn show(app: &App, caller: Result<Caller, Problem>, id: &str) -> Result<Response, Problem> {
-    let caller = match caller {
-        Ok(caller) => caller,
-        Err(Problem::Unauthenticated) => return Ok(ask()),
-        Err(other) => return Err(other),
-    };
+pub async fn show(app: &App, caller: Caller, id: &str) -> Result<Response, Problem> {
     let view = View::from(find(app, &caller, Face::Reviews, id).await?);
     let seconds = view.seconds.map(|seconds| format!("{seconds} s"));
     let facts = [

@@ -30,10 +30,10 @@ pub async fn handle(
     if row.ended_micros.is_some() {
         return Err(Problem::Conflict("the session is over already".to_owned(), Vec::new()));
     }
-    let by = match &caller {
-        Caller::Admin => "an administrator".to_owned(),
-        Caller::Member(member) => member.user.name.clone(),
-    };
+    if !caller.is_admin() && !caller.is_user(&row.user_id) {
+        return Err(Problem::Forbidden("this needs the role admin".to_owned()));
+    }
+    let by = caller.name().to_owned();
     let kill = KillSession {
         session_id: row.id.clone(),
         reason: reason.clone(),

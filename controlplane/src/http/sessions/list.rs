@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::App;
 use crate::audit::view::{SessionView, id_bytes, id_text};
 use crate::http::auth::Caller;
-use crate::http::input::{Page, PageParams, time_micros};
+use crate::http::input::{Page, PageParams, moment};
 use crate::http::problem::Problem;
 use crate::store::sessions::{SessionFilter, SessionRow};
 
@@ -40,25 +40,20 @@ pub(super) fn filter(caller: &Caller, params: &ListParams) -> Result<SessionFilt
         Some("closed") => Some(false),
         Some(_) => return Err(Problem::Request("status must be open or closed".to_owned())),
     };
-    let moment = |name: &str, text: &Option<String>| match text {
-        None => Ok(None),
-        Some(text) => match time_micros(text) {
-            Some(micros) => Ok(Some(micros)),
-            None => Err(Problem::Request(format!("{name} must be a time in RFC 3339"))),
-        },
-    };
     Ok(SessionFilter {
         user: params.user.clone(),
-        user_id: match caller {
-            Caller::Admin => None,
-            Caller::Member(member) => Some(member.user_id.clone()),
-        },
+        user_id: own_only(caller),
         connection: params.connection.clone(),
         open,
-        since_micros: moment("since", &params.since)?,
-        until_micros: moment("until", &params.until)?,
+        since_micros: moment("since", params.since.as_deref())?,
+        until_micros: moment("until", params.until.as_deref())?,
         after: params.cursor.as_deref().map(place_of).transpose()?,
     })
+}
+
+/// The user to whose sessions the caller is bound; `None`: to no one's.
+pub fn own_only(caller: &Caller) -> Option<String> {
+    (!caller.sees_all()).then(|| caller.user_id().unwrap_or_default().to_owned())
 }
 
 fn cursor_of(row: &SessionRow) -> String {

@@ -26,9 +26,9 @@ async fn find(app: &App, caller: &Caller, id: &str) -> Result<SessionRow, Proble
         .session(&id_bytes(id).ok_or_else(missing)?)
         .await?
         .ok_or_else(missing)?;
-    match caller {
-        Caller::Member(member) if member.user_id != row.user_id => Err(missing()),
-        _ => Ok(row),
+    match caller.sees_all() || caller.is_user(&row.user_id) {
+        true => Ok(row),
+        false => Err(missing()),
     }
 }
 

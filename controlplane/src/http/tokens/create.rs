@@ -8,15 +8,12 @@ use crate::App;
 use crate::agents::token::{self, Prefix};
 use crate::domain::model::Kind;
 use crate::http::auth::Caller;
-use crate::http::input::{Object, time_micros};
-use crate::http::objects::find;
+use crate::http::input::{Object, expiry};
+use crate::http::objects::{find, may_connect};
 use crate::http::problem::Problem;
 use crate::limits::{TEXT_CHARS_MAX, TOKENS_PER_USER_MAX};
 use crate::store::now_micros;
 use crate::store::objects::{Change, PolicyState, Token};
-
-/// Longest life in seconds that can be asked for: a hundred years.
-const LIFE_SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
 
 struct Wanted {
     user: Option<String>,
@@ -48,23 +45,7 @@ fn read(body: Object) -> Result<Wanted, Problem> {
         if name.chars().count() > TEXT_CHARS_MAX {
             fields.wrong("name", "is too long");
         }
-        let at = fields.text("expires_at");
-        let within = fields.number("expires_in_seconds", 1, LIFE_SECONDS_MAX);
-        let expires_micros = match (at, within) {
-            (Some(_), Some(_)) => {
-                fields.wrong("expires_at", "give it or expires_in_seconds, not both");
-                None
-            }
-            (Some(at), None) => {
-                let micros = time_micros(&at).filter(|micros| *micros > now_micros());
-                if micros.is_none() {
-                    fields.wrong("expires_at", "must be a time to come, in RFC 3339");
-                }
-                micros
-            }
-            (None, Some(seconds)) => Some(now_micros().saturating_add(seconds as i64 * 1_000_000)),
-            (None, None) => None,
-        };
+        let expires_micros = expiry(fields);
         Wanted {
             user: fields.text("user"),
             name,
@@ -75,12 +56,14 @@ fn read(body: Object) -> Result<Wanted, Problem> {
 }
 
 fn user_of(caller: &Caller, wanted: &Wanted) -> Result<String, Problem> {
-    match (caller, &wanted.user) {
-        (Caller::Admin, Some(user)) => Ok(user.clone()),
-        (Caller::Admin, None) => Err(Problem::Request("user: is missing".to_owned())),
-        (Caller::Member(member), None) => Ok(member.user.name.clone()),
-        (Caller::Member(member), Some(user)) if *user == member.user.name => Ok(user.clone()),
-        (Caller::Member(_), Some(_)) => Err(Problem::Forbidden),
+    match (caller.user(), &wanted.user) {
+        (None, None) => Err(Problem::Request("user: is missing".to_owned())),
+        (Some(member), None) => Ok(member.user.name.clone()),
+        (Some(member), Some(user)) if *user == member.user.name => Ok(user.clone()),
+        (_, Some(user)) if caller.is_admin() => Ok(user.clone()),
+        (Some(_), Some(_)) | (None, Some(_)) => Err(Problem::Forbidden(
+            "a token of somebody else needs the role admin".to_owned(),
+        )),
     }
 }
 
@@ -98,21 +81,23 @@ fn decide(
             Vec::new(),
         ));
     }
-    if let Some(unknown) = wanted
-        .connections
-        .iter()
-        .find(|c| !state.catalog.has(Kind::Connection, c))
-    {
+    let is_seen = |name: &String| match caller.user() {
+        Some(member) if !caller.sees_all() => state
+            .catalog
+            .connections()
+            .any(|(_, connection)| connection.name == *name && may_connect(member, connection)),
+        _ => state.catalog.has(Kind::Connection, name),
+    };
+    if let Some(unknown) = wanted.connections.iter().find(|name| !is_seen(name)) {
         return Err(Problem::missing("connection", unknown));
     }
-    // A token cannot make one that reaches further than itself.
-    if let Caller::Member(member) = caller
-        && !member.scope.is_empty()
-    {
+    // A token cannot make one that reaches further, or lasts longer, than itself.
+    if let Some(member) = caller.user() {
         if wanted.connections.is_empty() {
             wanted.connections = member.scope.clone();
-        } else if wanted.connections.iter().any(|c| !member.scope.contains(c)) {
-            return Err(Problem::Forbidden);
+        }
+        if let Some(end) = member.expires_micros {
+            wanted.expires_micros = Some(wanted.expires_micros.map_or(end, |own| own.min(end)));
         }
     }
     let mut change = Change::default();

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{View, is_theirs, user_name};
+use super::{View, is_visible, user_name};
 use crate::App;
 use crate::domain::model::Kind;
 use crate::http::auth::Caller;
@@ -26,14 +26,14 @@ pub async fn handle(app: &App, caller: Caller, params: ListParams) -> Result<Pag
     };
     let limit = page.limit()?;
     let state = app.publisher.state();
-    let user_id = match (&caller, &params.user) {
-        (Caller::Admin, Some(user)) => Some(find(&state, Kind::User, user)?.id.clone()),
+    let user_id = match (caller.sees_all(), &params.user) {
+        (true, Some(user)) => Some(find(&state, Kind::User, user)?.id.clone()),
         _ => None,
     };
     let wanted = state
         .tokens
         .values()
-        .filter(|token| token.id.as_str() > page.after() && is_theirs(&caller, token))
+        .filter(|token| token.id.as_str() > page.after() && is_visible(&caller, token))
         .filter(|token| user_id.as_ref().is_none_or(|id| *id == token.user_id))
         .take(limit + 1)
         .collect();

@@ -41,7 +41,7 @@ impl View {
 }
 
 /// The name of the user with this id.
-fn user_name<'s>(state: &'s PolicyState, id: &str) -> &'s str {
+pub(super) fn user_name<'s>(state: &'s PolicyState, id: &str) -> &'s str {
     state
         .catalog
         .users()
@@ -49,10 +49,7 @@ fn user_name<'s>(state: &'s PolicyState, id: &str) -> &'s str {
         .map_or("", |(_, user)| user.name.as_str())
 }
 
-/// Whether the caller may see and revoke the token.
-fn is_theirs(caller: &Caller, token: &Token) -> bool {
-    match caller {
-        Caller::Admin => true,
-        Caller::Member(member) => member.user_id == token.user_id,
-    }
+/// Whether the caller may see the token.
+fn is_visible(caller: &Caller, token: &Token) -> bool {
+    caller.sees_all() || caller.is_user(&token.user_id)
 }

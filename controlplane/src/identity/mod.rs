@@ -1,0 +1,4 @@
+//! Who people are: passwords and logins.
+
+pub mod login;
+pub mod password;
