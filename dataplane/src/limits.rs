@@ -58,3 +58,6 @@ pub const HTTP_TIME_MAX: Duration = Duration::from_secs(5);
 pub const CANCEL_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often a session whose statement is being cancelled is looked at.
 pub const OVERDUE_LOOK_TIME: Duration = Duration::from_millis(20);
+
+/// Files of the flight recorder that stay in the data directory.
+pub const FLIGHT_FILES_MAX: usize = 8;

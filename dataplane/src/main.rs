@@ -4,6 +4,7 @@ mod config;
 mod control;
 mod core;
 mod drain;
+mod flight;
 mod http;
 mod identity;
 mod limits;

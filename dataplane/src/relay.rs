@@ -9,6 +9,7 @@ pub mod review;
 
 use crate::core::Core;
 use crate::core::sessions::{Killed, SessionEntry, admin_close};
+use crate::flight::Kind as Noted;
 use crate::limits::{CANCEL_TIME_MAX, HALF_OPEN_TIME_MAX, OVERDUE_LOOK_TIME, REFUSAL_WRITE_TIME_MAX};
 use crate::link::driver::Incoming;
 use crate::listener::postgres::fatal;
@@ -83,6 +84,8 @@ pub fn start(core: &Rc<Core>, entry: Rc<SessionEntry>, ends: Ends, over: impl Fn
         ending: RefCell::default(),
         ended: Notify::new(),
     });
+    let generation = core.policy.borrow().as_ref().map_or(0, |policy| policy.generation());
+    relay.core.note(Noted::Opened, generation, &relay.entry.id);
     let to_downstream = reactor::spawn(pump_downstream(relay.clone(), ends.welcome));
     let to_upstream = reactor::spawn(pump_upstream(relay.clone(), ends.early));
     reactor::spawn(watch_over(relay, to_downstream, to_upstream, over));
@@ -174,6 +177,8 @@ impl Relay {
     async fn conclude(&self) {
         let ending = self.ending.borrow_mut().take().unwrap_or(Ending::Client);
         let killed = matches!(ending, Ending::Killed(_));
+        let noted = if killed { Noted::Killed } else { Noted::Ended };
+        self.core.note(noted, 0, &self.entry.id);
         let (cause, last_words) = match ending {
             Ending::Client => (EndCause::Client, None),
             Ending::TargetClosed => (EndCause::Target("the target closed the session".into()), None),
@@ -216,6 +221,11 @@ impl Relay {
     /// Shows bytes to the session and takes what it noted into the spool.
     fn step(&self, direction: Direction, bytes: &mut [u8]) -> Fed {
         let now = self.core.now();
+        let kind = match direction {
+            Direction::ToUpstream => Noted::FromClient,
+            Direction::ToDownstream => Noted::FromTarget,
+        };
+        self.core.note(kind, bytes.len() as u64, &self.entry.id);
         let fed = self
             .entry
             .session
@@ -463,6 +473,7 @@ async fn go_on_upstream(
         if !shown.stalled {
             return Ok(sending);
         }
+        relay.core.note(Noted::Stalled, 0, &relay.entry.id);
         transport::finish(sending)
             .await
             .map_err(|error| Ending::TargetLost(error.to_string()))?;

@@ -5,7 +5,8 @@ use crate::control;
 use crate::control::listeners::{self, Bound};
 use crate::core::message::{ControlMessage, Listen, Message};
 use crate::core::shared::{Shared, TlsConfigs};
-use crate::core::{Core, handle, wall_micros};
+use crate::core::{Core, NO_SESSION, handle, wall_micros};
+use crate::flight;
 use crate::identity::Identity;
 use crate::limits::{COUNTERS_INTERVAL, MAILBOX_MESSAGES_MAX, SEAL_INTERVAL, STAGE_INTERVAL};
 use crate::link::revoked::RevokedAgents;
@@ -77,8 +78,9 @@ pub fn run(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
     let revoked = Arc::<RevokedAgents>::default();
     let tls = tls_configs(&config, &identity, revoked.clone())?;
     let shared = Shared::new(config, identity, tls, senders, control_sender.clone(), spool, revoked);
+    flight::dump_on_panic(&shared);
     let threads = start_cores(&shared, mailboxes, per_core, &recovered, &sealer)?;
-    watch_for_the_end(control_sender, parent_stdin)?;
+    watch_for_the_end(&shared, control_sender, parent_stdin)?;
     control_core(&shared.config)?.run(control::run(shared.clone(), listeners, metrics, control_messages));
     for thread in threads {
         if thread.join().is_err() {
@@ -209,6 +211,7 @@ async fn keep_spool(core: Rc<Core>) {
             written = written.and_then(|()| core.seal_spool());
         }
         if let Err(error) = written {
+            core.note(flight::Kind::SpoolFailed, 0, &NO_SESSION);
             tracing::error!(%error, "the audit spool cannot be written");
         }
     }
@@ -222,13 +225,25 @@ async fn keep_counters(core: Rc<Core>) {
     }
 }
 
-/// Turns SIGTERM, SIGINT and, if asked for, the end of standard input into one orderly end.
-fn watch_for_the_end(control: reactor::Sender<ControlMessage>, parent_stdin: bool) -> anyhow::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
+/// Turns SIGTERM, SIGINT and, if asked for, the end of standard input into one orderly end; SIGUSR1 writes the flight recorder.
+fn watch_for_the_end(
+    shared: &Arc<Shared>,
+    control: reactor::Sender<ControlMessage>,
+    parent_stdin: bool,
+) -> anyhow::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGUSR1])?;
     let on_signal = control.clone();
+    let shared = Arc::downgrade(shared);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
-        for _ in &mut signals {
-            drop(on_signal.try_send(ControlMessage::Stop));
+        for signal in &mut signals {
+            match (signal, shared.upgrade()) {
+                (SIGUSR1, Some(shared)) => {
+                    flight::tell(&flight::dump(&shared.flight, &shared.config.data_dir, "asked"))
+                }
+                (SIGUSR1, None) => {}
+                _ => drop(on_signal.try_send(ControlMessage::Stop)),
+            }
         }
     })?;
     if parent_stdin {

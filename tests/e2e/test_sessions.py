@@ -1,6 +1,7 @@
 """Every session is recorded: who, what, how much, what was found."""
 
 import os
+import signal
 import socket
 import time
 import uuid
@@ -93,3 +94,24 @@ def test_goodbye_is_answered_by_the_end_alone(sluice, shop):
                 # Terminate; and unlike most clients it waits for the server to close.
                 raw.sendall(b"X\0\0\0\4")
                 assert raw.recv(1000) == b""
+
+
+def test_flight_recorder_tells_what_a_core_did_and_nothing_of_what_was_said(sluice, psql, shop):
+    marker = f"m{uuid.uuid4().hex}"
+    psql(shop, f"SELECT '{marker}'")
+    id = record(sluice, marker)["id"]
+    data_dir = os.path.join(sluice.dir, "dataplane")
+    before = set(os.listdir(data_dir))
+    os.kill(sluice.pids()["dataplane"], signal.SIGUSR1)
+    deadline = time.monotonic() + 10
+    while not (written := sorted(name for name in set(os.listdir(data_dir)) - before if name.startswith("flight-"))):
+        assert time.monotonic() < deadline, "no flight recorder was written"
+        time.sleep(0.05)
+    time.sleep(0.2)
+    with open(os.path.join(data_dir, written[-1]), encoding="ascii") as file:
+        text = file.read()
+    assert marker not in text
+    kinds = [line.split()[3] for line in text.splitlines() if line.endswith(id.replace("-", "")[:16])]
+    assert kinds[0] == "opened" and kinds[-1] == "ended", kinds
+    assert {"from-client", "from-target"} <= set(kinds)
+    psql(shop, "SELECT 1")

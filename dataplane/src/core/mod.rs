@@ -5,6 +5,7 @@ pub mod message;
 pub mod sessions;
 pub mod shared;
 
+use crate::flight::Kind;
 use crate::link::LinkTable;
 use crate::record::spool::Spool;
 use cancels::Cancels;
@@ -19,6 +20,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// For entries of the flight recorder that are about no session.
+pub const NO_SESSION: [u8; 16] = [0; 16];
 
 /// What a core keeps for HTTP.
 #[derive(Default)]
@@ -121,6 +125,14 @@ impl Core {
         spool.is_sealed() && !spool.is_dirty()
     }
 
+    /// Writes an entry of the flight recorder; ids of sessions that are not known yet are zero.
+    #[inline]
+    pub fn note(&self, kind: Kind, amount: u64, session: &[u8; 16]) {
+        if let Some(flight) = self.shared.flight.get(self.index) {
+            flight.note(self.now().wall_micros, kind, amount, session);
+        }
+    }
+
     /// Our counters.
     pub fn metrics(&self) -> &crate::metrics::CoreMetrics {
         &self.shared.metrics[self.index]
@@ -148,6 +160,7 @@ impl Core {
         self.collect_events();
         self.links.end_revoked(&self.shared.revoked);
         self.shared.generations[self.index].store(generation, Ordering::Release);
+        self.note(Kind::Policy, generation, &NO_SESSION);
         self.shared.tell_control(message::ControlMessage::Enforced);
     }
 

@@ -3,6 +3,7 @@
 use super::message::{ControlMessage, Message};
 use crate::config::Config;
 use crate::control::holds::HoldBook;
+use crate::flight::Flight;
 use crate::identity::Identity;
 use crate::link::revoked::RevokedAgents;
 use crate::metrics::CoreMetrics;
@@ -52,6 +53,8 @@ pub struct Shared {
     pub cores: Vec<Sender<Message>>,
     pub control: Sender<ControlMessage>,
     pub metrics: Vec<CoreMetrics>,
+    /// What each core did last.
+    pub flight: Vec<Flight>,
     /// Generation in force per core; 0: none.
     pub generations: Vec<AtomicU64>,
     pub spool: Arc<SpoolState>,
@@ -87,6 +90,7 @@ impl Shared {
             cores,
             control,
             metrics: (0..count).map(|_| CoreMetrics::default()).collect(),
+            flight: (0..count).map(|_| Flight::default()).collect(),
             generations: (0..count).map(|_| AtomicU64::new(0)).collect(),
             spool,
             revoked,

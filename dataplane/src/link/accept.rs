@@ -2,8 +2,9 @@
 
 use super::driver::{Driver, Incoming};
 use super::{AgentLink, REVOKED};
-use crate::core::Core;
 use crate::core::shared::{LinkEntry, LinkTicket};
+use crate::core::{Core, NO_SESSION};
+use crate::flight::Kind;
 use crate::limits::LINK_OPEN_TIME_MAX;
 use crate::tls::stream::TlsStream;
 use crate::tls::{self, AgentIdentity};
@@ -106,6 +107,11 @@ async fn serve(core: &Rc<Core>, driver: Rc<Driver>, identity: AgentIdentity, hel
         version: hello.version,
     });
     core.metrics().links_open.fetch_add(1, Ordering::Relaxed);
+    core.note(
+        Kind::LinkUp,
+        core.metrics().links_open.load(Ordering::Relaxed),
+        &NO_SESSION,
+    );
     tracing::info!(
         agent = link.name,
         agent_id = link.agent_id,
@@ -117,6 +123,11 @@ async fn serve(core: &Rc<Core>, driver: Rc<Driver>, identity: AgentIdentity, hel
     core.links.remove(&identity.pool, &link);
     core.shared.remove_link(number);
     core.metrics().links_open.fetch_sub(1, Ordering::Relaxed);
+    core.note(
+        Kind::LinkDown,
+        core.metrics().links_open.load(Ordering::Relaxed),
+        &NO_SESSION,
+    );
     tracing::info!(
         agent = link.name,
         agent_id = link.agent_id,

@@ -3,8 +3,9 @@
 pub mod bind;
 pub mod postgres;
 
-use crate::core::Core;
 use crate::core::message::{Listen, Message};
+use crate::core::{Core, NO_SESSION};
+use crate::flight::Kind;
 use reactor::{Listener, Socket, Task};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -75,6 +76,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, key: &ListenerKey) {
     core.metrics().sockets_accepted.fetch_add(1, Ordering::Relaxed);
+    core.note(Kind::Accepted, 0, &NO_SESSION);
     // Small answers must not wait for an acknowledgement; a socket that is gone already fails later anyway.
     let _ = socket.set_nodelay(true);
     match key {

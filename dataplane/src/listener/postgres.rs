@@ -3,7 +3,8 @@
 use crate::control::holds;
 use crate::core::message::Message;
 use crate::core::sessions::Place;
-use crate::core::{Core, cancels, wall_micros};
+use crate::core::{Core, NO_SESSION, cancels, wall_micros};
+use crate::flight::Kind;
 use crate::limits::{AGENT_WAIT_MAX, LOGIN_BYTES_MAX, LOGIN_TIME_MAX, LOGINS_PENDING_MAX, REFUSAL_WRITE_TIME_MAX};
 use crate::relay;
 use crate::tls::ALPN_POSTGRESQL;
@@ -60,6 +61,7 @@ struct Wanted {
 pub fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, fixed: Option<Arc<str>>) {
     if core.logins_pending.get() >= LOGINS_PENDING_MAX {
         core.metrics().logins_refused.fetch_add(1, Ordering::Relaxed);
+        core.note(Kind::Refused, 0, &NO_SESSION);
         return socket.close_hard();
     }
     let core = core.clone();
@@ -72,6 +74,7 @@ pub fn serve(core: &Rc<Core>, socket: Socket, peer: SocketAddr, fixed: Option<Ar
             Ok(None) => {}
             Err(_) => {
                 core.metrics().logins_refused.fetch_add(1, Ordering::Relaxed);
+                core.note(Kind::Refused, 0, &NO_SESSION);
                 tracing::info!(%peer, "a client did not log in within {LOGIN_TIME_MAX:?}");
             }
         }
@@ -353,6 +356,7 @@ async fn turn_away(
     reason: &str,
 ) -> Option<Client> {
     core.metrics().logins_refused.fetch_add(1, Ordering::Relaxed);
+    core.note(Kind::Refused, 0, &NO_SESSION);
     tracing::info!(%peer, reason, "a login was refused");
     send_last(transport, reply).await;
     None
