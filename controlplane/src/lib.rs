@@ -12,7 +12,9 @@ pub mod limits;
 pub mod pki;
 mod private_file;
 pub mod publish;
+pub mod replicas;
 pub mod reviews;
+mod setup;
 pub mod store;
 pub mod wire;
 
@@ -26,7 +28,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinHandle;
 
-use crate::agents::token::{self, Prefix};
 use crate::audit::intake::Intake;
 use crate::config::Config;
 use crate::domain::mistake::Mistake;
@@ -39,7 +40,8 @@ use crate::publish::orders::Orders;
 use crate::publish::progress::Progress;
 use crate::publish::{PublishError, Publisher};
 use crate::reviews::Reviews;
-use crate::store::{Store, StoreError};
+use crate::store::secrets::EnvelopeKey;
+use crate::store::{Location, Store, StoreError};
 
 /// Removals that wait for slow streams to notice.
 const REMOVALS_WAITING_MAX: usize = 64;
@@ -51,6 +53,8 @@ pub enum StartError {
     File { path: PathBuf, source: std::io::Error },
     #[error("{path} is used by another control plane")]
     Locked { path: PathBuf },
+    #[error("{0} belongs to another installation than the database")]
+    OtherInstallation(PathBuf),
     #[error(transparent)]
     Pki(#[from] PkiError),
     #[error(transparent)]
@@ -78,6 +82,8 @@ pub struct App {
     pub orders: Orders,
     pub reviews: Reviews,
     pub intake: Intake,
+    /// Which of the control planes on one store this is; another one after each start.
+    pub replica: String,
     /// Ids of agents and data planes at the moment of their removal.
     pub removed: broadcast::Sender<String>,
     /// What credentials files say.
@@ -105,9 +111,9 @@ pub struct Running {
 /// Opens keys and database, applies the policy file, and serves. When this returns, both listeners accept.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let lock = lock_data_dir(&config)?;
-    let pki = Arc::new(Pki::open(&config.data_dir.join("pki"), config.certificate_days)?);
-    let admin_sha256 = admin_token(&config)?;
-    let store = Store::open(&config.data_dir.join("controlplane.db")).await?;
+    let store = Store::open(&location(&config), &envelope_key(&config)?).await?;
+    let (pki, admin_sha256) = setup::keys(&config, &store).await?;
+    let pki = Arc::new(pki);
     let (api_listener, api) = listen(config.listen_api).await?;
     let review_url = config.api_url.clone().unwrap_or_else(|| format!("http://{api}"));
     let max_age_seconds = config.snapshot_max_age_seconds;
@@ -131,6 +137,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         orders: Orders::default(),
         reviews: Reviews::default(),
         intake,
+        replica: uuid::Uuid::now_v7().to_string(),
         removed: broadcast::Sender::new(REMOVALS_WAITING_MAX),
         config,
     });
@@ -146,6 +153,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let background = vec![
         tokio::spawn(publisher.keep_fresh()),
         tokio::spawn(reviews::keep_time(app.clone())),
+        tokio::spawn(replicas::run(app.clone())),
         tokio::spawn(pki::renew_server_certificate(pki, certificate)),
         intake_task,
     ];
@@ -173,6 +181,7 @@ impl Running {
         for task in self.background {
             task.abort();
         }
+        replicas::leave(&self.app).await;
         self.app.store.close().await;
     }
 }
@@ -193,23 +202,20 @@ fn lock_data_dir(config: &Config) -> Result<std::fs::File, StartError> {
     }
 }
 
-/// Reads the administrator's token, or makes it on the first start; only its hash stays in memory.
-fn admin_token(config: &Config) -> Result<Vec<u8>, StartError> {
-    let path = config.data_dir.join("admin.token");
-    let file_error = |source| StartError::File {
-        path: path.clone(),
-        source,
-    };
-    let stored = private_file::read(&path).map_err(file_error)?;
-    let stored = stored
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .map(|text| text.trim().to_owned());
-    if let Some(token) = stored.filter(|token| token.starts_with(Prefix::Admin.text())) {
-        return Ok(token::sha256(&token));
+/// Where the configuration says that the database is.
+pub fn location(config: &Config) -> Location {
+    match &config.database_url {
+        Some(url) => Location::Postgres(url.clone()),
+        None => Location::File(config.data_dir.join("controlplane.db")),
     }
-    let token = token::generate(Prefix::Admin)?;
-    private_file::write(&path, format!("{token}\n").as_bytes()).map_err(file_error)?;
-    Ok(token::sha256(&token))
+}
+
+/// The key that seals secrets at rest, as the configuration says; its file is made on the first start.
+pub fn envelope_key(config: &Config) -> Result<EnvelopeKey, StoreError> {
+    match &config.envelope_key {
+        Some(hex) => EnvelopeKey::from_hex(hex),
+        None => EnvelopeKey::open_file(&config.envelope_key_file),
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

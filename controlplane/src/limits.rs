@@ -124,3 +124,19 @@ pub const FLOWS_MAX: i64 = 100_000;
 pub const DEVICE_POLL_SECONDS: i64 = 5;
 /// How often the provider is asked whether somebody who is logged in still may be, when the configuration does not say, in seconds.
 pub const RECHECK_SECONDS_DEFAULT: u64 = 300;
+/// Connections to PostgreSQL of one control plane.
+pub const POSTGRES_CONNECTIONS_MAX: u32 = 16;
+/// Longest wait for a connection to the database, in seconds.
+pub const STORE_ACQUIRE_SECONDS_MAX: u64 = 30;
+/// How often control planes on one store look for each other's changes without being told to, in milliseconds.
+pub const FEED_POLL_MILLISECONDS: u64 = 1000;
+/// How often a control plane on a shared store says that it is alive, in seconds.
+pub const REPLICA_BEAT_SECONDS: u64 = 2;
+/// A control plane that was not heard of for so long, in seconds, is taken for dead.
+pub const REPLICA_SECONDS_MAX: i64 = 8;
+/// Pause between two writes of how data planes stand, in milliseconds.
+pub const STANDINGS_PAUSE_MILLISECONDS: u64 = 20;
+/// How long an order for a data plane that is connected elsewhere is worth giving, in seconds.
+pub const ORDER_SECONDS_MAX: i64 = 60;
+/// Orders that are read at once.
+pub const ORDERS_READ_AT_ONCE: i64 = 1000;

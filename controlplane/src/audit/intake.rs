@@ -3,6 +3,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::ingest::{self, IngestError, Taken};
+use crate::store::db::Tx;
 use crate::store::{Store, StoreError, audit};
 use proto::control::{AuditAck, AuditBatch};
 
@@ -108,7 +109,7 @@ async fn store_all(store: &Store, waiting: &mut Vec<Job>, answers: &mut Vec<Answ
     Ok(())
 }
 
-async fn store_one(tx: &mut audit::Tx, job: &Job) -> Result<AuditAck, IntakeError> {
+async fn store_one(tx: &mut Tx, job: &Job) -> Result<AuditAck, IntakeError> {
     let header = ingest::header_of(&job.batch.header, &job.sender)?;
     let stored = audit::position(tx, &header).await?;
     let mut ack = AuditAck {

@@ -14,7 +14,7 @@ use crate::limits::{LOGIN_SECONDS_DEFAULT, RATE_PER_MINUTE_DEFAULT};
 /// Prefix of the variables.
 const PREFIX: &str = "SLUICE_CONTROLPLANE_";
 /// Every key, as it stands in the file.
-const KEYS: [&str; 15] = [
+const KEYS: &[&str] = &[
     "data_dir",
     "listen.api",
     "listen.control",
@@ -23,6 +23,9 @@ const KEYS: [&str; 15] = [
     "gateways",
     "snapshot_max_age_seconds",
     "certificate_days",
+    "database_url",
+    "envelope_key",
+    "envelope_key_file",
     "log_level",
     "log_format",
     "requests_per_minute",
@@ -60,6 +63,12 @@ pub struct Config {
     pub gateways: Vec<String>,
     pub snapshot_max_age_seconds: u64,
     pub certificate_days: u32,
+    /// PostgreSQL for several control planes; SQLite in `data_dir` when absent. hoop's `PG_HOST` and its like are understood.
+    pub database_url: Option<String>,
+    /// The key that seals secrets at rest, 64 hexadecimal digits; wins over the file.
+    pub envelope_key: Option<String>,
+    /// The file with that key; `data_dir/envelope.key` when absent.
+    pub envelope_key_file: PathBuf,
     /// A `tracing` filter.
     pub log_level: String,
     pub log_format: LogFormat,
@@ -80,8 +89,12 @@ pub struct Config {
 impl Config {
     /// The defaults, with everything kept in `data_dir`.
     pub fn new(data_dir: impl Into<PathBuf>) -> Config {
+        let data_dir = data_dir.into();
         Config {
-            data_dir: data_dir.into(),
+            envelope_key_file: data_dir.join("envelope.key"),
+            database_url: None,
+            envelope_key: None,
+            data_dir,
             listen_api: SocketAddr::from(([127, 0, 0, 1], 8009)),
             listen_control: SocketAddr::from(([127, 0, 0, 1], 8011)),
             control_url: None,
@@ -145,6 +158,10 @@ fn environment(
         .iter()
         .map(|key| (key.replace('.', "_").to_uppercase(), *key))
         .collect();
+    let variables: Vec<(String, String)> = variables.into_iter().collect();
+    if let Some(url) = postgres_of_hoop(&variables) {
+        table.entry("database_url").or_insert(Value::String(url));
+    }
     for (name, value) in variables {
         if name == "API_URL" {
             table.entry("api_url").or_insert(Value::String(value));
@@ -189,6 +206,35 @@ fn environment(
     developer
 }
 
+/// hoop's names for its PostgreSQL as a URL; None without `PG_HOST`.
+fn postgres_of_hoop(variables: &[(String, String)]) -> Option<String> {
+    let value = |wanted: &str| {
+        let found = variables
+            .iter()
+            .find(|(name, value)| name == wanted && !value.is_empty());
+        found.map(|(_, value)| encoded(value))
+    };
+    let host = value("PG_HOST")?;
+    let user = value("PG_USER").unwrap_or_else(|| "postgres".to_owned());
+    let password = value("PGPASSWORD")
+        .map(|password| format!(":{password}"))
+        .unwrap_or_default();
+    let port = value("PG_PORT").unwrap_or_else(|| "5432".to_owned());
+    let database = value("PG_DB").unwrap_or_else(|| "sluice".to_owned());
+    Some(format!("postgres://{user}{password}@{host}:{port}/{database}"))
+}
+
+/// Everything that is not unreserved in a URL (RFC 3986 section 2.3) as `%XX`.
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
+}
+
 fn read(table: Map<String, Value>, data_dir: Option<PathBuf>, mistakes: &mut Mistakes) -> Option<Config> {
     let mut fields = Fields::new("", table, mistakes);
     let written = fields.text("data_dir").map(PathBuf::from);
@@ -217,12 +263,22 @@ fn read(table: Map<String, Value>, data_dir: Option<PathBuf>, mistakes: &mut Mis
     if api_url.as_ref().is_some_and(|url| !is_web(url)) {
         fields.wrong("api_url", "must begin with http:// or https://");
     }
+    let database_url = fields.text("database_url");
+    let is_postgres = |url: &String| url.starts_with("postgres://") || url.starts_with("postgresql://");
+    if database_url.as_ref().is_some_and(|url| !is_postgres(url)) {
+        // The value is not repeated: it may hold a password.
+        fields.wrong("database_url", "must begin with postgres://");
+    }
+    let envelope_key_file = fields.text("envelope_key_file").map(PathBuf::from);
     let gateways = fields.texts("gateways");
     let config = Config {
         listen_api,
         listen_control,
         control_url,
         api_url,
+        database_url,
+        envelope_key: fields.text("envelope_key"),
+        envelope_key_file: envelope_key_file.unwrap_or_else(|| defaults.envelope_key_file.clone()),
         gateways: if gateways.is_empty() {
             defaults.gateways.clone()
         } else {
@@ -288,6 +344,25 @@ mod tests {
         assert_eq!(config.snapshot_max_age_seconds, 60);
         assert_eq!(config.gateways, ["a:1", "b:2"]);
         assert_eq!(config.data_dir, PathBuf::from("/a"));
+    }
+
+    #[test]
+    fn the_database_may_be_named_as_hoop_names_it() {
+        let hoop = [
+            ("PG_HOST", "db"),
+            ("PG_USER", "s"),
+            ("PGPASSWORD", "a@b/c"),
+            ("PG_DB", "audit"),
+        ];
+        let config = Config::resolve("data_dir = \"/a\"", env(&hoop), None).unwrap();
+        assert_eq!(config.database_url.unwrap(), "postgres://s:a%40b%2Fc@db:5432/audit");
+        let file = "data_dir = \"/a\"\ndatabase_url = \"postgres://here/x\"";
+        let config = Config::resolve(file, env(&hoop), None).unwrap();
+        assert_eq!(config.database_url.unwrap(), "postgres://here/x");
+        assert_eq!(config.envelope_key_file, PathBuf::from("/a/envelope.key"));
+        let mistakes =
+            Config::resolve("data_dir = \"/a\"\ndatabase_url = \"mysql://secret\"", env(&[]), None).unwrap_err();
+        assert!(!mistakes[0].to_string().contains("secret"), "{mistakes:?}");
     }
 
     #[test]

@@ -418,15 +418,15 @@ impl Body {
     }
 
     /// Reads back what [`Body::fields`] wrote.
-    pub fn from_stored(kind: Kind, json: &str) -> Result<Body, serde_json::Error> {
+    pub fn from_stored(kind: Kind, json: serde_json::Value) -> Result<Body, serde_json::Error> {
         Ok(match kind {
-            Kind::Pool => Body::Pool(serde_json::from_str(json)?),
-            Kind::Group => Body::Group(serde_json::from_str(json)?),
-            Kind::User => Body::User(serde_json::from_str(json)?),
-            Kind::Redaction => Body::Redaction(serde_json::from_str(json)?),
-            Kind::Guardrail => Body::Guardrail(serde_json::from_str(json)?),
-            Kind::Routes => Body::Routes(serde_json::from_str(json)?),
-            Kind::Connection => Body::Connection(serde_json::from_str(json)?),
+            Kind::Pool => Body::Pool(serde_json::from_value(json)?),
+            Kind::Group => Body::Group(serde_json::from_value(json)?),
+            Kind::User => Body::User(serde_json::from_value(json)?),
+            Kind::Redaction => Body::Redaction(serde_json::from_value(json)?),
+            Kind::Guardrail => Body::Guardrail(serde_json::from_value(json)?),
+            Kind::Routes => Body::Routes(serde_json::from_value(json)?),
+            Kind::Connection => Body::Connection(serde_json::from_value(json)?),
         })
     }
 }

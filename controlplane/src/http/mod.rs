@@ -66,7 +66,16 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(|| async { Problem::NotFound("there is no such route".to_owned()) })
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .layer(from_fn_with_state(app.clone(), gate::gate))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), up_to_date))
         .with_state(app)
+}
+
+/// What the caller has just changed by way of another control plane on the same store is in force for this request too.
+async fn up_to_date(State(app): Shared, request: axum::extract::Request, next: axum::middleware::Next) -> Response {
+    if app.store.is_shared() && request.uri().path().starts_with("/api/") {
+        app.publisher.refresh().await;
+    }
+    next.run(request).await
 }
 
 fn object_routes(segment: &str, kind: Kind) -> Router<Arc<App>> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proto::policy::{SignedSnapshot, Snapshot};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use crate::domain::check;
 use crate::domain::mistake::Mistake;
@@ -16,7 +16,8 @@ use crate::domain::model::{Body, Entry, Key, Kind, Owner};
 use crate::domain::review::State;
 use crate::limits::SNAPSHOT_RENEW_DIVISOR;
 use crate::pki::Pki;
-use crate::store::objects::{Change, PolicyState};
+use crate::store::lock::{Held, Lock};
+use crate::store::objects::{Change, PolicyState, Terms};
 use crate::store::{Store, StoreError, now_micros};
 
 /// How far ahead of us a data plane's generation may be for us to jump over it, as after restoring a backup.
@@ -66,19 +67,30 @@ impl Publisher {
         max_age_seconds: u64,
         review_url: String,
     ) -> Result<Publisher, PublishError> {
+        let _one = store.exclusive(Lock::Policy).await?;
         let installation_key = installation_key(&store).await?;
         let mut state = store.policy_state().await?;
-        state.generation += 1;
-        let terms = Terms {
-            installation_key: &installation_key,
-            review_url: &review_url,
-            max_age_seconds,
+        let present = state
+            .terms
+            .clone()
+            .filter(|terms| store.is_shared() && now_micros() / 1000 < terms.expires_at_ms);
+        let published = match present {
+            // Another control plane has published it, and goes on with it.
+            Some(terms) => build(&state, &pki, &installation_key, terms)?,
+            None => {
+                let before = state.generation;
+                state.generation += 1;
+                let terms = terms(&review_url, max_age_seconds);
+                let published = build(&state, &pki, &installation_key, terms.clone())?;
+                store
+                    .save_change(&Change::default(), before, state.generation, &terms)
+                    .await?;
+                state.terms = Some(terms);
+                published
+            }
         };
-        let published = build(&state, &pki, terms)?;
-        store.save_change(&Change::default(), state.generation).await?;
         let state = Arc::new(state);
         Ok(Publisher {
-            store,
             pki,
             max_age_seconds,
             review_url,
@@ -86,6 +98,7 @@ impl Publisher {
             readable: watch::Sender::new(state.clone()),
             state: Mutex::new(state),
             current: watch::Sender::new(Arc::new(published)),
+            store: store.clone(),
         })
     }
 
@@ -110,7 +123,7 @@ impl Publisher {
         &self,
         decide: impl FnOnce(&PolicyState) -> Result<(Change, T), E>,
     ) -> Result<(T, u64), E> {
-        let mut state = self.state.lock().await;
+        let (mut state, _one) = self.newest().await?;
         let (change, answer) = decide(&state)?;
         if change.is_empty() {
             return Ok((answer, state.generation));
@@ -126,7 +139,37 @@ impl Publisher {
         let mut candidate = (*state).clone();
         apply(&mut candidate, change);
         candidate.generation += 1;
-        build(&candidate, &self.pki, self.terms()).map(drop)
+        build(&candidate, &self.pki, &self.installation_key, self.terms()).map(drop)
+    }
+
+    /// Takes over what another control plane on the same store has published.
+    pub async fn refresh(&self) {
+        let mut state = self.state.lock().await;
+        if let Err(error) = self.take_over(&mut state).await {
+            tracing::error!(%error, "what another control plane has published cannot be used");
+        }
+    }
+
+    /// The newest state, which nobody changes until what comes with it is dropped: not here, and not at another control plane.
+    async fn newest(&self) -> Result<(MutexGuard<'_, Arc<PolicyState>>, Held), PublishError> {
+        let one = self.store.exclusive(Lock::Policy).await?;
+        let mut state = self.state.lock().await;
+        self.take_over(&mut state).await?;
+        Ok((state, one))
+    }
+
+    async fn take_over(&self, state: &mut Arc<PolicyState>) -> Result<(), PublishError> {
+        if self.store.generation().await? == state.generation {
+            return Ok(());
+        }
+        let next = self.store.policy_state().await?;
+        let terms = next.terms.clone().unwrap_or_else(|| self.terms());
+        let published = build(&next, &self.pki, &self.installation_key, terms)?;
+        *state = Arc::new(next);
+        self.readable.send_replace(state.clone());
+        self.current.send_replace(Arc::new(published));
+        tracing::info!(generation = state.generation, "published by another control plane");
+        Ok(())
     }
 
     /// Publishes the same policy anew before its snapshot runs out; returns never.
@@ -134,6 +177,11 @@ impl Publisher {
         loop {
             let pause = (self.max_age_seconds / SNAPSHOT_RENEW_DIVISOR).max(1);
             tokio::time::sleep(std::time::Duration::from_secs(pause)).await;
+            let age_ms = now_micros() / 1000 - self.current().issued_at_ms;
+            if self.store.is_shared() && age_ms < i64::try_from(pause * 500).unwrap_or(i64::MAX) {
+                // Another control plane has done it.
+                continue;
+            }
             if let Err(error) = self.republish_above(0).await {
                 tracing::error!(%error, "the snapshot could not be renewed");
             }
@@ -166,7 +214,7 @@ impl Publisher {
 
     /// Publishes the present policy as a generation above `seen` and above the present one. Returns the new one.
     pub async fn republish_above(&self, seen: u64) -> Result<u64, PublishError> {
-        let mut state = self.state.lock().await;
+        let (mut state, _one) = self.newest().await?;
         let generation = state.generation.max(seen).saturating_add(1);
         if generation > GENERATION_MAX {
             return Err(PublishError::TooHigh(generation));
@@ -175,12 +223,8 @@ impl Publisher {
         Ok(generation)
     }
 
-    fn terms(&self) -> Terms<'_> {
-        Terms {
-            installation_key: &self.installation_key,
-            review_url: &self.review_url,
-            max_age_seconds: self.max_age_seconds,
-        }
+    fn terms(&self) -> Terms {
+        terms(&self.review_url, self.max_age_seconds)
     }
 
     async fn advance(
@@ -192,8 +236,12 @@ impl Publisher {
         let mut next = state.clone();
         apply(&mut next, &change);
         next.generation = generation;
-        let published = build(&next, &self.pki, self.terms())?;
-        self.store.save_change(&change, generation).await?;
+        let terms = self.terms();
+        let published = build(&next, &self.pki, &self.installation_key, terms.clone())?;
+        self.store
+            .save_change(&change, state.generation, generation, &terms)
+            .await?;
+        next.terms = Some(terms);
         let next = Arc::new(next);
         self.readable.send_replace(next.clone());
         self.current.send_replace(Arc::new(published));
@@ -202,12 +250,15 @@ impl Publisher {
     }
 }
 
-/// What every snapshot of an installation has alike.
-#[derive(Clone, Copy)]
-struct Terms<'a> {
-    installation_key: &'a [u8],
-    review_url: &'a str,
-    max_age_seconds: u64,
+/// The terms of a snapshot that is made now.
+fn terms(review_url: &str, max_age_seconds: u64) -> Terms {
+    let issued_at_ms = now_micros() / 1000;
+    let age_ms = i64::try_from(max_age_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+    Terms {
+        issued_at_ms,
+        expires_at_ms: issued_at_ms.saturating_add(age_ms),
+        review_url: review_url.to_owned(),
+    }
 }
 
 /// An object with its new content, keeping what the control plane knew of it.
@@ -281,17 +332,15 @@ fn apply(state: &mut PolicyState, change: &Change) {
 }
 
 /// Checks, builds, compiles and signs. The compiler is the one that data planes use, so what passes here passes there.
-fn build(state: &PolicyState, pki: &Pki, terms: Terms<'_>) -> Result<Published, PublishError> {
+fn build(state: &PolicyState, pki: &Pki, installation_key: &[u8], terms: Terms) -> Result<Published, PublishError> {
     check::references(&state.catalog).map_err(PublishError::Refused)?;
-    let issued_at_ms = now_micros() / 1000;
-    let age_ms = i64::try_from(terms.max_age_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
     let life = build::Life {
-        issued_at_ms,
-        expires_at_ms: issued_at_ms.saturating_add(age_ms),
+        issued_at_ms: terms.issued_at_ms,
+        expires_at_ms: terms.expires_at_ms,
     };
     let snapshot = Snapshot {
-        review_url: terms.review_url.to_owned(),
-        ..build::snapshot(state, terms.installation_key, life, pki.policy_key())
+        review_url: terms.review_url,
+        ..build::snapshot(state, installation_key, life, pki.policy_key())
     };
     session::policy::compile(&snapshot).map_err(|errors| {
         let mistake = |e: session::PolicyError| Mistake {
@@ -306,8 +355,8 @@ fn build(state: &PolicyState, pki: &Pki, terms: Terms<'_>) -> Result<Published, 
     }
     Ok(Published {
         generation: snapshot.generation,
-        issued_at_ms,
-        expires_at_ms: life.expires_at_ms,
+        issued_at_ms: terms.issued_at_ms,
+        expires_at_ms: terms.expires_at_ms,
         signed,
     })
 }
@@ -317,6 +366,7 @@ async fn installation_key(store: &Store) -> Result<Vec<u8>, StoreError> {
     if let Some(key) = store.setting(NAME).await? {
         return Ok(key);
     }
+    // Under the lock of the policy: another control plane makes no other one.
     let key = crate::agents::token::random::<32>()?;
     store.set_setting(NAME, &key).await?;
     Ok(key.to_vec())

@@ -1,12 +1,13 @@
 //! Orders to data planes that are connected: what is not policy and must happen now.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proto::control::KillSession;
 use tokio::sync::mpsc;
 
 use crate::limits::ORDERS_WAITING_MAX;
+use crate::store::replicas::StoredOrder;
 
 /// Why an order was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,25 +20,67 @@ pub enum NotGiven {
 
 /// The way to each data plane by id.
 #[derive(Debug, Default)]
-pub struct Orders(Mutex<BTreeMap<String, mpsc::Sender<KillSession>>>);
+pub struct Orders(Mutex<BTreeMap<String, Way>>);
+
+#[derive(Debug)]
+struct Way {
+    sender: mpsc::Sender<KillSession>,
+    /// Numbers of the stored orders that went this way.
+    given: BTreeSet<i64>,
+}
 
 impl Orders {
     /// Orders for one data plane from now on; an earlier stream of the same one gets no more.
     pub fn subscribe(&self, dataplane: &str) -> mpsc::Receiver<KillSession> {
         let (sender, orders) = mpsc::channel(ORDERS_WAITING_MAX);
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(dataplane.to_owned(), sender);
+        let given = BTreeSet::new();
+        self.lock().insert(dataplane.to_owned(), Way { sender, given });
         orders
     }
 
     /// Gives an order. That it was carried out shows in the audit.
     pub fn give(&self, dataplane: &str, kill: KillSession) -> Result<(), NotGiven> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = all.get(dataplane).ok_or(NotGiven::Away)?;
-        sender.try_send(kill).map_err(|error| match error {
+        let all = self.lock();
+        let way = all.get(dataplane).ok_or(NotGiven::Away)?;
+        way.sender.try_send(kill).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotGiven::Busy,
             mpsc::error::TrySendError::Closed(_) => NotGiven::Away,
         })
+    }
+
+    /// Whether any data plane is here to get orders.
+    pub fn are_wanted(&self) -> bool {
+        self.lock().values().any(|way| !way.sender.is_closed())
+    }
+
+    /// Gives stored orders to the data planes that are connected here, each once for each stream: the one before may have
+    /// broken with the order on its way, and a session cannot be ended twice.
+    pub fn give_stored(&self, orders: &[StoredOrder]) {
+        let mut all = self.lock();
+        for way in all.values_mut() {
+            way.given.retain(|id| orders.iter().any(|order| order.id == *id));
+        }
+        for order in orders {
+            let Some(way) = all
+                .get_mut(&order.dataplane)
+                .filter(|way| !way.given.contains(&order.id))
+            else {
+                continue;
+            };
+            let kill = KillSession {
+                session_id: order.session_id.clone(),
+                reason: order.reason.clone(),
+                by: order.by.clone(),
+            };
+            // One that finds no room is given at the next look.
+            if way.sender.try_send(kill).is_ok() {
+                way.given.insert(order.id);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Way>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -55,6 +98,31 @@ mod tests {
         assert!(old.try_recv().is_err() && new.try_recv().is_ok());
         drop(new);
         assert_eq!(orders.give("d", KillSession::default()), Err(NotGiven::Away));
+    }
+
+    #[test]
+    fn a_stored_order_is_given_once_for_each_stream() {
+        let orders = Orders::default();
+        let order = StoredOrder {
+            id: 7,
+            dataplane: "d".to_owned(),
+            session_id: vec![1; 16],
+            reason: String::new(),
+            by: "me".to_owned(),
+        };
+        orders.give_stored(std::slice::from_ref(&order));
+        let mut stream = orders.subscribe("d");
+        assert!(orders.are_wanted());
+        for _ in 0..2 {
+            orders.give_stored(std::slice::from_ref(&order));
+        }
+        assert_eq!(stream.try_recv().unwrap().by, "me");
+        assert!(stream.try_recv().is_err());
+        let mut next = orders.subscribe("d");
+        orders.give_stored(std::slice::from_ref(&order));
+        assert!(next.try_recv().is_ok());
+        drop(next);
+        assert!(!orders.are_wanted());
     }
 
     #[test]

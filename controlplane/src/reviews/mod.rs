@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use proto::control::{AccessWanted, HoldAnswer, HoldClosed, HoldEnd, HoldOpened};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 
 use crate::App;
 use crate::audit::view::{id_bytes, id_text};
@@ -13,20 +13,19 @@ use crate::domain::review::{Event, Kind, Refused, Review, State};
 use crate::http::problem::Problem;
 use crate::limits::{REVIEW_TICK_MILLISECONDS, REVIEWS_DUE_AT_ONCE, REVIEWS_PENDING_PER_USER_MAX};
 use crate::store::StoreError;
+use crate::store::lock::Lock;
 use crate::store::objects::Change;
 use crate::store::reviews::ReviewFilter;
 
-/// Changes of reviews, one at a time, and who wants to hear of them.
+/// Who wants to hear of changes of reviews. The changes are made one at a time, under [`Lock::Reviews`].
 #[derive(Debug)]
 pub struct Reviews {
-    one_at_a_time: Mutex<()>,
     changed: watch::Sender<u64>,
 }
 
 impl Default for Reviews {
     fn default() -> Self {
         Reviews {
-            one_at_a_time: Mutex::new(()),
             changed: watch::Sender::new(0),
         }
     }
@@ -36,6 +35,11 @@ impl Reviews {
     /// Wakes at every change from now on.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// Something has changed, here or at another control plane.
+    pub fn wake(&self) {
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
@@ -56,7 +60,7 @@ pub enum AskError {
 
 /// Applies one event to one review and saves it; grants and their ends are published with it.
 pub async fn change(app: &App, id: &str, event: Event) -> Result<Review, Problem> {
-    let _one = app.reviews.one_at_a_time.lock().await;
+    let _one = app.store.exclusive(Lock::Reviews).await?;
     let review = app.store.review(id).await?;
     let mut review = review.ok_or_else(|| Problem::missing("review", id))?;
     let applied = review.apply(event, crate::store::now_micros());
@@ -72,6 +76,8 @@ pub async fn change(app: &App, id: &str, event: Event) -> Result<Review, Problem
 }
 
 async fn save(app: &App, review: &Review) -> Result<(), Problem> {
+    // Another control plane may have published the grant a moment ago.
+    app.publisher.refresh().await;
     let grants = app.publisher.state().grants.contains_key(&review.id);
     if review.kind == Kind::Access && (review.state == State::Approved) != grants {
         let change = Change {
@@ -89,7 +95,7 @@ async fn save(app: &App, review: &Review) -> Result<(), Problem> {
         connection = review.connection,
         "review"
     );
-    app.reviews.changed.send_modify(|count| *count += 1);
+    app.reviews.wake();
     Ok(())
 }
 
@@ -109,7 +115,7 @@ pub async fn ask(
     if !(1..=rule.max_seconds).contains(&seconds) {
         return Err(AskError::Seconds(rule.max_seconds));
     }
-    let _one = app.reviews.one_at_a_time.lock().await;
+    let _one = app.store.exclusive(Lock::Reviews).await?;
     let theirs = ReviewFilter {
         kind: Some(Kind::Access),
         state: Some(State::Pending),
@@ -145,7 +151,7 @@ pub async fn ask(
         ..empty()
     };
     app.store.save_review(&review).await?;
-    app.reviews.changed.send_modify(|count| *count += 1);
+    app.reviews.wake();
     Ok(review)
 }
 
@@ -171,7 +177,7 @@ pub async fn wanted(app: &App, wanted: AccessWanted) {
 
 /// A data plane holds a statement. Known ones are left as they are.
 pub async fn opened(app: &App, dataplane: &str, hold: HoldOpened) -> Result<(), StoreError> {
-    let _one = app.reviews.one_at_a_time.lock().await;
+    let _one = app.store.exclusive(Lock::Reviews).await?;
     let id = id_text(&hold.id);
     if app.store.review(&id).await?.is_some() {
         return Ok(());
@@ -208,7 +214,7 @@ pub async fn opened(app: &App, dataplane: &str, hold: HoldOpened) -> Result<(), 
         connection = review.connection,
         "a statement waits for a review"
     );
-    app.reviews.changed.send_modify(|count| *count += 1);
+    app.reviews.wake();
     Ok(())
 }
 
@@ -267,6 +273,10 @@ pub async fn answers(app: &App, dataplane: &str) -> Result<Vec<HoldAnswer>, Stor
 pub async fn keep_time(app: std::sync::Arc<App>) {
     loop {
         tokio::time::sleep(Duration::from_millis(REVIEW_TICK_MILLISECONDS)).await;
+        // One of the control planes does it.
+        let Ok(Some(_leader)) = app.store.try_exclusive(Lock::Time).await else {
+            continue;
+        };
         let due = app
             .store
             .reviews_due(crate::store::now_micros(), REVIEWS_DUE_AT_ONCE)

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use aws_lc_rs::digest;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
+use super::db::{self, Row};
 use super::{Store, StoreError};
 
 /// One line, as it is before it has its place.
@@ -83,15 +82,21 @@ impl Store {
     /// Adds a line; it is durable when this returns. Gives its number.
     pub async fn log_admin(&self, line: &LogLine) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
-        let last = sqlx::query("SELECT seq, hash FROM admin_log ORDER BY seq DESC LIMIT 1")
-            .fetch_optional(&mut *tx)
+        if tx.is_postgres() {
+            // One line after the other: each has the hash of the one before.
+            db::query("LOCK TABLE admin_log IN EXCLUSIVE MODE")
+                .execute(&mut tx)
+                .await?;
+        }
+        let last = db::query("SELECT seq, hash FROM admin_log ORDER BY seq DESC LIMIT 1")
+            .fetch_optional(&mut tx)
             .await?;
         let (last, previous) = match last {
             Some(row) => (row.try_get::<i64, _>("seq")?, row.try_get::<Vec<u8>, _>("hash")?),
             None => (0, Vec::new()),
         };
         let seq = last + 1;
-        sqlx::query(
+        db::query(
             "INSERT INTO admin_log (seq, at_micros, actor, actor_id, via, address, action, target, phase, begun_seq, \
              status, detail, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
@@ -103,12 +108,12 @@ impl Store {
         .bind(&line.address)
         .bind(&line.action)
         .bind(&line.target)
-        .bind(line.phase.as_ref())
+        .bind(&*line.phase)
         .bind(line.begun_seq)
         .bind(line.status)
         .bind(&line.detail)
         .bind(Logged::hash_after(seq, line, &previous))
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(seq)
@@ -116,7 +121,7 @@ impl Store {
 
     /// Lines, newest first.
     pub async fn admin_log(&self, filter: &LogFilter, limit: usize) -> Result<Vec<Logged>, StoreError> {
-        let rows = sqlx::query(
+        let rows = db::query(
             "SELECT * FROM admin_log WHERE seq < ? AND (? = '' OR actor = ?) AND (? = '' OR phase = ?) \
              AND at_micros >= ? AND at_micros < ? ORDER BY seq DESC LIMIT ?",
         )
@@ -135,7 +140,7 @@ impl Store {
 
     /// Lines in order after a number.
     pub async fn admin_log_after(&self, after: i64, limit: usize) -> Result<Vec<Logged>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM admin_log WHERE seq > ? ORDER BY seq LIMIT ?")
+        let rows = db::query("SELECT * FROM admin_log WHERE seq > ? ORDER BY seq LIMIT ?")
             .bind(after)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(self.readers())
@@ -144,7 +149,7 @@ impl Store {
     }
 }
 
-fn logged_of(row: &SqliteRow) -> Result<Logged, StoreError> {
+fn logged_of(row: &Row) -> Result<Logged, StoreError> {
     Ok(Logged {
         seq: row.try_get("seq")?,
         line: LogLine {

@@ -2,25 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Row, Sqlite, Transaction};
-
+use super::db::{self, Tx};
 use super::{StoreError, unreadable};
 use crate::audit::ingest::{Chunk, Position, SessionDelta, Taken};
 use proto::segment::Header;
 
-/// A write transaction.
-pub type Tx = Transaction<'static, Sqlite>;
-
 /// What is stored of the segment that `header` names.
 pub async fn position(tx: &mut Tx, header: &Header) -> Result<Option<Position>, StoreError> {
-    let row = sqlx::query(
+    let row = db::query(
         "SELECT header, next_sequence, hash, state, sealed_sequence FROM audit_segment \
          WHERE dataplane = ? AND core = ? AND segment = ?",
     )
     .bind(&header.dataplane_id)
     .bind(i64::from(header.core))
     .bind(signed(header.segment))
-    .fetch_optional(&mut **tx)
+    .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
     let hash: Vec<u8> = row.try_get("hash")?;
@@ -58,13 +54,13 @@ async fn previous_state(tx: &mut Tx, header: &Header) -> Result<&'static str, St
     if header.previous_hash == [0; 32] {
         return Ok("first");
     }
-    let row = sqlx::query(
+    let row = db::query(
         "SELECT hash FROM audit_segment WHERE dataplane = ? AND core = ? AND segment < ? ORDER BY segment DESC LIMIT 1",
     )
     .bind(&header.dataplane_id)
     .bind(i64::from(header.core))
     .bind(signed(header.segment))
-    .fetch_optional(&mut **tx)
+    .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else { return Ok("unknown") };
     let hash: Vec<u8> = row.try_get(0)?;
@@ -76,7 +72,7 @@ async fn previous_state(tx: &mut Tx, header: &Header) -> Result<&'static str, St
 }
 
 async fn save_position(tx: &mut Tx, taken: &Taken, previous: &str) -> Result<(), StoreError> {
-    sqlx::query(
+    db::query(
         "INSERT INTO audit_segment (dataplane, core, segment, header, next_sequence, hash, state, previous, first_of_run, \
          sealed_sequence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dataplane, core, segment) DO UPDATE SET \
          next_sequence = excluded.next_sequence, hash = excluded.hash, state = excluded.state, \
@@ -92,14 +88,14 @@ async fn save_position(tx: &mut Tx, taken: &Taken, previous: &str) -> Result<(),
     .bind(previous)
     .bind(taken.header.first_of_run)
     .bind(taken.position.sealed_sequence.map(signed))
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
 
 async fn save_session(tx: &mut Tx, header: &Header, id: &[u8; 16], delta: &SessionDelta) -> Result<(), StoreError> {
     let findings = merged_findings(tx, id, delta).await?;
-    sqlx::query(
+    db::query(
         "INSERT INTO session (id, started_micros, dataplane, core, segment) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(id.as_slice())
@@ -107,13 +103,15 @@ async fn save_session(tx: &mut Tx, header: &Header, id: &[u8; 16], delta: &Sessi
     .bind(&header.dataplane_id)
     .bind(i64::from(header.core))
     .bind(signed(header.segment))
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
-    sqlx::query(
-        "UPDATE session SET statements = max(statements, ?), denied = denied + ?, failed = failed + ?, rows = rows + ?, \
-         bytes = bytes + ?, events = events + ?, sequence_max = max(sequence_max, ?), findings = coalesce(?, findings) \
+    db::query(
+        "UPDATE session SET statements = CASE WHEN statements > ? THEN statements ELSE ? END, denied = denied + ?, failed = failed + ?, rows = rows + ?, \
+         bytes = bytes + ?, events = events + ?, \
+         sequence_max = CASE WHEN sequence_max > ? THEN sequence_max ELSE ? END, findings = coalesce(?, findings) \
          WHERE id = ?",
     )
+    .bind(signed(delta.statements))
     .bind(signed(delta.statements))
     .bind(signed(delta.denied))
     .bind(signed(delta.failed))
@@ -121,9 +119,10 @@ async fn save_session(tx: &mut Tx, header: &Header, id: &[u8; 16], delta: &Sessi
     .bind(signed(delta.bytes))
     .bind(signed(delta.events))
     .bind(signed(delta.sequence_max))
+    .bind(signed(delta.sequence_max))
     .bind(findings)
     .bind(id.as_slice())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     save_start(tx, id, delta).await?;
     save_end(tx, id, delta).await
@@ -134,9 +133,9 @@ async fn merged_findings(tx: &mut Tx, id: &[u8; 16], delta: &SessionDelta) -> Re
     if delta.findings.is_empty() {
         return Ok(None);
     }
-    let row = sqlx::query("SELECT findings FROM session WHERE id = ?")
+    let row = db::query("SELECT findings FROM session WHERE id = ?")
         .bind(id.as_slice())
-        .fetch_optional(&mut **tx)
+        .fetch_optional(&mut *tx)
         .await?;
     let stored: Option<String> = row.map(|row| row.try_get(0)).transpose()?;
     let mut findings: BTreeMap<String, u64> =
@@ -152,8 +151,8 @@ async fn merged_findings(tx: &mut Tx, id: &[u8; 16], delta: &SessionDelta) -> Re
 
 async fn save_start(tx: &mut Tx, id: &[u8; 16], delta: &SessionDelta) -> Result<(), StoreError> {
     let Some((at, start)) = &delta.start else { return Ok(()) };
-    sqlx::query(
-        "UPDATE session SET started_micros = ?, user = ?, user_id = ?, token_id = ?, connection = ?, connection_id = ?, \
+    db::query(
+        "UPDATE session SET started_micros = ?, \"user\" = ?, user_id = ?, token_id = ?, connection = ?, connection_id = ?, \
          protocol = ?, database = ?, client_address = ?, application = ?, generation = ? WHERE id = ?",
     )
     .bind(signed(*at))
@@ -168,14 +167,14 @@ async fn save_start(tx: &mut Tx, id: &[u8; 16], delta: &SessionDelta) -> Result<
     .bind(&start.application)
     .bind(signed(start.generation))
     .bind(id.as_slice())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
 
 async fn save_end(tx: &mut Tx, id: &[u8; 16], delta: &SessionDelta) -> Result<(), StoreError> {
     let Some((at, end)) = &delta.end else { return Ok(()) };
-    sqlx::query(
+    db::query(
         "UPDATE session SET ended_micros = ?, end_cause = ?, end_message = ?, bytes_to_upstream = ?, \
          bytes_to_downstream = ? WHERE id = ?",
     )
@@ -185,13 +184,13 @@ async fn save_end(tx: &mut Tx, id: &[u8; 16], delta: &SessionDelta) -> Result<()
     .bind(signed(end.bytes_to_upstream))
     .bind(signed(end.bytes_to_downstream))
     .bind(id.as_slice())
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
 
 async fn save_chunk(tx: &mut Tx, id: &[u8; 16], recording: i64, chunk: &Chunk) -> Result<(), StoreError> {
-    sqlx::query(
+    db::query(
         "INSERT INTO session_chunk (session_id, recording, first_sequence, events, content) VALUES (?, ?, ?, ?, ?)",
     )
     .bind(id.as_slice())
@@ -199,7 +198,7 @@ async fn save_chunk(tx: &mut Tx, id: &[u8; 16], recording: i64, chunk: &Chunk) -
     .bind(signed(chunk.first_sequence))
     .bind(signed(chunk.events))
     .bind(&chunk.content)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
@@ -208,53 +207,56 @@ async fn save_chunk(tx: &mut Tx, id: &[u8; 16], recording: i64, chunk: &Chunk) -
 /// since a session answers one statement at a time.
 async fn save_promises(tx: &mut Tx, id: &[u8; 16], delta: &SessionDelta) -> Result<(), StoreError> {
     if !delta.settled.is_empty() {
-        let open = sqlx::query("SELECT number FROM session_promise WHERE session_id = ?")
+        let open = db::query("SELECT number FROM session_promise WHERE session_id = ?")
             .bind(id.as_slice())
-            .fetch_all(&mut **tx)
+            .fetch_all(&mut *tx)
             .await?;
         for row in open {
             let number: i64 = row.try_get(0)?;
             if delta.settled.contains(&unsigned(number)) {
-                sqlx::query("DELETE FROM session_promise WHERE session_id = ? AND number = ?")
+                db::query("DELETE FROM session_promise WHERE session_id = ? AND number = ?")
                     .bind(id.as_slice())
                     .bind(number)
-                    .execute(&mut **tx)
+                    .execute(&mut *tx)
                     .await?;
             }
         }
     }
     for (number, content) in &delta.promises {
-        sqlx::query("INSERT OR REPLACE INTO session_promise (session_id, number, content) VALUES (?, ?, ?)")
-            .bind(id.as_slice())
-            .bind(signed(*number))
-            .bind(content)
-            .execute(&mut **tx)
-            .await?;
+        db::query(
+            "INSERT INTO session_promise (session_id, number, content) VALUES (?, ?, ?) \
+             ON CONFLICT (session_id, number) DO UPDATE SET content = excluded.content",
+        )
+        .bind(id.as_slice())
+        .bind(signed(*number))
+        .bind(content)
+        .execute(&mut *tx)
+        .await?;
     }
     Ok(())
 }
 
 /// Ends the sessions that a process left open when it died: a later process of the same core has begun a segment.
 async fn end_unclean(tx: &mut Tx, header: &Header) -> Result<(), StoreError> {
-    let row =
-        sqlx::query("SELECT max(segment) FROM audit_segment WHERE dataplane = ? AND core = ? AND first_of_run = 1")
-            .bind(&header.dataplane_id)
-            .bind(i64::from(header.core))
-            .fetch_one(&mut **tx)
-            .await?;
+    let row = db::query("SELECT max(segment) FROM audit_segment WHERE dataplane = ? AND core = ? AND first_of_run = 1")
+        .bind(&header.dataplane_id)
+        .bind(i64::from(header.core))
+        .fetch_one(&mut *tx)
+        .await?;
     let Some(newest_run) = row.try_get::<Option<i64>, _>(0)? else {
         return Ok(());
     };
-    sqlx::query(
-        "UPDATE session SET ended_micros = max(started_micros, ?), end_cause = 'unclean', \
+    db::query(
+        "UPDATE session SET ended_micros = CASE WHEN started_micros > ? THEN started_micros ELSE ? END, end_cause = 'unclean', \
          end_message = 'the data plane stopped without ending the session' \
          WHERE dataplane = ? AND core = ? AND ended_micros IS NULL AND segment < ?",
     )
     .bind(signed(header.created_at_micros))
+    .bind(signed(header.created_at_micros))
     .bind(&header.dataplane_id)
     .bind(i64::from(header.core))
     .bind(newest_run)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
-
+use super::db::{self, Row, Tx};
 use super::{Store, StoreError, now_micros, unreadable};
 
 /// What an identity is for.
@@ -67,7 +65,7 @@ pub struct Identity {
 impl Store {
     /// Stores a new enrol key.
     pub async fn add_enrol_key(&self, key: &EnrolKey) -> Result<(), StoreError> {
-        sqlx::query(
+        db::query(
             "INSERT INTO enrol_key (id, role, pool, sha256, note, created_micros, expires_micros, uses_max, uses) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
@@ -93,7 +91,7 @@ impl Store {
         cursor: &str,
         limit: usize,
     ) -> Result<Vec<EnrolKey>, StoreError> {
-        sqlx::query("SELECT * FROM enrol_key WHERE role = ? AND pool = ? AND id > ? ORDER BY id LIMIT ?")
+        db::query("SELECT * FROM enrol_key WHERE role = ? AND pool = ? AND id > ? ORDER BY id LIMIT ?")
             .bind(role.name())
             .bind(pool)
             .bind(cursor)
@@ -107,18 +105,18 @@ impl Store {
 
     /// Deletes an enrol key; false when there is none.
     pub async fn delete_enrol_key(&self, role: Role, pool: &str, id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM enrol_key WHERE role = ? AND pool = ? AND id = ?")
+        let done = db::query("DELETE FROM enrol_key WHERE role = ? AND pool = ? AND id = ?")
             .bind(role.name())
             .bind(pool)
             .bind(id)
             .execute(self.writer())
             .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
     /// Looks a token up by its hash without using it. None when it is unknown, used up or too old.
     pub async fn find_enrol_key(&self, sha256: &[u8]) -> Result<Option<EnrolKey>, StoreError> {
-        let row = sqlx::query("SELECT * FROM enrol_key WHERE sha256 = ? AND uses < uses_max AND expires_micros > ?")
+        let row = db::query("SELECT * FROM enrol_key WHERE sha256 = ? AND uses < uses_max AND expires_micros > ?")
             .bind(sha256)
             .bind(now_micros())
             .fetch_optional(self.writer())
@@ -130,15 +128,15 @@ impl Store {
     pub async fn enrol(&self, key: &EnrolKey, identity: &Identity) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let used =
-            sqlx::query("UPDATE enrol_key SET uses = uses + 1 WHERE id = ? AND uses < uses_max AND expires_micros > ?")
+            db::query("UPDATE enrol_key SET uses = uses + 1 WHERE id = ? AND uses < uses_max AND expires_micros > ?")
                 .bind(&key.id)
                 .bind(now_micros())
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
-        if used.rows_affected() != 1 {
+        if used != 1 {
             return Ok(false);
         }
-        sqlx::query(
+        db::query(
             "INSERT INTO identity (id, role, pool, name, version, audit_public_key, public_key, enrol_key_id, \
              enrolled_micros, expires_micros) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
@@ -152,7 +150,7 @@ impl Store {
         .bind(&identity.enrol_key_id)
         .bind(identity.enrolled_micros)
         .bind(identity.expires_micros)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(true)
@@ -160,7 +158,7 @@ impl Store {
 
     /// Stores that an identity got a new certificate. False when it was removed.
     pub async fn renew(&self, id: &str, public_key: &[u8], expires_micros: i64) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let done = db::query(
             "UPDATE identity SET public_key = ?, expires_micros = ?, seen_micros = ? WHERE id = ? AND removed_micros IS NULL",
         )
         .bind(public_key)
@@ -169,12 +167,12 @@ impl Store {
         .bind(id)
         .execute(self.writer())
         .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
     /// An identity that was not removed.
     pub async fn identity(&self, role: Role, id: &str) -> Result<Option<Identity>, StoreError> {
-        let row = sqlx::query("SELECT * FROM identity WHERE role = ? AND id = ? AND removed_micros IS NULL")
+        let row = db::query("SELECT * FROM identity WHERE role = ? AND id = ? AND removed_micros IS NULL")
             .bind(role.name())
             .bind(id)
             .fetch_optional(self.readers())
@@ -190,7 +188,7 @@ impl Store {
         cursor: &str,
         limit: usize,
     ) -> Result<Vec<Identity>, StoreError> {
-        sqlx::query(
+        db::query(
             "SELECT * FROM identity WHERE role = ? AND (? IS NULL OR pool = ?) AND removed_micros IS NULL AND id > ? \
              ORDER BY id LIMIT ?",
         )
@@ -208,7 +206,7 @@ impl Store {
 
     /// How many identities there are.
     pub async fn identity_count(&self, role: Role, pool: Option<&str>) -> Result<i64, StoreError> {
-        let row = sqlx::query(
+        let row = db::query(
             "SELECT count(*) FROM identity WHERE role = ? AND (? IS NULL OR pool = ?) AND removed_micros IS NULL",
         )
         .bind(role.name())
@@ -222,30 +220,18 @@ impl Store {
     /// Marks an identity removed: it is not renewed and not served any more. False when there is none.
     pub async fn remove_identity(&self, role: Role, id: &str) -> Result<bool, StoreError> {
         let done =
-            sqlx::query("UPDATE identity SET removed_micros = ? WHERE role = ? AND id = ? AND removed_micros IS NULL")
+            db::query("UPDATE identity SET removed_micros = ? WHERE role = ? AND id = ? AND removed_micros IS NULL")
                 .bind(now_micros())
                 .bind(role.name())
                 .bind(id)
                 .execute(self.writer())
                 .await?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    /// Removed agents whose last certificate has not run out, by id, with its end.
-    pub(super) async fn revoked_agents(&self) -> Result<BTreeMap<String, i64>, StoreError> {
-        sqlx::query("SELECT id, expires_micros FROM identity WHERE role = ? AND removed_micros IS NOT NULL AND expires_micros > ?")
-            .bind(Role::Agent.name())
-            .bind(now_micros())
-            .fetch_all(self.writer())
-            .await?
-            .iter()
-            .map(|row| Ok((row.try_get("id")?, row.try_get("expires_micros")?)))
-            .collect()
+        Ok(done > 0)
     }
 
     /// Notes that an identity was there just now, and which version it runs.
     pub async fn seen(&self, id: &str, version: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE identity SET seen_micros = ?, version = ? WHERE id = ?")
+        db::query("UPDATE identity SET seen_micros = ?, version = ? WHERE id = ?")
             .bind(now_micros())
             .bind(version)
             .bind(id)
@@ -255,18 +241,32 @@ impl Store {
     }
 }
 
+/// Removed agents whose last certificate has not run out, by id, with its end.
+pub(super) async fn revoked_agents(tx: &mut Tx) -> Result<BTreeMap<String, i64>, StoreError> {
+    db::query(
+        "SELECT id, expires_micros FROM identity WHERE role = ? AND removed_micros IS NOT NULL AND expires_micros > ?",
+    )
+    .bind(Role::Agent.name())
+    .bind(now_micros())
+    .fetch_all(tx)
+    .await?
+    .iter()
+    .map(|row| Ok((row.try_get("id")?, row.try_get("expires_micros")?)))
+    .collect()
+}
+
 /// Marks an agent removed, as part of a change of the policy.
-pub(super) async fn remove_agent(tx: &mut Transaction<'static, Sqlite>, id: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE identity SET removed_micros = ? WHERE role = ? AND id = ? AND removed_micros IS NULL")
+pub(super) async fn remove_agent(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    db::query("UPDATE identity SET removed_micros = ? WHERE role = ? AND id = ? AND removed_micros IS NULL")
         .bind(now_micros())
         .bind(Role::Agent.name())
         .bind(id)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }
 
-fn key_of(row: &SqliteRow) -> Result<EnrolKey, StoreError> {
+fn key_of(row: &Row) -> Result<EnrolKey, StoreError> {
     let role: String = row.try_get("role")?;
     Ok(EnrolKey {
         id: row.try_get("id")?,
@@ -281,7 +281,7 @@ fn key_of(row: &SqliteRow) -> Result<EnrolKey, StoreError> {
     })
 }
 
-fn identity_of(row: &SqliteRow) -> Result<Identity, StoreError> {
+fn identity_of(row: &Row) -> Result<Identity, StoreError> {
     let role: String = row.try_get("role")?;
     Ok(Identity {
         id: row.try_get("id")?,

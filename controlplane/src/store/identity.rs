@@ -1,8 +1,6 @@
 //! Stores what people and programs prove themselves with: passwords, API keys, logins.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
+use super::db::{self, Row};
 use super::{Store, StoreError, unreadable};
 
 /// A key for the API.
@@ -53,9 +51,11 @@ impl Store {
         lock: impl FnOnce(i64) -> i64 + Send,
     ) -> Result<Attempt, StoreError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query("SELECT phc, failures, locked_until_micros FROM password WHERE user_id = ?")
+        // Attempts at the same time count one after the other.
+        let row = db::query("SELECT phc, failures, locked_until_micros FROM password WHERE user_id = ?")
             .bind(user_id)
-            .fetch_optional(&mut *tx)
+            .for_update(&tx)
+            .fetch_optional(&mut tx)
             .await?;
         let Some(row) = row else {
             return Ok(Attempt::None);
@@ -65,11 +65,11 @@ impl Store {
             return Ok(Attempt::Locked(locked));
         }
         let failures = row.try_get::<i64, _>("failures")?.saturating_add(1);
-        sqlx::query("UPDATE password SET failures = ?, locked_until_micros = ? WHERE user_id = ?")
+        db::query("UPDATE password SET failures = ?, locked_until_micros = ? WHERE user_id = ?")
             .bind(failures)
             .bind(lock(failures))
             .bind(user_id)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         tx.commit().await?;
         Ok(Attempt::Check(row.try_get("phc")?))
@@ -77,7 +77,7 @@ impl Store {
 
     /// The last attempt was right.
     pub async fn password_good(&self, user_id: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE password SET failures = 0, locked_until_micros = 0 WHERE user_id = ?")
+        db::query("UPDATE password SET failures = 0, locked_until_micros = 0 WHERE user_id = ?")
             .bind(user_id)
             .execute(self.writer())
             .await?;
@@ -86,7 +86,7 @@ impl Store {
 
     /// Sets a user's password; failures are forgotten.
     pub async fn set_password(&self, user_id: &str, phc: &str, now: i64) -> Result<(), StoreError> {
-        sqlx::query(
+        db::query(
             "INSERT INTO password (user_id, phc, changed_micros, failures, locked_until_micros) VALUES (?, ?, ?, 0, 0) \
              ON CONFLICT (user_id) DO UPDATE SET phc = excluded.phc, changed_micros = excluded.changed_micros, \
              failures = 0, locked_until_micros = 0",
@@ -101,17 +101,17 @@ impl Store {
 
     /// Takes a user's password away. False: there was none.
     pub async fn remove_password(&self, user_id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM password WHERE user_id = ?")
+        let done = db::query("DELETE FROM password WHERE user_id = ?")
             .bind(user_id)
             .execute(self.writer())
             .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
     /// Stores a key.
     pub async fn add_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
         let scopes = serde_json::to_string(&key.scopes).map_err(|e| unreadable("key", e))?;
-        sqlx::query(
+        db::query(
             "INSERT INTO api_key (id, user_id, name, sha256, scopes, created_micros, expires_micros) \
              VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
@@ -129,7 +129,7 @@ impl Store {
 
     /// The key with this hash.
     pub async fn api_key_by_hash(&self, sha256: &[u8]) -> Result<Option<ApiKey>, StoreError> {
-        let row = sqlx::query("SELECT * FROM api_key WHERE sha256 = ?")
+        let row = db::query("SELECT * FROM api_key WHERE sha256 = ?")
             .bind(sha256)
             .fetch_optional(self.readers())
             .await?;
@@ -138,7 +138,7 @@ impl Store {
 
     /// The key with this id.
     pub async fn api_key(&self, id: &str) -> Result<Option<ApiKey>, StoreError> {
-        let row = sqlx::query("SELECT * FROM api_key WHERE id = ?")
+        let row = db::query("SELECT * FROM api_key WHERE id = ?")
             .bind(id)
             .fetch_optional(self.readers())
             .await?;
@@ -147,7 +147,7 @@ impl Store {
 
     /// Keys by id after `after`, of one user or of all.
     pub async fn api_keys(&self, user_id: Option<&str>, after: &str, limit: usize) -> Result<Vec<ApiKey>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM api_key WHERE id > ? AND (? = '' OR user_id = ?) ORDER BY id LIMIT ?")
+        let rows = db::query("SELECT * FROM api_key WHERE id > ? AND (? = '' OR user_id = ?) ORDER BY id LIMIT ?")
             .bind(after)
             .bind(user_id.unwrap_or_default())
             .bind(user_id.unwrap_or_default())
@@ -159,16 +159,16 @@ impl Store {
 
     /// Deletes a key. False: there was none.
     pub async fn delete_api_key(&self, id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM api_key WHERE id = ?")
+        let done = db::query("DELETE FROM api_key WHERE id = ?")
             .bind(id)
             .execute(self.writer())
             .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
     /// Stores a login.
     pub async fn add_login(&self, login: &LoginSession) -> Result<(), StoreError> {
-        sqlx::query(
+        db::query(
             "INSERT INTO login_session (sha256, user_id, method, created_micros, expires_micros, mfa_micros, \
              checked_micros, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
@@ -187,7 +187,7 @@ impl Store {
 
     /// The login with this hash that has not run out.
     pub async fn login(&self, sha256: &[u8], now: i64) -> Result<Option<LoginSession>, StoreError> {
-        let row = sqlx::query("SELECT * FROM login_session WHERE sha256 = ? AND expires_micros > ?")
+        let row = db::query("SELECT * FROM login_session WHERE sha256 = ? AND expires_micros > ?")
             .bind(sha256)
             .bind(now)
             .fetch_optional(self.readers())
@@ -197,7 +197,7 @@ impl Store {
 
     /// Ends a login.
     pub async fn end_login(&self, sha256: &[u8]) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM login_session WHERE sha256 = ?")
+        db::query("DELETE FROM login_session WHERE sha256 = ?")
             .bind(sha256)
             .execute(self.writer())
             .await?;
@@ -206,7 +206,7 @@ impl Store {
 
     /// Ends all logins of a user but the one with this hash.
     pub async fn end_other_logins(&self, user_id: &str, but: &[u8]) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM login_session WHERE user_id = ? AND sha256 <> ?")
+        db::query("DELETE FROM login_session WHERE user_id = ? AND sha256 <> ?")
             .bind(user_id)
             .bind(but)
             .execute(self.writer())
@@ -216,7 +216,7 @@ impl Store {
 
     /// Forgets what has run out.
     pub async fn forget_old_logins(&self, now: i64) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM login_session WHERE expires_micros <= ?")
+        db::query("DELETE FROM login_session WHERE expires_micros <= ?")
             .bind(now)
             .execute(self.writer())
             .await?;
@@ -224,7 +224,7 @@ impl Store {
     }
 }
 
-fn api_key_of(row: &SqliteRow) -> Result<ApiKey, StoreError> {
+fn api_key_of(row: &Row) -> Result<ApiKey, StoreError> {
     let scopes: String = row.try_get("scopes")?;
     Ok(ApiKey {
         id: row.try_get("id")?,
@@ -237,7 +237,7 @@ fn api_key_of(row: &SqliteRow) -> Result<ApiKey, StoreError> {
     })
 }
 
-fn login_of(row: &SqliteRow) -> Result<LoginSession, StoreError> {
+fn login_of(row: &Row) -> Result<LoginSession, StoreError> {
     Ok(LoginSession {
         sha256: row.try_get("sha256")?,
         user_id: row.try_get("user_id")?,

@@ -1,8 +1,7 @@
 //! Stores reviews; what grants access is saved with the policy's generation, by [`Store::save_change`](super::Store::save_change).
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
-
+use super::db::{self, Row, Tx};
+use super::feed::{self, Topic};
 use super::{Store, StoreError, unreadable};
 use crate::domain::review::{Kind, Review, State};
 
@@ -20,7 +19,7 @@ pub struct ReviewFilter {
 impl Store {
     /// Reviews, newest first.
     pub async fn reviews(&self, filter: &ReviewFilter, limit: usize) -> Result<Vec<Review>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT body FROM review WHERE 1 = 1");
+        let mut query = db::build("SELECT body FROM review WHERE 1 = 1");
         let texts = [
             ("kind", filter.kind.map(|kind| kind.name().to_owned())),
             ("state", filter.state.map(|state| state.name().to_owned())),
@@ -39,13 +38,13 @@ impl Store {
         query
             .push(" ORDER BY created_micros DESC, id DESC LIMIT ")
             .push_bind(limit as i64);
-        let rows = query.build().fetch_all(self.readers()).await?;
+        let rows = query.fetch_all(self.readers()).await?;
         rows.iter().map(review_of).collect()
     }
 
     /// One review.
     pub async fn review(&self, id: &str) -> Result<Option<Review>, StoreError> {
-        let row = sqlx::query("SELECT body FROM review WHERE id = ?")
+        let row = db::query("SELECT body FROM review WHERE id = ?")
             .bind(id)
             .fetch_optional(self.writer())
             .await?;
@@ -54,7 +53,7 @@ impl Store {
 
     /// Reviews that time changes by `now_micros`.
     pub async fn reviews_due(&self, now_micros: i64, limit: usize) -> Result<Vec<Review>, StoreError> {
-        let rows = sqlx::query("SELECT body FROM review WHERE due_micros <= ? ORDER BY due_micros, id LIMIT ?")
+        let rows = db::query("SELECT body FROM review WHERE due_micros <= ? ORDER BY due_micros, id LIMIT ?")
             .bind(now_micros)
             .bind(limit as i64)
             .fetch_all(self.writer())
@@ -64,7 +63,7 @@ impl Store {
 
     /// Decisions that a data plane has not confirmed, in the order in which they were made.
     pub async fn reviews_undelivered(&self, dataplane: &str) -> Result<Vec<Review>, StoreError> {
-        let rows = sqlx::query(
+        let rows = db::query(
             "SELECT body FROM review WHERE dataplane = ? AND undelivered = 1 ORDER BY decided_micros, created_micros, id",
         )
         .bind(dataplane)
@@ -75,16 +74,8 @@ impl Store {
 
     /// Statements of a data plane that are not over.
     pub async fn reviews_open(&self, dataplane: &str) -> Result<Vec<Review>, StoreError> {
-        let rows = sqlx::query("SELECT body FROM review WHERE dataplane = ? AND state IN ('PENDING', 'APPROVED')")
+        let rows = db::query("SELECT body FROM review WHERE dataplane = ? AND state IN ('PENDING', 'APPROVED')")
             .bind(dataplane)
-            .fetch_all(self.writer())
-            .await?;
-        rows.iter().map(review_of).collect()
-    }
-
-    /// Access that is granted.
-    pub(super) async fn reviews_granted(&self) -> Result<Vec<Review>, StoreError> {
-        let rows = sqlx::query("SELECT body FROM review WHERE kind = 'access' AND state = 'APPROVED'")
             .fetch_all(self.writer())
             .await?;
         rows.iter().map(review_of).collect()
@@ -94,14 +85,22 @@ impl Store {
     pub async fn save_review(&self, review: &Review) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         put_review(&mut tx, review).await?;
-        tx.commit().await?;
-        Ok(())
+        feed::touch(&mut tx, Topic::Reviews).await?;
+        tx.commit().await
     }
 }
 
-pub(super) async fn put_review(tx: &mut Transaction<'static, Sqlite>, review: &Review) -> Result<(), StoreError> {
+/// Access that is granted.
+pub(super) async fn reviews_granted(tx: &mut Tx) -> Result<Vec<Review>, StoreError> {
+    let rows = db::query("SELECT body FROM review WHERE kind = 'access' AND state = 'APPROVED'")
+        .fetch_all(tx)
+        .await?;
+    rows.iter().map(review_of).collect()
+}
+
+pub(super) async fn put_review(tx: &mut Tx, review: &Review) -> Result<(), StoreError> {
     let body = serde_json::to_string(review).map_err(|e| unreadable("review", e))?;
-    sqlx::query(
+    db::query(
         "INSERT INTO review (id, kind, state, user_id, connection, dataplane, undelivered, due_micros, created_micros, \
          decided_micros, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET \
          state = excluded.state, undelivered = excluded.undelivered, due_micros = excluded.due_micros, \
@@ -118,12 +117,12 @@ pub(super) async fn put_review(tx: &mut Transaction<'static, Sqlite>, review: &R
     .bind(review.created_micros)
     .bind(review.decided_micros)
     .bind(body)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
     Ok(())
 }
 
-fn review_of(row: &SqliteRow) -> Result<Review, StoreError> {
+fn review_of(row: &Row) -> Result<Review, StoreError> {
     let body: String = row.try_get("body")?;
     serde_json::from_str(&body).map_err(|e| unreadable("review", e))
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
-
+use super::db::{self, Query, Row};
 use super::{Store, StoreError, unreadable};
 
 /// The summary of a session.
@@ -61,7 +59,7 @@ pub struct StoredChunk {
 impl Store {
     /// Sessions, newest first.
     pub async fn sessions(&self, filter: &SessionFilter, limit: usize) -> Result<Vec<SessionRow>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT * FROM session WHERE 1 = 1");
+        let mut query = db::build("SELECT * FROM session WHERE 1 = 1");
         restrict(&mut query, filter);
         if let Some((started, id)) = &filter.after {
             query.push(" AND (started_micros < ").push_bind(*started);
@@ -71,25 +69,19 @@ impl Store {
         query
             .push(" ORDER BY started_micros DESC, id LIMIT ")
             .push_bind(limit as i64);
-        query
-            .build()
-            .fetch_all(self.readers())
-            .await?
-            .iter()
-            .map(session_of)
-            .collect()
+        query.fetch_all(self.readers()).await?.iter().map(session_of).collect()
     }
 
     /// How many sessions there are.
     pub async fn session_count(&self, filter: &SessionFilter) -> Result<i64, StoreError> {
-        let mut query = QueryBuilder::new("SELECT count(*) FROM session WHERE 1 = 1");
+        let mut query = db::build("SELECT count(*) FROM session WHERE 1 = 1");
         restrict(&mut query, filter);
-        Ok(query.build().fetch_one(self.readers()).await?.try_get(0)?)
+        Ok(query.fetch_one(self.readers()).await?.try_get(0)?)
     }
 
     /// One session.
     pub async fn session(&self, id: &[u8]) -> Result<Option<SessionRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM session WHERE id = ?")
+        let row = db::query("SELECT * FROM session WHERE id = ?")
             .bind(id)
             .fetch_optional(self.readers())
             .await?;
@@ -104,7 +96,7 @@ impl Store {
         after: i64,
         limit: usize,
     ) -> Result<Vec<StoredChunk>, StoreError> {
-        let rows = sqlx::query(
+        let rows = db::query(
             "SELECT id, content FROM session_chunk WHERE session_id = ? AND recording = ? AND id > ? ORDER BY id LIMIT ?",
         )
         .bind(id)
@@ -127,7 +119,7 @@ impl Store {
 impl Store {
     /// Statements of a session whose answer began and of which no event has come, in order: encoded events.
     pub async fn session_promises(&self, id: &[u8]) -> Result<Vec<Vec<u8>>, StoreError> {
-        let rows = sqlx::query("SELECT content FROM session_promise WHERE session_id = ? ORDER BY number")
+        let rows = db::query("SELECT content FROM session_promise WHERE session_id = ? ORDER BY number")
             .bind(id)
             .fetch_all(self.readers())
             .await?;
@@ -135,9 +127,9 @@ impl Store {
     }
 }
 
-fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &SessionFilter) {
+fn restrict(query: &mut Query, filter: &SessionFilter) {
     let texts = [
-        ("user", &filter.user),
+        ("\"user\"", &filter.user),
         ("user_id", &filter.user_id),
         ("connection", &filter.connection),
     ];
@@ -159,7 +151,7 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &SessionFilter) {
     }
 }
 
-fn session_of(row: &SqliteRow) -> Result<SessionRow, StoreError> {
+fn session_of(row: &Row) -> Result<SessionRow, StoreError> {
     let findings: String = row.try_get("findings")?;
     Ok(SessionRow {
         id: row.try_get("id")?,

@@ -1,6 +1,6 @@
 //! REST: who may call what, objects and their references, tokens, pages, errors.
 
-use crate::plane::{POLICY, Plane};
+use crate::plane::{POLICY, Plane, on_postgres};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -275,7 +275,13 @@ async fn a_directory_serves_one_control_plane_and_survives_restarts() {
     let (generation, admin) = (plane.running.app.publisher.current().generation, plane.admin.clone());
     let plane = plane.restart().await;
     assert_eq!(plane.admin, admin);
-    assert!(plane.running.app.publisher.current().generation > generation);
+    // A store that others may use is gone on with; alone, no generation is ever signed twice.
+    let now = plane.running.app.publisher.current().generation;
+    assert!(if on_postgres() {
+        now == generation
+    } else {
+        now > generation
+    });
     plane.call("GET", "/api/userinfo", Some(&token), None).await.expect(200);
     assert_eq!(plane.apply(POLICY).await.expect(200)["applied"], false);
 }

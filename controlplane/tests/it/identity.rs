@@ -236,20 +236,12 @@ async fn what_is_done_has_a_line_before_and_after_and_the_chain_shows_tampering(
     assert_eq!(next[0]["number"], json!(lines.len() as u64 - 2));
     let whole = plane.admin("GET", "/api/admin-log/verify", None).await.expect(200);
     assert_eq!((&whole["intact"], &whole["lines"]), (&json!(true), &json!(lines.len())));
-    let file = plane.dir.path().join("controlplane.db");
-    let other = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display()))
-        .await
-        .unwrap();
-    sqlx::query("UPDATE admin_log SET actor = 'somebody' WHERE seq = 3")
-        .execute(&other)
-        .await
-        .unwrap();
+    plane
+        .tamper("UPDATE admin_log SET actor = 'somebody' WHERE seq = 3")
+        .await;
     let broken = plane.admin("GET", "/api/admin-log/verify", None).await.expect(200);
     assert_eq!((&broken["intact"], &broken["broken_at"]), (&json!(false), &json!(3)));
-    sqlx::query("DELETE FROM admin_log WHERE seq = 3")
-        .execute(&other)
-        .await
-        .unwrap();
+    plane.tamper("DELETE FROM admin_log WHERE seq = 3").await;
     let broken = plane.admin("GET", "/api/admin-log/verify", None).await.expect(200);
     assert_eq!((&broken["intact"], &broken["broken_at"]), (&json!(false), &json!(4)));
 }

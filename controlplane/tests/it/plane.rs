@@ -7,14 +7,21 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use sqlx::Connection;
 use std::net::SocketAddr;
 use std::path::Path;
+
+/// Whether these are the tests with PostgreSQL as the store: they are compiled twice, see `tests/it_postgres`.
+pub fn on_postgres() -> bool {
+    env!("CARGO_CRATE_NAME") == "it_postgres"
+}
 
 /// A running control plane.
 pub struct Plane {
     pub running: Running,
     pub dir: tempfile::TempDir,
     pub admin: String,
+    database_url: Option<String>,
 }
 
 /// What came back.
@@ -58,29 +65,78 @@ impl Plane {
     /// Starts a fresh one with changes to its configuration.
     pub async fn start_with(change: impl FnOnce(Config) -> Config) -> Plane {
         let dir = tempfile::tempdir().unwrap();
-        let running = start(change(config(dir.path()))).await.unwrap();
-        Plane::new(running, dir)
+        let database_url = on_postgres().then(crate::postgres::fresh_database);
+        let config = change(Config {
+            database_url: database_url.clone(),
+            ..config(dir.path())
+        });
+        Plane::new(start(config).await.unwrap(), dir, database_url)
     }
 
-    fn new(running: Running, dir: tempfile::TempDir) -> Plane {
+    fn new(running: Running, dir: tempfile::TempDir, database_url: Option<String>) -> Plane {
         let admin = std::fs::read_to_string(dir.path().join("admin.token"))
             .unwrap()
             .trim()
             .to_owned();
-        Plane { running, dir, admin }
+        Plane {
+            running,
+            dir,
+            admin,
+            database_url,
+        }
+    }
+
+    /// A configuration on free ports for this directory and store.
+    pub fn config(&self) -> Config {
+        Config {
+            database_url: self.database_url.clone(),
+            ..config(self.dir.path())
+        }
+    }
+
+    /// Another control plane on the same store, with a directory of its own; PostgreSQL alone.
+    pub async fn replica(&self) -> Plane {
+        let dir = tempfile::tempdir().unwrap();
+        let key = std::fs::read(self.dir.path().join("envelope.key")).unwrap();
+        std::fs::write(dir.path().join("envelope.key"), key).unwrap();
+        let config = Config {
+            database_url: self.database_url.clone(),
+            ..config(dir.path())
+        };
+        Plane::new(start(config).await.unwrap(), dir, self.database_url.clone())
+    }
+
+    /// Runs a statement on the database behind the control plane's back.
+    pub async fn tamper(&self, statement: &'static str) {
+        match &self.database_url {
+            Some(url) => {
+                let mut raw = sqlx::PgConnection::connect(url).await.unwrap();
+                sqlx::query(statement).execute(&mut raw).await.unwrap();
+            }
+            None => {
+                let url = format!("sqlite://{}", self.dir.path().join("controlplane.db").display());
+                let mut raw = sqlx::SqliteConnection::connect(&url).await.unwrap();
+                sqlx::query(statement).execute(&mut raw).await.unwrap();
+            }
+        }
     }
 
     /// Stops it and starts it again on the same directory.
     pub async fn restart(self) -> Plane {
-        let Plane { running, dir, .. } = self;
+        let config = self.config();
+        let Plane {
+            running,
+            dir,
+            database_url,
+            ..
+        } = self;
         running.stop().await;
-        let running = start(config(dir.path())).await.unwrap();
-        Plane::new(running, dir)
+        Plane::new(start(config).await.unwrap(), dir, database_url)
     }
 
     /// Tries to start a second one on the same directory.
     pub async fn second(&self) -> Result<Running, StartError> {
-        start(config(self.dir.path())).await
+        start(self.config()).await
     }
 
     /// One request with a token and a JSON body.

@@ -14,7 +14,7 @@ use proto::segment::Writer;
 use proto::sign::open_snapshot;
 use serde_json::json;
 
-async fn sync(plane: &Plane, peer: &Peer, generation: u64) -> Call {
+pub(crate) async fn sync(plane: &Plane, peer: &Peer, generation: u64) -> Call {
     let call = Client::connect(plane, Some(peer))
         .await
         .call(proto::path::CONTROL_SYNC)
@@ -31,7 +31,7 @@ async fn sync(plane: &Plane, peer: &Peer, generation: u64) -> Call {
     call
 }
 
-async fn next(call: &mut Call) -> sync_reply::Kind {
+pub(crate) async fn next(call: &mut Call) -> sync_reply::Kind {
     let reply = tokio::time::timeout(Duration::from_secs(5), call.next::<SyncReply>()).await;
     reply.unwrap().unwrap().kind.unwrap()
 }
@@ -44,7 +44,7 @@ async fn snapshot(call: &mut Call, peer: &Peer) -> Snapshot {
 }
 
 /// A session of alice that the data plane has told of; its id.
-async fn open_session(plane: &Plane, peer: &Peer) -> String {
+pub(crate) async fn open_session(plane: &Plane, peer: &Peer) -> String {
     let header = Header {
         dataplane_id: peer.id.clone(),
         core: 0,

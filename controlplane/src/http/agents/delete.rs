@@ -6,6 +6,7 @@ use crate::App;
 use crate::agents::revoke;
 use crate::http::problem::Problem;
 use crate::store::enrolment::Role;
+use crate::store::feed::Topic;
 use crate::store::objects::Change;
 
 /// Revokes an agent: data planes refuse its certificate and end its links as soon as they have the next generation.
@@ -28,5 +29,6 @@ pub async fn dataplane(app: &App, id: &str) -> Result<StatusCode, Problem> {
     }
     // Nobody listening means that no data plane is connected.
     let _ = app.removed.send(id.to_owned());
+    app.store.tell(Topic::Identities).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,6 +13,7 @@ use crate::http::auth::Caller;
 use crate::http::input::Object;
 use crate::http::problem::Problem;
 use crate::limits::{KILL_REASON_CHARS_MAX, KILL_SECONDS_MAX};
+use crate::publish::orders::NotGiven;
 
 /// How often the record is looked at for the session's end.
 const POLL: Duration = Duration::from_millis(20);
@@ -39,9 +40,7 @@ pub async fn handle(
         reason: reason.clone(),
         by: by.clone(),
     };
-    app.orders
-        .give(&row.dataplane, kill)
-        .map_err(|error| Problem::Conflict(format!("the session cannot be ended: {error}"), Vec::new()))?;
+    order(app, &row.dataplane, kill).await?;
     tracing::info!(session = id, by, reason, "session killed");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(KILL_SECONDS_MAX);
     while row.ended_micros.is_none() && tokio::time::Instant::now() < deadline {
@@ -53,6 +52,18 @@ pub async fn handle(
         None => StatusCode::ACCEPTED,
     };
     Ok((status, Json(row.into())))
+}
+
+/// Gives the order here, or, on a store that is shared, to whichever control plane the data plane is connected to.
+async fn order(app: &App, dataplane: &str, kill: KillSession) -> Result<(), Problem> {
+    let refused = |error| Problem::Conflict(format!("the session cannot be ended: {error}"), Vec::new());
+    if !app.store.is_shared() {
+        return app.orders.give(dataplane, kill).map_err(refused);
+    }
+    if !app.progress.of(dataplane).connected {
+        return Err(refused(NotGiven::Away));
+    }
+    Ok(app.store.add_order(dataplane, &kill).await?)
 }
 
 fn reason(body: Object) -> Result<String, Problem> {

@@ -1,0 +1,1 @@
+-- What several control planes on one store need; there is one alone on SQLite.
