@@ -41,6 +41,9 @@ pub fn log(config: &Config) {
 /// Runs the data plane until it is told to end.
 pub fn run(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
     raise_descriptor_limit();
+    if let Err(error) = reactor::forgo_huge_pages() {
+        tracing::warn!(%error, "idle sessions will take more memory: huge pages cannot be turned off");
+    }
     std::fs::create_dir_all(&config.data_dir).with_context(|| format!("{}", config.data_dir.display()))?;
     let identity =
         control_core(&config)?.run(control::enrol::identity(&config.data_dir, config.cred_file.as_deref()))?;

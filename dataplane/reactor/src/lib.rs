@@ -50,6 +50,7 @@ pub use probe::{Forbidden, Probe, Switch, UringFeatures, probe};
 pub use socket::{RecvFuture, SendFuture, Socket};
 pub use stage::{Stage, Staged};
 pub use stats::Stats;
+pub use sys::forgo_huge_pages;
 pub use timer::{Elapsed, Sleep, now, sleep, sleep_until, timeout};
 
 #[cfg(test)]
