@@ -130,7 +130,11 @@ pub(crate) fn shapes<V: Lanes>(m: &Masks<V>, plan: &Plan, word_before: bool) -> 
         }
     }
     if wanted.weak_number || wanted.weak_parenthesis {
-        weak = weak.or(weak_numbers(m, plan, &terms));
+        let numbers = weak_numbers(m, plan, &terms);
+        if plan.any_number {
+            sure = sure.or(numbers);
+        }
+        weak = weak.or(numbers);
     }
     if wanted.iban {
         sure = sure.or(iban(m, &terms));
@@ -161,17 +165,27 @@ pub(crate) fn shapes<V: Lanes>(m: &Masks<V>, plan: &Plan, word_before: bool) -> 
     }
 }
 
-/// At least seven digits and separators, from a digit or behind an opening parenthesis.
+/// At least seven digits and separators before digits, from a digit or behind an opening parenthesis; no days.
 #[inline(always)]
 fn weak_numbers<V: Lanes>(m: &Masks<V>, plan: &Plan, t: &Terms<V>) -> V {
-    let part = t.d.or(t.sep);
+    let mut part = t.d.or(t.sep.and(t.d.ahead::<1>()));
+    if parenthesis(m).any() {
+        // Then up to three separators stand between two groups.
+        part = part.or(t.sep.and(part.ahead::<1>()));
+        part = part.or(t.sep.and(part.ahead::<1>()));
+    }
     let part2 = part.and(part.ahead::<1>());
     let part4 = part2.and(part2.ahead::<2>());
     let part7 = part4.and(part4.ahead::<3>());
     let mut places = V::zero();
     // Words are looked at again, numbers among them.
-    if plan.wanted.weak_number && !plan.wanted.words {
-        places = t.first.and(part7);
+    if plan.wanted.weak_number && (plan.any_number || !plan.wanted.words) {
+        let pair = t.sep.and(t.d2.ahead::<1>());
+        let day =
+            t.d4.and(pair.ahead::<4>())
+                .and(pair.ahead::<7>())
+                .without(t.d.ahead::<10>());
+        places = t.first.and(part7).without(day).without(decimals(m, t, part));
     }
     if plan.wanted.weak_parenthesis {
         let opened = m.special.and(m.sep).and(m.op);
@@ -180,11 +194,31 @@ fn weak_numbers<V: Lanes>(m: &Masks<V>, plan: &Plan, t: &Terms<V>) -> V {
     places
 }
 
-/// `@` before a letter or digit.
+#[inline(always)]
+fn parenthesis<V: Lanes>(m: &Masks<V>) -> V {
+    m.special.and(m.sep).and(m.op.or(m.gap))
+}
+
+/// Beginnings of numbers of up to eight digits, a dot, up to seven more, and nothing that goes on: no telephone number has this form. `part`
+/// are digits and separators before digits.
+#[inline(always)]
+fn decimals<V: Lanes>(m: &Masks<V>, t: &Terms<V>, part: V) -> V {
+    let dot = m.special.and(m.sep).without(m.op.or(m.gap));
+    let last = t.d.without(part.ahead::<1>());
+    let fraction = last.or(t.d.and(last.ahead::<1>()));
+    let fraction = fraction.or(t.d2.and(fraction.ahead::<2>()));
+    let fraction = fraction.or(t.d3.and(fraction.ahead::<3>()));
+    let whole = t.d.and(dot.and(fraction.ahead::<1>()).ahead::<1>());
+    let whole = whole.or(t.d.and(whole.ahead::<1>()));
+    let whole = whole.or(t.d2.and(whole.ahead::<2>()));
+    whole.or(t.d4.and(whole.ahead::<4>()))
+}
+
+/// `@` before a letter or digit that is not all there is up to the next one.
 #[inline(always)]
 fn at_sign<V: Lanes>(m: &Masks<V>) -> V {
     let at = m.special.without(m.sep.or(m.op));
-    at.and(m.word.ahead::<1>())
+    at.and(m.word.ahead::<1>()).without(at.ahead::<2>())
 }
 
 /// Numbers that count by themselves: cards, SSNs, the policy's other layouts.
@@ -197,12 +231,17 @@ fn numbers<V: Lanes>(plan: &Plan, t: &Terms<V>) -> V {
         let d8 = t.d4.and(t.d4.ahead::<4>());
         let d12 = d8.and(t.d4.ahead::<8>());
         let d6 = t.d4.and(t.d2.ahead::<4>());
-        let more = t.d.or(t.sep.and(t.d.ahead::<1>()));
-        let fours = x4.and(x4.ahead::<5>()).and(more.ahead::<10>()).ahead::<4>();
+        let fours = x4.and(x4.ahead::<5>());
         let six_four = t.sep.and(d6.ahead::<1>()).and(x4.ahead::<7>());
-        let grouped = t.d4.and(fours.or(six_four.ahead::<4>()));
-        let six_thirteen = d6.and(t.sep.ahead::<6>()).and(d12.ahead::<7>());
-        places = places.or(d12).or(grouped).or(six_thirteen);
+        if fours.or(six_four).any() {
+            let more = t.d.or(t.sep.and(t.d.ahead::<1>()));
+            let fours = fours.and(more.ahead::<10>());
+            places = places.or(t.d4.and(fours.or(six_four).ahead::<4>()));
+        }
+        if d12.any() {
+            let six_thirteen = d6.and(t.sep.ahead::<6>()).and(d12.ahead::<7>());
+            places = places.or(d12).or(six_thirteen);
+        }
     }
     if wanted.g324 {
         let two_four = t.sep.and(t.d2.ahead::<1>()).and(x4.ahead::<3>());
@@ -244,50 +283,57 @@ fn phone<V: Lanes>(m: &Masks<V>, t: &Terms<V>) -> V {
     let x2 = t.sep.and(t.d2.ahead::<1>());
     let x3 = t.sep.and(t.d3.ahead::<1>());
     let x4 = t.sep.and(t.d4.ahead::<1>());
-    // 3-3-4, bare and behind a prefix of one to three digits.
+    // 3-3-4, bare and behind a prefix of one to three digits; 4-3-2-2, 4-3-4, 4-3-3; 5-3-3; 3-4-4; 2-2-2-2-2: all have ends that
+    // are rare in text.
     let three_four = x3.and(x4.ahead::<4>());
-    let american = t.d3.and(three_four.ahead::<3>());
-    let after_sep = t.sep.and(american.ahead::<1>());
-    let one = t.d.and(after_sep.ahead::<1>());
-    let two = t.d2.and(after_sep.ahead::<2>());
-    let three = t.d3.and(after_sep.ahead::<3>());
-    let prefixed = one.or(two).or(three);
-    // 4-3-2-2, 4-3-4, 4-3-3; 5-3-3; 3-4-4; 2-2-2-2-2.
     let three_two = x3.and(x2.ahead::<4>());
-    let four_up =
-        t.d4.and(three_two.ahead::<4>().or(t.d.ahead::<4>().and(three_two.ahead::<5>())));
-    let fours = t.d3.and(x4.ahead::<3>()).and(x4.ahead::<8>());
+    let four_four = x4.and(x4.ahead::<5>());
     let pairs = x2.and(x2.ahead::<3>());
-    let twos = t.d2.and(pairs.ahead::<2>()).and(pairs.ahead::<8>());
-    let mut numbers = american.or(prefixed).or(four_up).or(fours).or(twos);
-    let special_sep = m.special.and(m.sep);
-    let close = special_sep.and(m.gap);
-    let open = special_sep.and(m.op);
-    let open_digit = open.and(t.d.ahead::<1>());
+    let four_pairs = pairs.and(pairs.ahead::<6>());
+    let mut numbers = V::zero();
+    if three_four.or(three_two).or(four_four).or(four_pairs).any() {
+        let american = t.d3.and(three_four.ahead::<3>());
+        let after_sep = t.sep.and(american.ahead::<1>());
+        let one = t.d.and(after_sep.ahead::<1>());
+        let two = t.d2.and(after_sep.ahead::<2>());
+        let three = t.d3.and(after_sep.ahead::<3>());
+        let prefixed = one.or(two).or(three);
+        let four_up =
+            t.d4.and(three_two.ahead::<4>().or(t.d.ahead::<4>().and(three_two.ahead::<5>())));
+        let fours = t.d3.and(four_four.ahead::<3>());
+        let twos = t.d2.and(four_pairs.ahead::<2>());
+        numbers = american.or(prefixed).or(four_up).or(fours).or(twos);
+    }
     let mut places = V::zero();
-    // A group in parentheses is followed by another one, or by one in parentheses.
-    let goes_on = close.and(
-        t.d.ahead::<1>()
-            .or(t.sep.ahead::<1>().and(t.d.ahead::<2>().or(open_digit.ahead::<2>()))),
-    );
-    let goes_on = goes_on.or(close.and(open_digit.ahead::<1>()));
-    let opens = t.d.and(
-        open_digit
-            .ahead::<1>()
-            .or(t.sep.ahead::<1>().and(open_digit.ahead::<2>())),
-    );
-    if goes_on.or(opens).any() {
-        // First `(dd)` up to `(ddddd)` with more behind, or a parenthesis behind one of the next groups.
-        let soon = goes_on.ahead::<1>().or(goes_on.ahead::<2>());
-        let soon = soon.or(soon.ahead::<2>()).or(goes_on.ahead::<5>());
-        let first = t.d.and(soon);
-        let near = opens.or(opens.ahead::<1>());
-        let near = near.or(near.ahead::<2>());
-        let near = near.or(near.ahead::<4>());
-        let near = near.or(near.ahead::<8>());
-        let near = near.or(near.ahead::<8>());
-        numbers = numbers.or(first).or(near.and(t.d));
-        places = open.and(first.ahead::<1>());
+    let special_sep = m.special.and(m.sep);
+    let open = special_sep.and(m.op);
+    if parenthesis(m).any() {
+        let close = special_sep.and(m.gap);
+        let open_digit = open.and(t.d.ahead::<1>());
+        // A group in parentheses is followed by another one, or by one in parentheses.
+        let goes_on = close.and(
+            t.d.ahead::<1>()
+                .or(t.sep.ahead::<1>().and(t.d.ahead::<2>().or(open_digit.ahead::<2>()))),
+        );
+        let goes_on = goes_on.or(close.and(open_digit.ahead::<1>()));
+        let opens = t.d.and(
+            open_digit
+                .ahead::<1>()
+                .or(t.sep.ahead::<1>().and(open_digit.ahead::<2>())),
+        );
+        if goes_on.or(opens).any() {
+            // First `(dd)` up to `(ddddd)` with more behind, or a parenthesis behind one of the next groups.
+            let soon = goes_on.ahead::<1>().or(goes_on.ahead::<2>());
+            let soon = soon.or(soon.ahead::<2>()).or(goes_on.ahead::<5>());
+            let first = t.d.and(soon);
+            let near = opens.or(opens.ahead::<1>());
+            let near = near.or(near.ahead::<2>());
+            let near = near.or(near.ahead::<4>());
+            let near = near.or(near.ahead::<8>());
+            let near = near.or(near.ahead::<8>());
+            numbers = numbers.or(first).or(near.and(t.d));
+            places = open.and(first.ahead::<1>());
+        }
     }
     let plus = m.special.and(m.op).without(m.sep);
     if plus.any() {
@@ -296,7 +342,7 @@ fn phone<V: Lanes>(m: &Masks<V>, t: &Terms<V>) -> V {
         let part2 = part.and(part.ahead::<1>());
         let part4 = part2.and(part2.ahead::<2>());
         let dialled =
-            t.d.or(open_digit)
+            t.d.or(open.and(t.d.ahead::<1>()))
                 .ahead::<1>()
                 .and(part4.ahead::<1>())
                 .and(part4.ahead::<4>());
@@ -332,7 +378,10 @@ fn url<V: Lanes>(m: &Masks<V>) -> V {
 #[inline(always)]
 fn iban<V: Lanes>(m: &Masks<V>, t: &Terms<V>) -> V {
     let letter = m.word.without(t.d);
-    let head = letter.and(letter.ahead::<1>()).and(t.d2.ahead::<2>());
+    let head = letter.and(letter.ahead::<1>()).and(t.d2.ahead::<2>()).without(t.before);
+    if !head.any() {
+        return head;
+    }
     let w2 = m.word.and(m.word.ahead::<1>());
     let w4 = w2.and(w2.ahead::<2>());
     let long = w4.ahead::<4>().and(w4.ahead::<8>()).and(w4.ahead::<11>());
@@ -343,7 +392,7 @@ fn iban<V: Lanes>(m: &Masks<V>, t: &Terms<V>) -> V {
         .and(w2.ahead::<1>())
         .without(w4.ahead::<1>().and(m.word.ahead::<5>()));
     let grouped = four.and(four.ahead::<5>()).and(rest.ahead::<10>()).ahead::<4>();
-    head.without(t.before).and(long.or(grouped))
+    head.and(long.or(grouped))
 }
 
 /// `d.d.d`: three numbers of one to three digits with dots between.

@@ -1,9 +1,10 @@
 //! Candidates in bulk: a back end says at which places something can begin, and the channels of the reference judge them there.
 
-use crate::arch::{Found, Search, WORDS_MAX, next_window};
+use crate::arch::{BLOCK_BYTES, Found, Search, WORDS_MAX, next_window};
 use crate::class::{LETTER, is};
-use crate::detect::aws;
+use crate::detect::{aws, tokens};
 use crate::engine::Engine;
+use crate::forms::Start;
 use crate::plan::{PRINT_BYTES, Plan};
 use crate::text::word_start;
 use crate::trigger::Triggers;
@@ -42,7 +43,7 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
             end,
             late: 0,
             late_base: 0,
-            all_near: scanner.plan.fallback.is_some(),
+            all_near: scanner.plan.fallback.is_some() || scanner.plan.hot_later,
         }
     }
 
@@ -63,11 +64,13 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
             bytes: self.bytes,
             unfiltered,
             every: self.plan.fallback.is_some(),
+            hot_later: self.plan.hot_later,
         };
         let mut found = Found::default();
         if from == 0 {
             self.key_at_start();
         }
+        self.engine.words_apart = self.plan.wanted.words;
         let mut place = from;
         while place < self.end && next_window(scanner.level, &search, place, &mut found) {
             if found.base >= self.end {
@@ -77,6 +80,7 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
             place = found.next;
         }
         self.visit_late(self.end);
+        self.engine.words_apart = false;
     }
 
     fn window(&mut self, found: &mut Found) {
@@ -105,7 +109,7 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
             let mut places = found.places[word];
             if self.plan.wanted.words {
                 let words = if found.any_words { found.words[word] } else { 0 };
-                places |= self.possible_words(base, words | near, near);
+                places |= self.words(found, base, words | near, near);
             }
             self.each(base, places, |bulk, place| {
                 bulk.engine.near_hot = bulk.all_near || near >> (place - base) & 1 == 1;
@@ -179,25 +183,49 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
         }
     }
 
-    /// Those of the words that begin at `places` which may be something, with or without a hot word near them.
-    fn possible_words(&self, base: usize, places: u64, near: u64) -> u64 {
-        let level = self.engine.scanner().level;
+    /// Judges the words that begin at `places` as forms; the result are those of them that may be a number or more by hot words.
+    fn words(&mut self, found: &Found, base: usize, places: u64, near: u64) -> u64 {
         let mut rest = places;
-        let mut possible = 0;
+        let mut numbers = 0;
         while rest != 0 {
             let bit = rest & rest.wrapping_neg();
             rest ^= bit;
             let place = base + bit.trailing_zeros() as usize;
-            let word = word_start(level, self.bytes, place);
+            let word = self.word_start(found, place);
             let near = self.all_near || near & bit != 0;
             // A number may be one for the other channels as well, and those know hot words too.
             let weak_number = near && word.digits & 1 == 1 && word.digits.count_ones() >= WEAK_DIGITS_MIN;
-            let opened = near && self.bytes[place] == b'(';
-            if weak_number || opened || self.plan.words.possible(self.bytes, place, word, near) {
-                possible |= bit;
+            if weak_number || near && self.bytes[place] == b'(' {
+                numbers |= bit;
+            }
+            let possible = self.plan.words.possible(self.bytes, place, word, near);
+            if possible && place < self.end && !self.engine.is_covered(place) {
+                self.engine.near_hot = near;
+                tokens::at_known(self.engine, place, word);
             }
         }
-        possible
+        numbers
+    }
+
+    /// What stands at the start of a word of a window.
+    #[inline(always)]
+    fn word_start(&self, found: &Found, place: usize) -> Start {
+        let offset = place - found.base;
+        if offset + BLOCK_BYTES > found.bytes {
+            return word_start(self.engine.scanner().level, self.bytes, place);
+        }
+        let (word, bit) = (offset / BLOCK_BYTES, offset % BLOCK_BYTES);
+        let from = |mask: &[u64; WORDS_MAX]| {
+            let next = mask.get(word + 1).copied().unwrap_or(0);
+            mask[word] >> bit | next << 1 << (BLOCK_BYTES - 1 - bit)
+        };
+        let words = from(&found.word);
+        let behind = self.bytes.get(place + words.trailing_ones() as usize);
+        Start {
+            digits: from(&found.digit),
+            words,
+            behind: behind.copied().unwrap_or(0),
+        }
     }
 
     #[inline(always)]

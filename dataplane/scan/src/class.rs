@@ -134,6 +134,25 @@ pub(crate) const fn nibbles(class: Class) -> Nibbles {
     Nibbles(table)
 }
 
+/// Table of some ASCII bytes.
+const fn nibbles_of(bytes: &[u8]) -> Nibbles {
+    let mut table = [0; 16];
+    let mut place = 0;
+    while place < bytes.len() {
+        table[(bytes[place] & 15) as usize] |= 1 << (bytes[place] >> 4);
+        place += 1;
+    }
+    Nibbles(table)
+}
+
+pub(crate) static DIGITS: Nibbles = nibbles(DIGIT);
+pub(crate) static ALNUMS: Nibbles = nibbles(ALNUM);
+pub(crate) static WORDS: Nibbles = nibbles(WORD);
+pub(crate) static LOCALS: Nibbles = nibbles(LOCAL);
+pub(crate) static DASHES: Nibbles = nibbles_of(b"-");
+pub(crate) static DOTS: Nibbles = nibbles_of(b".");
+pub(crate) static APOSTROPHES: Nibbles = nibbles_of(b"'");
+
 /// Tables of the single classes.
 static SINGLE: [Nibbles; 16] = {
     let mut tables = [Nibbles([0; 16]); 16];

@@ -56,8 +56,10 @@ pub(crate) struct HotWords {
     /// What each of `spellings` enables.
     enables: Vec<Context>,
     spellings: Vec<String>,
-    /// The spellings by their last two bytes, see [`bucket`].
+    /// The spellings of less than eight bytes by their last two, see [`bucket`].
     by_end: Vec<Vec<Ending>>,
+    /// The others by a mix of their last eight bytes, see [`long_bucket`].
+    by_long_end: Vec<Vec<Ending>>,
     tails: Tails,
 }
 
@@ -142,7 +144,7 @@ impl HotWords {
                 }
             }
         }
-        let mut by_end = vec![Vec::new(); BUCKETS];
+        let (mut by_end, mut by_long_end) = (vec![Vec::new(); BUCKETS], vec![Vec::new(); BUCKETS]);
         for (place, text) in spellings.iter().enumerate() {
             let ending = Ending {
                 word: place as u16,
@@ -150,6 +152,7 @@ impl HotWords {
                 first: text.bytes().next().unwrap_or_default(),
             };
             match text.as_bytes() {
+                [.., a, b, c, d, e, f, g, h] => by_long_end[long_bucket([*a, *b, *c, *d, *e, *f, *g, *h])].push(ending),
                 [.., before, last] => by_end[bucket(*before, *last)].push(ending),
                 [last] => (0..32).for_each(|before| by_end[bucket(before, *last)].push(ending)),
                 [] => {}
@@ -158,6 +161,7 @@ impl HotWords {
         HotWords {
             tails: Tails::of(&spellings),
             by_end,
+            by_long_end,
             spellings,
             enables,
         }
@@ -200,7 +204,10 @@ impl HotWords {
     /// What the whole words that end at `end` enable.
     pub fn ending_at(&self, text: &[u8], end: usize) -> Context {
         let mut found = Context::NONE;
-        for ending in self.endings(text, end) {
+        if !self.tails.allow(text, end) {
+            return found;
+        }
+        for ending in self.long_endings(text, end).iter().chain(self.endings(text, end)) {
             if self.stands_at(ending, text, end) {
                 found = found.union(self.enables[usize::from(ending.word)]);
             }
@@ -210,19 +217,27 @@ impl HotWords {
 
     /// Whether a whole word ends at `end`.
     pub fn ends_at(&self, text: &[u8], end: usize) -> bool {
-        for ending in self.endings(text, end) {
-            if self.stands_at(ending, text, end) {
-                return true;
-            }
-        }
-        false
+        self.tails.allow(text, end)
+            && self
+                .long_endings(text, end)
+                .iter()
+                .chain(self.endings(text, end))
+                .any(|ending| self.stands_at(ending, text, end))
     }
 
-    /// The words with the same last two letters.
+    /// The words of eight bytes and more with the same last eight, and a few others.
+    #[inline(always)]
+    fn long_endings(&self, text: &[u8], end: usize) -> &[Ending] {
+        match text[..end].last_chunk::<8>() {
+            Some(eight) => &self.by_long_end[long_bucket(*eight)],
+            None => &[],
+        }
+    }
+
+    /// The shorter words with the same last two letters.
     #[inline(always)]
     fn endings(&self, text: &[u8], end: usize) -> &[Ending] {
         match text[..end] {
-            _ if !self.tails.allow(text, end) => &[],
             [.., before, last] => &self.by_end[bucket(before, last)],
             [last] => &self.by_end[bucket(0, last)],
             [] => &[],
@@ -246,7 +261,8 @@ impl HotWords {
 
     pub fn memory_bytes(&self) -> usize {
         let texts: usize = self.spellings.iter().map(String::len).sum();
-        texts + size_of_val(self.enables.as_slice()) + size_of_val(self.by_end.as_slice())
+        let lists = size_of_val(self.by_end.as_slice()) + size_of_val(self.by_long_end.as_slice());
+        texts + size_of_val(self.enables.as_slice()) + lists
     }
 }
 
@@ -255,6 +271,13 @@ const BUCKETS: usize = 1024;
 /// The same for both cases of a letter.
 fn bucket(before: u8, last: u8) -> usize {
     usize::from(before & 31) * 32 + usize::from(last & 31)
+}
+
+/// The same for both cases of letters.
+#[inline(always)]
+fn long_bucket(eight: [u8; 8]) -> usize {
+    let folded = u64::from_le_bytes(eight) | 0x2020_2020_2020_2020;
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - BUCKETS.trailing_zeros())) as usize
 }
 
 fn joints(phrase: &str) -> &'static [&'static str] {

@@ -33,6 +33,8 @@ pub(crate) struct Engine<'s, 't> {
     covered: (usize, usize),
     /// A hot word may be near the place that is looked at: a back end has not ruled it out.
     pub near_hot: bool,
+    /// Words that may be identifiers are judged apart from the channels.
+    pub words_apart: bool,
     /// Hot words to the left of a place, for the candidates that share it.
     left: Option<(usize, Context)>,
     candidates: u64,
@@ -54,6 +56,7 @@ impl<'s, 't> Engine<'s, 't> {
             waiting_from: usize::MAX,
             covered: (0, 0),
             near_hot: true,
+            words_apart: false,
             left: None,
             candidates: 0,
             waiting: 0,
@@ -179,8 +182,17 @@ impl<'s, 't> Engine<'s, 't> {
         self.context_at(start).has(wanted)
     }
 
+    /// Whether [`Engine::hot`] costs little.
+    #[inline(always)]
+    pub fn context_is_known(&self, start: usize) -> bool {
+        !self.near_hot || self.left.is_some_and(|(place, _)| place == start)
+    }
+
     /// What the field's name and the text to the left of `start` enable.
     pub fn context_at(&mut self, start: usize) -> Context {
+        if !self.near_hot && self.cells.is_some_and(|cells| cells.with_context().is_empty()) {
+            return Context::NONE;
+        }
         let (field, floor) = match self.cells {
             None => (self.field, 0),
             Some(cells) => {

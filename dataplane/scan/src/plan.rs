@@ -317,7 +317,14 @@ pub(crate) struct Plan {
     pub groups: Vec<&'static [u8]>,
     /// Triggers of the detectors about whose shape nothing is known.
     pub fallback: Option<Triggers>,
+    /// There are so many hot words that something in every window looks like one.
+    pub hot_later: bool,
+    /// Numbers that look like nothing in particular may be telephone numbers of the regions that the policy names.
+    pub any_number: bool,
 }
+
+/// More spellings of hot words than these look like too much text.
+const HOT_SPELLINGS_MAX: usize = 160;
 
 impl Plan {
     /// Compiles the shapes of the enabled detectors; `hot_words` are all spellings of the words that enable weak ones.
@@ -329,6 +336,8 @@ impl Plan {
             words: Words::build(enabled, checksum_suffices),
             groups: Vec::new(),
             fallback: None,
+            hot_later: false,
+            any_number: false,
         };
         let mut unknown = Enabled::default();
         let mut literals = Vec::new();
@@ -351,7 +360,10 @@ impl Plan {
         plan.wanted.keys = !keys.is_empty();
         plan.prints.spread(literals, 0, 4);
         plan.prints.spread(keys, 4, 4);
-        plan.hot.spread(hot_words.flat_map(Form::word_end).collect(), 0, 8);
+        let hot_words: Vec<&[u8]> = hot_words.collect();
+        plan.hot_later = hot_words.len() > HOT_SPELLINGS_MAX;
+        plan.hot
+            .spread(hot_words.into_iter().flat_map(Form::word_end).collect(), 0, 8);
         plan
     }
 

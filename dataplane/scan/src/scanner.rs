@@ -96,7 +96,8 @@ impl Scanner {
         let triggers = Triggers::build(enabled, &forms);
         let mut report = report(enabled, &triggers, &hot_words, &custom, spec.decode_depth);
         report.memory_bytes += allow.memory_bytes();
-        let plan = Plan::build(enabled, checksum_suffices, hot_words.spellings());
+        let mut plan = Plan::build(enabled, checksum_suffices, hot_words.spellings());
+        plan.any_number = !all_regions && enabled.has(Detector::PhoneNumber);
         let ranks = Detector::all().map(|detector| spec.rank(detector)).collect();
         Ok(Scanner {
             enabled,
@@ -108,7 +109,7 @@ impl Scanner {
             allow,
             decode_depth: spec.decode_depth,
             phone_regions,
-            phone_plans: Plans::build(phone_regions),
+            phone_plans: Plans::build(phone_regions, !all_regions),
             forms,
             checksum_suffices,
             ranks,

@@ -5,17 +5,17 @@
 
 use std::cell::Cell;
 
-use crate::arch::{BLOCK_BYTES, Level, class_bits, class_bits_before};
-use crate::class::{Class, DIGIT, VALUE, WORD, is, table_of};
+use crate::arch::{BLOCK_BYTES, Level, class_bits, class_bits_before, classes_bits, classes_bits_before};
+use crate::class::{Class, DIGITS, Nibbles, VALUE, WORD, WORDS, is, table_of};
 use crate::forms::Start;
 
 /// The 64 bytes from the start of a word on.
 #[inline(always)]
 pub(crate) fn word_start(level: Level, bytes: &[u8], place: usize) -> Start {
-    let words = class_bits(level, bytes, place, &table_of(WORD));
+    let [digits, words] = classes_bits(level, bytes, place, [&DIGITS, &WORDS]);
     let behind = bytes.get(place + words.trailing_ones() as usize);
     Start {
-        digits: class_bits(level, bytes, place, &table_of(DIGIT)),
+        digits,
         words,
         behind: behind.copied().unwrap_or(0),
     }
@@ -206,9 +206,22 @@ impl<'a> Text<'a> {
         if known == place {
             return Some(bits);
         }
-        let bits = class_bits(self.level, self.bytes, place, &table_of(DIGIT));
+        let bits = class_bits(self.level, self.bytes, place, &DIGITS);
         self.digits.set((place, bits));
         Some(bits)
+    }
+
+    /// Which of the 64 bytes from `place` on belong to each of the classes; nothing where the reference has to look by itself.
+    #[inline(always)]
+    pub fn bits_at<const N: usize>(&self, place: usize, classes: [&Nibbles; N]) -> Option<[u64; N]> {
+        let seen = self.level != Level::Reference && (self.last || place + BLOCK_BYTES <= self.bytes.len());
+        seen.then(|| classes_bits(self.level, self.bytes, place, classes))
+    }
+
+    /// The same for the 64 bytes before `end`, the last one in the topmost bit.
+    #[inline(always)]
+    pub fn bits_before<const N: usize>(&self, end: usize, classes: [&Nibbles; N]) -> Option<[u64; N]> {
+        (self.level != Level::Reference).then(|| classes_bits_before(self.level, self.bytes, end, classes))
     }
 
     /// What stands at the start of a word; nothing where the reference has to look by itself.

@@ -100,9 +100,14 @@ pub(crate) struct Found {
     pub keys: [u64; WORDS_MAX],
     pub runs: [u64; WORDS_MAX],
     pub words: [u64; WORDS_MAX],
+    /// Digits and bytes of words of the whole window, where words are looked for.
+    pub digit: [u64; WORDS_MAX],
+    pub word: [u64; WORDS_MAX],
     /// Those of `places` that may have a hot word near them.
     pub near: [u64; WORDS_MAX],
     pub base: usize,
+    /// Bytes of the window, those that are left to the next one too.
+    pub bytes: usize,
     /// Place from which the next window decides.
     pub next: usize,
     pub any_keys: bool,
@@ -123,10 +128,12 @@ pub(crate) struct Search<'a> {
     pub unfiltered: &'a [(u32, u32)],
     /// Every window is reported, also those without a place.
     pub every: bool,
+    /// Hot words are looked for at single places, not here.
+    pub hot_later: bool,
 }
 
 /// What a back end does with the bytes of one window.
-pub(crate) trait Backend {
+pub(crate) trait Backend: Sized {
     type V: Lanes;
     /// Bytes of a window.
     const BYTES: usize;
@@ -155,19 +162,45 @@ pub(crate) trait Backend {
         }
         Self::hot(plan, &padded)
     }
-    /// Whether there is such a place in the block before a window or in the window, which holds [`HOT_AHEAD_BYTES`] more.
+    /// The same for the block before a window and for the window, which holds [`HOT_AHEAD_BYTES`] more.
     #[inline(always)]
-    fn any_hot(plan: &Plan, before_and_window: &[u8]) -> bool {
-        let mut any = 0;
-        for block in 0..Self::BYTES / BLOCK_BYTES + 1 {
-            any |= Self::hot(plan, &before_and_window[block * BLOCK_BYTES..]);
+    fn hot_window(plan: &Plan, before_and_window: &[u8], hot: &mut Hot) {
+        let (before, window) = before_and_window.split_at(BLOCK_BYTES);
+        hot.before = Self::hot(plan, before_and_window);
+        for (block, marks) in hot.window[..Self::BYTES / BLOCK_BYTES].iter_mut().enumerate() {
+            *marks = Self::hot(plan, &window[block * BLOCK_BYTES..]);
         }
-        any != 0
+        hot.plain = Self::wide_bytes(before) + Self::wide_bytes(&window[..Self::BYTES]) == 0;
+    }
+    /// Marks of the hot words in the 64 bytes before `end`, and which of these bytes are beyond ASCII.
+    #[inline(always)]
+    fn hot_before(plan: &Plan, text: &[u8], end: usize) -> (u64, u64) {
+        let mut wide = 0;
+        for byte in &text[end.saturating_sub(CONTEXT_CHARS)..end] {
+            wide |= u64::from(byte >> 7) << (BLOCK_BYTES - 1);
+        }
+        (hot_marks::<Self>(plan, text, end), wide)
     }
     /// Bytes beyond ASCII.
     fn wide_bytes(text: &[u8]) -> u32;
     fn load(words: &[u64; WORDS_MAX]) -> Self::V;
     fn store(mask: Self::V, words: &mut [u64; WORDS_MAX]);
+}
+
+/// Marks of hot words, see [`Backend::hot`].
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Hot {
+    /// Those of the 64 bytes before a window.
+    before: u64,
+    window: [u64; WORDS_MAX],
+    /// All these bytes are ASCII.
+    plain: bool,
+}
+
+impl Hot {
+    fn any(&self) -> bool {
+        self.window.iter().fold(self.before, |any, marks| any | marks) != 0
+    }
 }
 
 /// Bytes beyond a block that are looked at for hot words: the rest of the fingerprint, and what follows.
@@ -238,6 +271,32 @@ pub(crate) fn class_bits(level: Level, text: &[u8], from: usize, class: &Nibbles
     }
 }
 
+/// The same for several classes at once.
+#[inline(always)]
+pub(crate) fn classes_bits<const N: usize>(level: Level, text: &[u8], from: usize, classes: [&Nibbles; N]) -> [u64; N] {
+    let rest = text.get(from..).unwrap_or_default();
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => x86_64::avx512::classes_bits(rest, classes),
+        _ => classes.map(|class| class_bits(level, text, from, class)),
+    }
+}
+
+/// The same for the 64 bytes before `end`: the topmost bit is the byte before it.
+#[inline(always)]
+pub(crate) fn classes_bits_before<const N: usize>(
+    level: Level,
+    text: &[u8],
+    end: usize,
+    classes: [&Nibbles; N],
+) -> [u64; N] {
+    match end.checked_sub(BLOCK_BYTES) {
+        Some(from) => classes_bits(level, &text[..end], from, classes),
+        None if end == 0 => [0; N],
+        None => classes_bits(level, &text[..end], 0, classes).map(|bits| bits << (BLOCK_BYTES - end)),
+    }
+}
+
 /// The same for the 64 bytes before `end`: the topmost bit is the byte before it.
 #[inline(always)]
 pub(crate) fn class_bits_before(level: Level, text: &[u8], end: usize, class: &Nibbles) -> u64 {
@@ -270,7 +329,12 @@ fn search_windows<B: Backend>(search: &Search<'_>, from: usize, found: &mut Foun
         if any.any() || search.every {
             found.base = base;
             found.next = next;
+            found.bytes = B::BYTES;
             if take::<B>(search, &shapes, found) || search.every {
+                if search.plan.wanted.words {
+                    B::store(masks.digit, &mut found.digit);
+                    B::store(masks.word, &mut found.word);
+                }
                 return true;
             }
         }
@@ -284,13 +348,8 @@ fn search_windows<B: Backend>(search: &Search<'_>, from: usize, found: &mut Foun
 fn take<B: Backend>(search: &Search<'_>, shapes: &Shapes<B::V>, found: &mut Found) -> bool {
     let (mut weak, mut runs) = (shapes.weak, shapes.runs);
     let hot_only = weak.or(runs);
-    if hot_only.any() && !unfiltered::<B>(search, found) {
-        let start = found.base.wrapping_sub(BLOCK_BYTES);
-        let near_bytes = search.bytes.get(start..found.base + B::BYTES + HOT_AHEAD_BYTES);
-        let near = match near_bytes {
-            Some(bytes) if !B::any_hot(search.plan, bytes) => B::V::zero(),
-            _ => near_hot::<B>(search, found.base, hot_only),
-        };
+    if hot_only.any() && !search.hot_later && !unfiltered::<B>(search, found) {
+        let near = near_hot::<B>(search, found.base, hot_only);
         (weak, runs) = (weak.and(near), runs.and(near));
     }
     found.any_runs = runs.any();
@@ -339,30 +398,89 @@ fn unfiltered<B: Backend>(search: &Search<'_>, found: &mut Found) -> bool {
 /// many bytes are beyond ASCII that this is not known here.
 #[inline(always)]
 fn near_hot<B: Backend>(search: &Search<'_>, base: usize, places: B::V) -> B::V {
-    let bytes = search.bytes;
-    let end = bytes.len().min(base + B::BYTES);
-    let wide = B::wide_bytes(&bytes[base.saturating_sub(WIDE_BACK_BYTES)..end]);
-    if wide > WIDE_BYTES_MAX {
-        return places;
+    let mut single = [0u64; WORDS_MAX];
+    B::store(places, &mut single);
+    let mut count = 0;
+    for word in &single {
+        count += word.count_ones();
     }
-    let mut marks = [0; WORDS_MAX];
-    for (block, marks) in marks[..B::BYTES / BLOCK_BYTES].iter_mut().enumerate() {
-        *marks = hot_marks::<B>(search.plan, bytes, base + (block + 1) * BLOCK_BYTES);
+    if count <= SINGLE_PLACES_MAX {
+        return keep_near::<B>(search, base, single);
+    }
+    let mut hot = Hot::default();
+    look_for_hot::<B>(search, base, &mut hot);
+    let mut wide = 0;
+    if !hot.plain {
+        let bytes = search.bytes;
+        let end = bytes.len().min(base + B::BYTES);
+        wide = B::wide_bytes(&bytes[base.saturating_sub(WIDE_BACK_BYTES)..end]);
+        if wide > WIDE_BYTES_MAX {
+            return places;
+        }
     }
     // No farther mark of the block before reaches the window.
     let near_bits = HOT_PRINT_BYTES + CONTEXT_CHARS + wide as usize;
-    let mut before = hot_marks::<B>(search.plan, bytes, base) & u64::MAX << (BLOCK_BYTES - near_bits);
-    match keep_hot(search, base, &mut marks, &mut before) {
-        true => places.and(reach(B::load(&marks), before, wide)),
-        false => B::V::zero(),
+    hot.before &= u64::MAX << (BLOCK_BYTES - near_bits);
+    if !hot.any() || !keep_hot(search, base, &mut hot) {
+        return B::V::zero();
+    }
+    places.and(reach(B::load(&hot.window), hot.before, wide))
+}
+
+/// So many places of a window are looked at one by one for hot words.
+const SINGLE_PLACES_MAX: u32 = 6;
+
+/// Leaves the places that may have a hot word near them.
+#[inline(always)]
+fn keep_near<B: Backend>(search: &Search<'_>, base: usize, mut places: [u64; WORDS_MAX]) -> B::V {
+    for (word, places) in places.iter_mut().enumerate() {
+        let mut rest = *places;
+        while rest != 0 {
+            let bit = rest & rest.wrapping_neg();
+            rest ^= bit;
+            let place = base + word * BLOCK_BYTES + bit.trailing_zeros() as usize;
+            let (marks, wide) = B::hot_before(search.plan, search.bytes, place);
+            let marks = marks & u64::MAX << (BLOCK_BYTES - HOT_PRINT_BYTES - CONTEXT_CHARS);
+            if wide >> (BLOCK_BYTES - CONTEXT_CHARS) == 0 && !any_ends(search, place, marks) {
+                *places ^= bit;
+            }
+        }
+    }
+    B::load(&places)
+}
+
+/// Whether one of the marks in the 64 bytes before `end` is that of a hot word that ends before it.
+#[inline(never)]
+fn any_ends(search: &Search<'_>, end: usize, mut marks: u64) -> bool {
+    while marks != 0 {
+        let word_end = (end + marks.trailing_zeros() as usize + HOT_PRINT_BYTES).wrapping_sub(BLOCK_BYTES);
+        marks &= marks - 1;
+        if word_end <= end && search.hot_words.ends_at(search.bytes, word_end) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Marks what looks like a hot word in a window and in the block before it.
+#[inline(always)]
+fn look_for_hot<B: Backend>(search: &Search<'_>, base: usize, hot: &mut Hot) {
+    let bytes = search.bytes;
+    let start = base.wrapping_sub(BLOCK_BYTES);
+    if let Some(bytes) = bytes.get(start..base + B::BYTES + HOT_AHEAD_BYTES) {
+        return B::hot_window(search.plan, bytes, hot);
+    }
+    hot.before = hot_marks::<B>(search.plan, bytes, base);
+    for (block, marks) in hot.window[..B::BYTES / BLOCK_BYTES].iter_mut().enumerate() {
+        *marks = hot_marks::<B>(search.plan, bytes, base + (block + 1) * BLOCK_BYTES);
     }
 }
 
 /// Leaves the marks at which a hot word ends, most only look like it; `false` when none is left.
 #[inline(never)]
-fn keep_hot(search: &Search<'_>, base: usize, marks: &mut [u64; WORDS_MAX], before: &mut u64) -> bool {
+fn keep_hot(search: &Search<'_>, base: usize, hot: &mut Hot) -> bool {
     let mut any = false;
-    for (number, block) in std::iter::once(before).chain(marks).enumerate() {
+    for (number, block) in std::iter::once(&mut hot.before).chain(&mut hot.window).enumerate() {
         let mut rest = *block;
         while rest != 0 {
             let bit = rest & rest.wrapping_neg();

@@ -141,14 +141,34 @@ impl Key {
 }
 
 fn detector_of(key: &[u8]) -> Option<Detector> {
-    let names_password = PASSWORD_KEYS.iter().any(|(end, alone)| ends_with(key, end, *alone));
-    let names_token = || TOKEN_KEYS.iter().any(|end| ends_with(key, end, true));
-    if names_password {
-        Some(Password)
-    } else {
-        names_token().then_some(AuthToken)
+    let mut candidates = BY_LAST_LETTER[usize::from(key.last()? & 31)];
+    while candidates != 0 {
+        let place = candidates.trailing_zeros() as usize;
+        candidates &= candidates - 1;
+        match place.checked_sub(PASSWORD_KEYS.len()) {
+            None if ends_with(key, PASSWORD_KEYS[place].0, PASSWORD_KEYS[place].1) => return Some(Password),
+            Some(place) if ends_with(key, TOKEN_KEYS[place], true) => return Some(AuthToken),
+            _ => {}
+        }
     }
+    None
 }
+
+/// By the last letter of a key, in either case, the keys that end with it: first those of passwords, then those of tokens.
+static BY_LAST_LETTER: [u64; 32] = {
+    let mut table = [0; 32];
+    let mut place = 0;
+    while place < PASSWORD_KEYS.len() + TOKEN_KEYS.len() {
+        let key = if place < PASSWORD_KEYS.len() {
+            PASSWORD_KEYS[place].0
+        } else {
+            TOKEN_KEYS[place - PASSWORD_KEYS.len()]
+        };
+        table[(key[key.len() - 1] & 31) as usize] |= 1 << place;
+        place += 1;
+    }
+    table
+};
 
 /// Whether the key ends with a word; `alone` asks that no letter of the same word stands before it.
 fn ends_with(key: &[u8], end: &[u8], alone: bool) -> bool {

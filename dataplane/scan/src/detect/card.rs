@@ -99,6 +99,14 @@ pub(crate) fn verify(text: &Text<'_>, start: usize) -> Option<Hit> {
     if text.before(start, 1) == b'.' && text.before(start, 2).is_ascii_digit() {
         return None;
     }
+    if let Some(bits) = text.digit_bits(start)
+        && bits & ((1 << FOUR_FOURS_BYTES) - 1) == FOUR_FOURS
+        && let Some(fours) = text.bytes().get(start..).and_then(<[u8]>::first_chunk::<FOUR_FOURS_BYTES>)
+        // Behind them stands nothing that may belong to the number: no digits, or too many.
+        && (bits >> FOUR_FOURS_BYTES & 0b11 == 0 || bits >> FOUR_FOURS_BYTES & 0b1_1111 == 0b1_1110)
+    {
+        return four_fours(text, start, fours);
+    }
     let groups = Groups::read(text, start);
     (1..=groups.count).rev().find_map(|count| {
         if !printed_so(&groups.lens[..count]) {
@@ -109,6 +117,42 @@ pub(crate) fn verify(text: &Text<'_>, start: usize) -> Option<Hit> {
         (luhn(digits) && issued(digits))
             .then(|| Hit::new(start, groups.ends[count - 1], if count == 1 { 85 } else { 95 }))
     })
+}
+
+/// Layouts of groups with one byte between them, as bits of the digits: 4-4-4 and 4-6-4 with more behind, and 6-13.
+const FOURS: u64 = digits_at(0, 4) | digits_at(5, 4) | digits_at(10, 4);
+const FOUR_SIX: u64 = digits_at(0, 4) | digits_at(5, 6) | digits_at(12, 4);
+const SIX_THIRTEEN: u64 = digits_at(0, 6) | digits_at(7, 13);
+
+const fn digits_at(from: u32, count: u32) -> u64 {
+    ((1 << count) - 1) << from
+}
+
+/// Whether a number with these digits may be a card's, given the digits of the next 64 bytes.
+#[inline(always)]
+pub(crate) fn layout_possible(digits: u64) -> bool {
+    digits & 0xfff == 0xfff
+        || digits & 0x3fff == FOURS
+        || digits & 0xffff == FOUR_SIX
+        || digits & 0x1f_ffff == SIX_THIRTEEN
+}
+
+/// Four groups of four digits, as bits.
+const FOUR_FOURS: u64 = digits_at(0, 4) | digits_at(5, 4) | digits_at(10, 4) | digits_at(15, 4);
+const FOUR_FOURS_BYTES: usize = 19;
+
+/// Judges four groups of four that no shorter group follows.
+fn four_fours(text: &Text<'_>, start: usize, fours: &[u8; FOUR_FOURS_BYTES]) -> Option<Hit> {
+    let joint = |place: usize| matches!(fours[place], b' ' | b'-' | b'.');
+    let end = start + FOUR_FOURS_BYTES;
+    if !(joint(4) && joint(9) && joint(14) && text.boundary_at(end)) {
+        return None;
+    }
+    let mut digits = [0; 16];
+    for (group, slots) in digits.chunks_exact_mut(4).enumerate() {
+        slots.copy_from_slice(&fours[group * 5..group * 5 + 4]);
+    }
+    (luhn_of_sixteen(&digits) && issued(&digits)).then(|| Hit::new(start, end, 95))
 }
 
 /// The number's digit groups, each ending at a boundary.

@@ -31,7 +31,7 @@ pub(crate) fn possible(bytes: &[u8], start: usize, word: Start) -> bool {
     let run = word.run();
     if word.digits & 1 == 1 {
         let joined = matches!(word.behind, b'-' | b'/' | b'.' | b' ');
-        return run <= 4 && word.number() && joined && word.words >> (run + 1) & 1 == 1;
+        return run <= 4 && word.number() && joined && day_goes_on(bytes, start + run, word, run);
     }
     let head = bytes.get(start..start + MONTH_HEAD_BYTES).unwrap_or_default();
     (MONTH_HEAD_BYTES..=MONTH_BYTES_MAX).contains(&run)
@@ -39,6 +39,21 @@ pub(crate) fn possible(bytes: &[u8], start: usize, word: Start) -> bool {
         && MONTHS
             .iter()
             .any(|month| month[..MONTH_HEAD_BYTES].eq_ignore_ascii_case(head))
+}
+
+/// Behind the first number and its separator stand another number or a month's name, then the same separator and a digit.
+#[inline(always)]
+fn day_goes_on(bytes: &[u8], first_end: usize, word: Start, run: usize) -> bool {
+    let (digits, words) = (word.digits >> (run + 1), word.words >> (run + 1));
+    let second = words.trailing_ones() as usize;
+    let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
+    let behind = first_end + 1 + second;
+    let comma = usize::from(at(behind) == b',');
+    let sized = match digits & 1 {
+        1 => second <= 2 && digits.trailing_ones() as usize == second,
+        _ => (MONTH_HEAD_BYTES..=MONTH_BYTES_MAX).contains(&second),
+    };
+    sized && at(behind + comma) == word.behind && at(behind + comma + 1).is_ascii_digit()
 }
 
 /// Judges the word that begins at `start`.

@@ -4,10 +4,67 @@
 //! letter, digit or underscore (leading punctuation is left out), has no empty atom (after `..` it starts anew), and at most 64 bytes. The domain
 //! has at least two labels and ends at the last label that is a top level: two letters or more, or `xn--…`.
 
-use crate::class::{ALNUM, LOCAL, WORD, is};
+use crate::class::{ALNUM, ALNUMS, APOSTROPHES, DASHES, DIGITS, DOTS, LOCAL, LOCALS, WORD, WORDS, is};
 use crate::hit::Hit;
 use crate::limits::{DOMAIN_LABEL_BYTES_MAX, EMAIL_DOMAIN_BYTES_MAX, EMAIL_LOCAL_BYTES_MAX};
 use crate::text::Text;
+
+/// What one look at 64 bytes on either side of an `@` says.
+pub(crate) enum Look {
+    Nothing,
+    Found(Hit),
+    /// One look is not enough.
+    Unsure,
+}
+
+/// Judges the address around the `@` at `at`, where vectors see what it is made of.
+#[inline(always)]
+pub(crate) fn look(text: &Text<'_>, at: usize) -> Look {
+    let Some([local, word, dot, quote]) = text.bits_before(at, [&LOCALS, &WORDS, &DOTS, &APOSTROPHES]) else {
+        return Look::Unsure;
+    };
+    let own = !(u64::MAX.checked_shr(local.leading_ones()).unwrap_or(0));
+    let (dot, words) = (dot & own, word & own);
+    if own == u64::MAX || quote & own != 0 || dot & dot << 1 != 0 {
+        return Look::Unsure;
+    }
+    if words == 0 || dot >> 63 == 1 {
+        return Look::Nothing;
+    }
+    let start = at + words.trailing_zeros() as usize - 64;
+    match domain_bytes(text, at + 1) {
+        Some(Some(bytes)) => Look::Found(Hit::new(start, at + 1 + bytes, 95)),
+        Some(None) => Look::Nothing,
+        None => Look::Unsure,
+    }
+}
+
+/// The same as [`domain_end`] for a name that ends within 64 bytes: its length, if it is one.
+#[inline(always)]
+fn domain_bytes(text: &Text<'_>, from: usize) -> Option<Option<usize>> {
+    let [alnum, digit, dash, dot, word] = text.bits_at(from, [&ALNUMS, &DIGITS, &DASHES, &DOTS, &WORDS])?;
+    if alnum | dash | dot == u64::MAX {
+        return None;
+    }
+    let (mut label, mut best) = (0, None);
+    while alnum >> label & 1 == 1 {
+        let run = ((alnum | dash) >> label).trailing_ones();
+        let own = alnum >> label & !(u64::MAX << run);
+        let len = u64::BITS - own.leading_zeros();
+        let end = label + len;
+        let letters = own & !(digit >> label) & !(u64::MAX << len);
+        let named = len >= 2 && letters.count_ones() == len;
+        let top = named || len > 4 && text.has_any_case(from + label as usize, b"xn--");
+        if label > 0 && top && word >> end & 1 == 0 {
+            best = Some(end as usize);
+        }
+        if dot >> end & 1 == 0 {
+            break;
+        }
+        label = end + 1;
+    }
+    Some(best)
+}
 
 /// A cheap necessary condition: a dot behind the first label of the domain, if that is all there.
 #[inline(always)]

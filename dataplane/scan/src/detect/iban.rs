@@ -2,7 +2,7 @@
 //!
 //! Written without separators, or in groups of four joined by one blank or dash (the paper form of ISO 13616-1 section 5).
 
-use crate::class::ALNUM;
+use crate::class::{ALNUM, ALNUMS, DIGITS, WORDS};
 use crate::hit::Hit;
 use crate::text::Text;
 
@@ -38,6 +38,9 @@ const COUNTRIES: &[(&[u8; 2], &str)] = &[
 struct Country {
     length: u8,
     kinds: [u8; LENGTH_MAX],
+    /// Places of digits and of letters, as bits.
+    numbers: u64,
+    capitals: u64,
 }
 
 /// Kinds of characters as bits.
@@ -51,6 +54,8 @@ static PARSED: [Country; COUNTRY_COUNT] = {
     let mut parsed = [Country {
         length: 0,
         kinds: [0; LENGTH_MAX],
+        numbers: 0,
+        capitals: 0,
     }; COUNTRY_COUNT];
     let mut number = 0;
     while number < COUNTRY_COUNT {
@@ -74,6 +79,7 @@ static BY_LETTERS: [u8; 26 * 26] = {
 
 const fn parse(structure: &[u8]) -> Country {
     let mut kinds = [0; LENGTH_MAX];
+    let (mut numbers, mut capitals) = (0b1100, 0);
     let mut length = 4;
     let mut count = 0;
     let mut place = 0;
@@ -89,12 +95,19 @@ const fn parse(structure: &[u8]) -> Country {
         };
         while kind != 0 && count > 0 {
             kinds[length as usize] = kind;
+            numbers |= ((kind == NUMBER) as u64) << length;
+            capitals |= ((kind == CAPITAL) as u64) << length;
             length += 1;
             count -= 1;
         }
         place += 1;
     }
-    Country { length, kinds }
+    Country {
+        length,
+        kinds,
+        numbers,
+        capitals,
+    }
 }
 
 /// Whether a country with IBANs is named at `start`, in either case. The two bytes are there.
@@ -106,12 +119,32 @@ pub(crate) fn country_known(text: &Text<'_>, start: usize) -> bool {
 /// Judges the number that starts with a country at `start`.
 pub(crate) fn verify(text: &Text<'_>, start: usize) -> Option<Hit> {
     let country = country(text.at(start), text.at(start + 1))?;
+    let len = usize::from(country.length);
     let mut code = [0; LENGTH_MAX];
-    let code = &mut code[..usize::from(country.length)];
+    if let Some([alnum, digit, word]) = text.bits_at(start, [&ALNUMS, &DIGITS, &WORDS])
+        && alnum.trailing_ones() >= u32::from(country.length)
+    {
+        let sound = word >> len & 1 == 0 && digit & country.numbers == country.numbers && digit & country.capitals == 0;
+        let code = bare(text, start, len, &mut code).filter(|_| sound)?;
+        return (mod_97(code) == 1).then(|| Hit::new(start, start + len, 97));
+    }
+    let code = &mut code[..len];
     let (end, grouped) = read(text, start, code)?;
     let digits = code[2].is_ascii_digit() && code[3].is_ascii_digit();
     let sound = digits && fits(country, code) && mod_97(code) == 1;
     sound.then(|| Hit::new(start, end, if grouped { 99 } else { 97 }))
+}
+
+/// The characters from `start` in upper case.
+#[inline(always)]
+fn bare<'c>(text: &Text<'_>, start: usize, len: usize, code: &'c mut [u8; LENGTH_MAX]) -> Option<&'c [u8]> {
+    let bytes = text.bytes().get(start..)?;
+    match bytes.first_chunk::<LENGTH_MAX>() {
+        Some(bytes) => *code = *bytes,
+        None => code[..len].copy_from_slice(bytes.get(..len)?),
+    }
+    code.make_ascii_uppercase();
+    code.get(..len)
 }
 
 #[inline(always)]

@@ -123,7 +123,7 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
         letters_before_digits(engine, place, end);
         return end;
     }
-    if engine.scanner().forms.digits_first {
+    if engine.scanner().forms.digits_first && !engine.words_apart {
         tokens::at(engine, place);
     }
     if is(next, WORD) {
@@ -136,7 +136,12 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     let behind = engine.text().bytes().get(end + 1).copied().unwrap_or(b'0');
     let grouped = matches!(next, b' ' | b'-' | b'.' | b'/' | b'(' | b')')
         && (behind.is_ascii_digit() || matches!(behind, b' ' | b'-' | b'.' | b'/' | b'('));
-    let layout = Layout::of(bits);
+    let spaced = next == b' ' || next == b')' && behind == b' ';
+    let head = [
+        engine.text().bytes()[place],
+        engine.text().bytes().get(place + 1).copied().unwrap_or(0),
+    ];
+    let layout = Layout::of(bits, head, spaced);
     if engine.on(CreditCardNumber) && layout.card && card::possible(engine.text(), place, len, grouped) {
         engine.consider(CreditCardNumber, place, |text| card::verify(text, place));
     }
@@ -153,7 +158,8 @@ pub(crate) fn digits(engine: &mut Engine<'_, '_>, place: usize) -> usize {
     }
     let phone = grouped && len <= 11 || (7..=15).contains(&len);
     // What only a hot word makes a number is asked for that first.
-    if phone && engine.on(PhoneNumber) && (layout.phone || engine.hot(Context::of(PhoneNumber), place)) {
+    let laid_out = layout.phone || engine.scanner().phone_plans.name_regions();
+    if phone && engine.on(PhoneNumber) && (laid_out || engine.hot(Context::of(PhoneNumber), place)) {
         phone::national(engine, place);
     }
     if engine.on(IpAddress) && next == b'.' && len <= 3 {
@@ -171,7 +177,7 @@ struct Layout {
 
 impl Layout {
     #[inline(always)]
-    fn of(bits: Option<u64>) -> Layout {
+    fn of(bits: Option<u64>, head: [u8; 2], spaced: bool) -> Layout {
         let Some(digits) = bits else {
             return Layout {
                 card: true,
@@ -179,14 +185,10 @@ impl Layout {
                 phone: true,
             };
         };
-        let group = |from: u32| (!(digits >> from.min(63))).trailing_zeros();
-        let one = group(0);
-        let two = group(one + 1);
-        let three = group(one + two + 2);
         Layout {
-            card: one >= 12 || matches!((one, two, three), (4, 4, 4 | 5) | (4, 6, 4 | 5) | (6, 13, _)),
-            social: (one, two, three) == (3, 2, 4),
-            phone: phone::layout_possible(digits),
+            card: card::layout_possible(digits),
+            social: digits & 0xfff == ssn::GROUPED,
+            phone: phone::layout_possible(digits, head, spaced),
         }
     }
 }
@@ -233,7 +235,7 @@ fn letters_before_digits(engine: &mut Engine<'_, '_>, place: usize, end: usize) 
 
 /// A letter at the start of a word, with which a known literal may begin. The second letter rules most words out.
 pub(crate) fn word(engine: &mut Engine<'_, '_>, place: usize) -> usize {
-    if engine.scanner().forms.letters_first {
+    if engine.scanner().forms.letters_first && !engine.words_apart {
         tokens::at(engine, place);
     }
     let bytes = engine.text().bytes();
@@ -258,6 +260,14 @@ pub(crate) fn word(engine: &mut Engine<'_, '_>, place: usize) -> usize {
 }
 
 pub(crate) fn at_sign(engine: &mut Engine<'_, '_>, place: usize) -> usize {
+    match email::look(engine.text(), place) {
+        email::Look::Nothing => return place + 1,
+        email::Look::Found(hit) => {
+            engine.consider(EmailAddress, hit.start, |_| Some(hit));
+            return place + 1;
+        }
+        email::Look::Unsure => {}
+    }
     if email::possible(engine.text(), place)
         && let Some(start) = email::local_start(engine.text(), place)
     {

@@ -20,6 +20,35 @@ pub(crate) fn ipv4(text: &Text<'_>, start: usize) -> Option<Hit> {
     {
         return None;
     }
+    let place = match text.digit_bits(start) {
+        Some(digits) => octets_end(text, start, digits)?,
+        None => octets(text, start)?,
+    };
+    let fifth = text.at(place) == b'.' && text.is(place + 1, DIGIT);
+    (text.boundary_at(place) && !fifth).then(|| Hit::new(start, prefix_length(text, place, 32), 85))
+}
+
+/// The same as [`octets`] where the digits of the next bytes are known.
+#[inline(always)]
+fn octets_end(text: &Text<'_>, start: usize, digits: u64) -> Option<usize> {
+    let (mut place, mut rest) = (start, digits);
+    for octet in 0..4 {
+        if octet > 0 {
+            (text.at(place) == b'.').then_some(())?;
+            (place, rest) = (place + 1, rest >> 1);
+        }
+        let len = rest.trailing_ones() as usize;
+        let digit = |back: usize| u32::from(text.before(place + len, back) & 15) * u32::from(len >= back);
+        let value = digit(1) + digit(2) * 10 + digit(3) * 100;
+        let sound = (1..=3).contains(&len) && value <= 255 && (len == 1 || digit(len) != 0);
+        sound.then_some(())?;
+        (place, rest) = (place + len, rest >> len);
+    }
+    Some(place)
+}
+
+/// End of four octets.
+fn octets(text: &Text<'_>, start: usize) -> Option<usize> {
     let mut place = start;
     for octet in 0..4 {
         if octet > 0 {
@@ -35,8 +64,7 @@ pub(crate) fn ipv4(text: &Text<'_>, start: usize) -> Option<Hit> {
         sound.then_some(())?;
         place = end;
     }
-    let fifth = text.at(place) == b'.' && text.is(place + 1, DIGIT);
-    (text.boundary_at(place) && !fifth).then(|| Hit::new(start, prefix_length(text, place, 32), 85))
+    Some(place)
 }
 
 /// End of `/24` behind an address, or the address's end.

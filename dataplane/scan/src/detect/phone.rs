@@ -2,7 +2,7 @@
 //!
 //! An international number begins with `+` and an assigned country code and has as many digits as that country's numbers
 //! have. A national number counts by itself when its layout is unmistakable (`(415) 555-0132`, `06 12 34 56 78`), otherwise only
-//! with a hot word. An extension (`x12`, `ext. 12`) belongs to the number.
+//! with a hot word, or when it is one that a region is known for which the policy names (`mobile`). An extension (`x12`, `ext. 12`) belongs to the number.
 
 use crate::Detector::PhoneNumber;
 use crate::Region;
@@ -11,6 +11,8 @@ use crate::context::Context;
 use crate::engine::Engine;
 use crate::hit::Hit;
 use crate::text::Text;
+
+mod mobile;
 
 pub(crate) const HOT_WORDS: &[&str] = &[
     "phone",
@@ -57,6 +59,8 @@ const COPIED_BYTES: usize = 16;
 
 /// Digits of a number in groups, as dialled.
 struct Dialled {
+    /// Place of the first digit.
+    start: usize,
     /// What stands behind the digits of the groups means nothing.
     digits: [u8; DIGITS_MAX + COPIED_BYTES],
     groups: [Group; GROUPS_MAX],
@@ -65,10 +69,11 @@ struct Dialled {
 
 #[derive(Clone, Copy, Default)]
 struct Group {
-    len: usize,
+    len: u8,
     /// Digits up to and with this group.
-    total: usize,
-    end: usize,
+    total: u8,
+    /// Bytes from the first digit to the end of the group.
+    span: u8,
     /// An opening parenthesis stands before the group.
     opened: bool,
     /// What stands before the group, if anything: its last separator.
@@ -82,6 +87,7 @@ impl Dialled {
     #[inline(always)]
     fn read(text: &Text<'_>, from: usize) -> Dialled {
         let mut dialled = Dialled {
+            start: from,
             digits: [0; DIGITS_MAX + COPIED_BYTES],
             groups: [Group::default(); GROUPS_MAX],
             count: 0,
@@ -115,9 +121,9 @@ impl Dialled {
             }
             let bounded = text.boundary_at(end) || text.at(end) == b'x';
             dialled.groups[dialled.count] = Group {
-                len,
-                total: filled,
-                end,
+                len: len as u8,
+                total: filled as u8,
+                span: (end - from) as u8,
                 bounded,
                 ..group
             };
@@ -131,18 +137,40 @@ impl Dialled {
     }
 
     fn total(&self) -> usize {
-        self.groups[..self.count].last().map_or(0, |group| group.total)
+        self.groups[..self.count]
+            .last()
+            .map_or(0, |group| usize::from(group.total))
+    }
+
+    /// Where a group ends.
+    fn end(&self, group: &Group) -> usize {
+        self.start + usize::from(group.span)
     }
 
     fn groups(&self) -> &[Group] {
         &self.groups[..self.count]
     }
 
+    /// Year, month and day, or the other way round.
+    fn is_date(&self) -> bool {
+        match self.groups() {
+            [one, two, three, ..] => matches!((one.len, two.len, three.len), (4, 1 | 2, 1 | 2) | (1 | 2, 1 | 2, 4)),
+            _ => false,
+        }
+    }
+
+    fn is_decimal(&self) -> bool {
+        self.count == 2 && self.groups[1].separator == b'.'
+    }
+
     /// The groups have these lengths and the same separator between them.
     fn laid_out(&self, lens: &[usize], separators: &[u8]) -> bool {
         let alike = |k: usize| separators.contains(&self.groups[k].separator);
         self.count >= lens.len()
-            && lens.iter().zip(self.groups()).all(|(len, group)| *len == group.len)
+            && lens
+                .iter()
+                .zip(self.groups())
+                .all(|(len, group)| *len == usize::from(group.len))
             && (1..lens.len()).all(alike)
             && self.groups[lens.len() - 1].bounded
     }
@@ -181,7 +209,8 @@ pub(crate) fn international(text: &Text<'_>, plus: usize) -> Option<Hit> {
 fn international_end(dialled: &Dialled, skip: usize) -> Option<usize> {
     let (code, lengths) = country(dialled.digits.get(skip..dialled.total())?)?;
     // In `+44 (0)20 …` the zero in parentheses is not dialled from abroad.
-    let is_trunk = |group: &Group| group.opened && group.len == 1 && dialled.digits[group.total - 1] == b'0';
+    let is_trunk =
+        |group: &Group| group.opened && group.len == 1 && dialled.digits[usize::from(group.total) - 1] == b'0';
     let trunk = dialled.groups().iter().position(is_trunk);
     let ends = dialled
         .groups()
@@ -191,8 +220,8 @@ fn international_end(dialled: &Dialled, skip: usize) -> Option<usize> {
         .filter(|(_, group)| group.bounded);
     let mut candidates = ends.filter_map(|(place, group)| {
         let trunk_digits = usize::from(trunk.is_some_and(|trunk| trunk <= place));
-        let national = group.total.checked_sub(skip + code + trunk_digits)?;
-        lengths.contains(&national).then_some(group.end)
+        let national = usize::from(group.total).checked_sub(skip + code + trunk_digits)?;
+        lengths.contains(&national).then(|| dialled.end(group))
     });
     candidates.next()
 }
@@ -269,7 +298,12 @@ pub(crate) fn national(engine: &mut Engine<'_, '_>, place: usize) {
         return;
     }
     let digits = engine.text().digit_bits(place + usize::from(opened));
-    if digits.is_some_and(|digits| !layout_possible(digits)) && !engine.hot(Context::of(PhoneNumber), place) {
+    let spaced = !opened && digits.is_some_and(|digits| blank_behind(engine.text(), place, digits));
+    let rest = engine.text().bytes().get(place + usize::from(opened)..);
+    let head = rest.and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+    let laid_out = engine.scanner().phone_plans.name_regions()
+        || digits.is_none_or(|digits| layout_possible(digits, head, spaced));
+    if !laid_out && !engine.hot(Context::of(PhoneNumber), place) {
         return;
     }
     engine.text().forget_edge();
@@ -287,6 +321,9 @@ fn national_hit(engine: &mut Engine<'_, '_>, place: usize, opened: bool) -> Opti
     if let Some(end) = unmistakable(&dialled, scanner.phone_regions, opened) {
         return Some(Hit::new(place, extension(text, end), 80));
     }
+    if let Some(end) = of_named_region(&dialled, &scanner.phone_plans) {
+        return Some(Hit::new(place, extension(text, end), 75));
+    }
     if !engine.hot(Context::of(PhoneNumber), place) {
         return None;
     }
@@ -297,31 +334,47 @@ fn national_hit(engine: &mut Engine<'_, '_>, place: usize, opened: bool) -> Opti
 /// Bytes that may stand between two groups: a closing parenthesis, a separator, an opening one.
 const JOINT_BYTES_MAX: u32 = 3;
 
-/// Whether [`unmistakable`] may find a layout of its own, given the digits of the next 64 bytes.
-pub(crate) fn layout_possible(digits: u64) -> bool {
-    let mut lens = [0; 4];
-    let mut rest = digits;
-    for len in &mut lens {
-        *len = rest.trailing_ones();
-        rest = rest.checked_shr(*len).unwrap_or(0);
-        let joint = rest.trailing_zeros();
-        if joint > JOINT_BYTES_MAX {
-            break;
-        }
-        rest >>= joint;
+/// Whether [`unmistakable`] may find a layout of its own, given the digits of the next 64 bytes and the first two. North American layouts are
+/// `spaced`, with a blank behind their first group, only when that stands in parentheses which belong to the number.
+#[inline(always)]
+pub(crate) fn layout_possible(digits: u64, head: [u8; 2], spaced: bool) -> bool {
+    let [first, second] = head;
+    let (one, rest) = group(digits);
+    let (two, rest) = group(rest);
+    let (three, rest) = group(rest);
+    let (four, _) = group(rest);
+    match (one, two, three) {
+        (2, 2, 2) => first == b'0' && second != b'0' && four == 2,
+        (3, 4, 4) | (4, 3, 3 | 4) | (5, 3, 3) => first == b'0' && second != b'0',
+        (4, 3, 2) => first == b'0' && second != b'0' && four == 2,
+        (2, 4 | 5, 4) => first != b'0',
+        (3, 3, 4) => !spaced && first >= b'2',
+        (1..=3, 3, 3) => !spaced && four == 4,
+        _ => false,
     }
-    let [one, two, three, four] = lens;
-    matches!(
-        (one, two, three),
-        (3, 3, 4) | (2, 2, 2) | (3, 4, 4) | (4, 3, 2..=4) | (5, 3, 3) | (2, 4 | 5, 4)
-    ) || (matches!((one, two, three), (1..=3, 3, 3)) && four == 4)
+}
+
+/// Length of the first group of digits, and what follows the joint behind it.
+#[inline(always)]
+fn group(digits: u64) -> (u32, u64) {
+    let len = digits.trailing_ones();
+    let rest = digits.checked_shr(len).unwrap_or(0);
+    let joint = rest.trailing_zeros();
+    (len, if joint > JOINT_BYTES_MAX { 0 } else { rest >> joint })
+}
+
+/// The group that begins at `place` is separated from the next by a blank, perhaps behind a closing parenthesis.
+fn blank_behind(text: &Text<'_>, place: usize, digits: u64) -> bool {
+    let at = |offset: usize| text.bytes().get(place + offset).copied().unwrap_or(0);
+    let end = digits.trailing_ones() as usize;
+    at(end) == b' ' || at(end) == b')' && at(end + 1) == b' '
 }
 
 /// End of a number whose layout alone tells that it is one.
 fn unmistakable(dialled: &Dialled, regions: u64, opened: bool) -> Option<usize> {
     let on = |region: Region| regions & region.bit() != 0;
     let digits = &dialled.digits;
-    let end = |count: usize| dialled.groups[count - 1].end;
+    let end = |count: usize| dialled.end(&dialled.groups[count - 1]);
     if on(Region::NorthAmerica) {
         let joint: &[u8] = if opened { b" -.)" } else { b"-." };
         let alike = opened || dialled.groups[1].separator == dialled.groups[2].separator;
@@ -346,7 +399,7 @@ fn unmistakable(dialled: &Dialled, regions: u64, opened: bool) -> Option<usize> 
 
 /// A country code without `+` before ten North American digits: `1-415-555-0132`, `001-415-555-0132`.
 fn prefixed_north_american(dialled: &Dialled) -> bool {
-    let prefix = dialled.groups[0].len;
+    let prefix = usize::from(dialled.groups[0].len);
     if !(1..=3).contains(&prefix) || !dialled.laid_out(&[prefix, 3, 3, 4], b"-.)") {
         return false;
     }
@@ -418,10 +471,12 @@ const PLANS: &[Plan] = &[
 pub(crate) struct Plans {
     lengths: [u16; 100],
     north_america: bool,
+    /// Regions that the policy names, all others being left out.
+    named: u64,
 }
 
 impl Plans {
-    pub fn build(regions: u64) -> Plans {
+    pub fn build(regions: u64, named: bool) -> Plans {
         let mut lengths = [0; 100];
         for plan in PLANS.iter().filter(|plan| regions & plan.region.bit() != 0) {
             for pair in 0..100u8 {
@@ -436,7 +491,14 @@ impl Plans {
         Plans {
             lengths,
             north_america: regions & Region::NorthAmerica.bit() != 0,
+            named: if named { regions } else { 0 },
         }
+    }
+
+    /// Numbers without a layout of their own count, since the policy names their regions.
+    #[inline(always)]
+    pub fn name_regions(&self) -> bool {
+        self.named != 0
     }
 
     fn allow(&self, digits: &[u8]) -> bool {
@@ -447,13 +509,23 @@ impl Plans {
     }
 }
 
+/// End of the longest number that the regions which the policy names are known for, however it is grouped.
+fn of_named_region(dialled: &Dialled, plans: &Plans) -> Option<usize> {
+    if !plans.name_regions() || dialled.is_date() || dialled.is_decimal() {
+        return None;
+    }
+    let ends = dialled.groups().iter().enumerate().rev();
+    let mut candidates = ends.filter(|(place, group)| {
+        let lone = dialled.groups()[1..=*place].iter().any(|group| group.len == 1);
+        group.bounded && !lone && mobile::is_of(&dialled.digits[..usize::from(group.total)], plans.named)
+    });
+    candidates.next().map(|(_, group)| dialled.end(group))
+}
+
 /// End of the longest number that some region's plan allows. The layout is free, but no lone digits, no date and no decimal
 /// number.
 fn plausible(dialled: &Dialled, plans: &Plans) -> Option<usize> {
-    let lens = |k: usize| dialled.groups()[k].len;
-    let date = dialled.count >= 3 && matches!((lens(0), lens(1), lens(2)), (4, 1 | 2, 1 | 2) | (1 | 2, 1 | 2, 4));
-    let decimal = dialled.count == 2 && dialled.groups()[1].separator == b'.';
-    if date || decimal {
+    if dialled.is_date() || dialled.is_decimal() {
         return None;
     }
     let ends = dialled
@@ -463,11 +535,11 @@ fn plausible(dialled: &Dialled, plans: &Plans) -> Option<usize> {
         .rev()
         .filter(|(_, group)| group.bounded);
     let mut candidates = ends.filter(|(place, group)| {
-        let digits = &dialled.digits[..group.total];
+        let digits = &dialled.digits[..usize::from(group.total)];
         let lone = dialled.groups()[1..=*place].iter().any(|group| group.len == 1);
         digits.len() >= DIGITS_MIN && !lone && plans.allow(digits)
     });
-    let by_plan = candidates.next().map(|(_, group)| group.end);
+    let by_plan = candidates.next().map(|(_, group)| dialled.end(group));
     by_plan.or_else(|| {
         dialled
             .digits
@@ -480,6 +552,10 @@ fn plausible(dialled: &Dialled, plans: &Plans) -> Option<usize> {
 /// End of the number with its extension, if there is one.
 fn extension(text: &Text<'_>, end: usize) -> usize {
     let blank = usize::from(text.at(end) == b' ');
+    // One byte rules most out.
+    if !matches!(text.at(end + blank), b'e' | b'E' | b'x' | b'X' | b'#') {
+        return end;
+    }
     let words: [&[u8]; 5] = [b"extension", b"ext.", b"ext", b"x", b"#"];
     let Some(word) = words.into_iter().find(|word| text.has_any_case(end + blank, word)) else {
         return end;
@@ -597,6 +673,48 @@ mod tests {
                 "phone 1234567890123456",
                 "order 4155550132",
             ],
+        );
+    }
+
+    #[test]
+    fn numbers_of_named_regions_need_no_hot_word() {
+        let spec = |region| Spec {
+            phone_regions: vec![region],
+            ..Spec::of(&[Detector::PhoneNumber])
+        };
+        assert_spans_with(
+            &spec(Region::Turkey),
+            PhoneNumber,
+            &[
+                "«05359876543»",
+                "x «532 123 45 67».",
+                "«0412 123 45 67»",
+                "«0(532) 123 45 67»",
+                "«00905321234567»",
+                "«905321234567»",
+                "1234567890",
+                "532123456",
+                "15053212345678",
+                "2024-01-15 053",
+                "0532 12 34",
+            ],
+        );
+        assert_spans_with(
+            &spec(Region::Philippines),
+            PhoneNumber,
+            &[
+                "«09181234567»",
+                "x «0917-123-4567».",
+                "«639171234567»",
+                "091712345678",
+                "0817123456",
+                "9171234567",
+            ],
+        );
+        assert_spans_with(
+            &spec(Region::China),
+            PhoneNumber,
+            &["«13812345678»", "电话«138 1234 5678»", "12812345678"],
         );
     }
 

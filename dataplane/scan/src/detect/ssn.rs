@@ -18,17 +18,28 @@ pub(crate) const HOT_WORDS: &[&str] = &[
 ];
 
 /// Printed in advertisements or on specimen cards and therefore void.
-const VOID: [[u8; 9]; 3] = [*b"078051120", *b"219099999", *b"457555462"];
+const VOID: [u32; 3] = [78_051_120, 219_099_999, 457_555_462];
+
+/// Digits of three groups among eleven bytes, as bits.
+pub(crate) const GROUPED: u64 = 0b111_1011_0111;
+const GROUPED_BYTES: usize = 11;
 
 /// Three groups with one and the same separator.
 pub(crate) fn grouped(text: &Text<'_>, start: usize) -> Option<Hit> {
+    if text
+        .digit_bits(start)
+        .is_some_and(|digits| digits & ((1 << GROUPED_BYTES) - 1) != GROUPED)
+    {
+        return None;
+    }
     let separator = text.at(start + 3);
     if !matches!(separator, b'-' | b' ') || text.at(start + 6) != separator {
         return None;
     }
     let mut digits = [0; 9];
-    for (place, digit) in [0, 1, 2, 4, 5, 7, 8, 9, 10].into_iter().zip(&mut digits) {
-        *digit = text.at(start + place);
+    match text.bytes().get(start..).and_then(<[u8]>::first_chunk::<GROUPED_BYTES>) {
+        Some([a, b, c, _, d, e, _, f, g, h, i]) => digits = [*a, *b, *c, *d, *e, *f, *g, *h, *i],
+        None => _ = text.at(start + GROUPED_BYTES - 1),
     }
     let sound = digits.iter().all(u8::is_ascii_digit) && text.boundary_at(start + 11) && issued(&digits);
     sound.then(|| Hit::new(start, start + 11, if separator == b'-' { 90 } else { 80 }))
@@ -42,9 +53,13 @@ pub(crate) fn compact(text: &Text<'_>, start: usize) -> Option<Hit> {
 }
 
 fn issued(digits: &[u8; 9]) -> bool {
-    let area = &digits[..3];
-    let reserved = area == b"000" || area == b"666" || area[0] == b'9';
-    !reserved && digits[3..5] != *b"00" && digits[5..] != *b"0000" && !VOID.contains(digits)
+    let mut number = 0;
+    for digit in digits {
+        number = number * 10 + u32::from(digit & 15);
+    }
+    let (area, group, serial) = (number / 1_000_000, number / 10_000 % 100, number % 10_000);
+    let reserved = matches!(area, 0 | 666 | 900..);
+    !reserved && group != 0 && serial != 0 && !VOID.contains(&number)
 }
 
 #[cfg(test)]

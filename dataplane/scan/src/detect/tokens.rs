@@ -149,10 +149,12 @@ fn best(text: &Text<'_>, start: usize, forms: &[(&'static Row, &'static Form)]) 
 }
 
 /// The same for a word of which digits and letters are known: one walk for all forms.
-fn at_known(engine: &mut Engine<'_, '_>, start: usize, word: Start) {
+pub(crate) fn at_known(engine: &mut Engine<'_, '_>, start: usize, word: Start) {
     let run = word.run();
     let letter_first = word.digits & 1 == 0;
-    if letter_first && engine.on(UkNationalInsuranceNumber) && matches!(run, 2 | 4 | 6 | 8 | 9) {
+    let pair_behind = |place: u32| word.digits >> place & 0b11 == 0b11;
+    let insurance = letter_first && matches!(run, 2 | 4 | 6 | 8 | 9) && (pair_behind(2) || run == 2 && pair_behind(3));
+    if insurance && engine.on(UkNationalInsuranceNumber) {
         engine.consider(UkNationalInsuranceNumber, start, |text| {
             uk::national_insurance(text, start)
         });
@@ -164,21 +166,26 @@ fn at_known(engine: &mut Engine<'_, '_>, start: usize, word: Start) {
         engine.consider(Date, start, |text| date::verify(text, start));
     }
     let scanner = engine.scanner();
-    let mut token = Token::new(engine.text(), start, run);
+    let mut known = None;
     let mut best: Option<(Detector, Hit)> = None;
     for way in scanner.forms.by_look.fitting(word) {
+        let token = known.get_or_insert_with(|| Token::new(engine.text(), start, run));
         let detector = way.row.detector;
         let needs_word = match way.form.strength {
             Strength::Strong => false,
             Strength::Checked => !scanner.checksum_suffices.has(detector),
             Strength::Weak => true,
         };
-        if needs_word && !engine.hot(Context::of(detector), start) {
+        // Looking for words costs more than most checks, but only once.
+        if needs_word && engine.context_is_known(start) && !engine.hot(Context::of(detector), start) {
             continue;
         }
         let Some(hit) = token.read(engine.text(), way) else {
             continue;
         };
+        if needs_word && !engine.hot(Context::of(detector), start) {
+            continue;
+        }
         best = match best {
             Some((of, known)) if of == detector => Some(if (hit.strength, hit.end) >= (known.strength, known.end) {
                 (detector, hit)

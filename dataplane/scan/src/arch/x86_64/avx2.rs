@@ -1,4 +1,7 @@
 //! AVX2: eight masks of 256 bytes at a time.
+//!
+//! No closure may hold an instruction here: a closure is compiled without the instructions of the function around it, and each
+//! one in it becomes a call.
 
 use std::arch::x86_64::*;
 
@@ -183,17 +186,15 @@ impl Backend for Avx2 {
                 mask[half] = bits;
             }
         }
-        // SAFETY: see above; each array has 32 bytes.
-        let mask = |k: usize| V(unsafe { _mm256_loadu_si256(words[k].as_ptr().cast()) });
         Masks {
-            digit: mask(0),
-            word: mask(1),
-            sep: mask(2),
-            gap: mask(3),
-            op: mask(4),
-            special: mask(5),
-            literal: mask(6),
-            key: mask(7),
+            digit: joined(&words[0]),
+            word: joined(&words[1]),
+            sep: joined(&words[2]),
+            gap: joined(&words[3]),
+            op: joined(&words[4]),
+            special: joined(&words[5]),
+            literal: joined(&words[6]),
+            key: joined(&words[7]),
         }
     }
 
@@ -210,9 +211,12 @@ impl Backend for Avx2 {
     #[inline(always)]
     fn wide_bytes(text: &[u8]) -> u32 {
         let (blocks, rest) = text.as_chunks::<32>();
-        // SAFETY: see above; each block has 32 bytes.
-        let count = |block: &[u8; 32]| unsafe { bit(load(block.as_ptr())) }.count_ones();
-        blocks.iter().map(count).sum::<u32>() + rest.iter().map(|byte| u32::from(byte >> 7)).sum::<u32>()
+        let mut count = rest.iter().fold(0, |count, byte| count + u32::from(byte >> 7));
+        for block in blocks {
+            // SAFETY: see above; each block has 32 bytes.
+            count += unsafe { bit(load(block.as_ptr())) }.count_ones();
+        }
+        count
     }
 
     #[inline(always)]
@@ -226,6 +230,13 @@ impl Backend for Avx2 {
         // SAFETY: see above; the array has 64 bytes.
         unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), mask.0) }
     }
+}
+
+/// A mask from its 32-bit parts.
+#[inline(always)]
+fn joined(parts: &[u32; 8]) -> V {
+    // SAFETY: see above; the array has 32 bytes.
+    V(unsafe { _mm256_loadu_si256(parts.as_ptr().cast()) })
 }
 
 #[inline(always)]
@@ -263,8 +274,11 @@ unsafe fn look_up(rows: &[u8; 128], first_row: usize, bytes: __m256i) -> __m256i
 unsafe fn print_sets<const N: usize>(prints: &Prints<N>, start: *const u8) -> __m256i {
     // SAFETY: the caller has 31 + N bytes there.
     unsafe {
-        let sets = |place| print_sets_at(prints, place, start);
-        (1..N).fold(sets(0), |all, place| _mm256_and_si256(all, sets(place)))
+        let mut all = print_sets_at(prints, 0, start);
+        for place in 1..N {
+            all = _mm256_and_si256(all, print_sets_at(prints, place, start));
+        }
+        all
     }
 }
 

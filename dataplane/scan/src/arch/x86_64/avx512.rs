@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 
 use super::small;
 use crate::algebra::{Lanes, Masks};
-use crate::arch::{Backend, Found, Search, WORDS_MAX, hot_marks, search_windows};
+use crate::arch::{Backend, Found, Hot, Search, WORDS_MAX, hot_marks, search_windows};
 use crate::class::Nibbles;
 use crate::plan::{CODES, HOT_PRINT_BYTES, KEY, KEY_SETS, LITERAL, LITERAL_SETS, PRINT_BYTES, Plan, Prints};
 
@@ -87,6 +87,31 @@ fn class_bits_avx512(text: &[u8], class: &Nibbles) -> u64 {
     let high = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), _mm512_set1_epi8(15));
     let high = _mm512_shuffle_epi8(rows, high);
     _mm512_mask_test_epi8_mask(present & !_mm512_movepi8_mask(bytes), low, high)
+}
+
+/// See [`crate::arch::classes_bits`].
+#[inline(always)]
+pub(in crate::arch) fn classes_bits<const N: usize>(text: &[u8], classes: [&Nibbles; N]) -> [u64; N] {
+    // SAFETY: as in `next_window`.
+    unsafe { classes_bits_avx512(text, classes) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi2")]
+fn classes_bits_avx512<const N: usize>(text: &[u8], classes: [&Nibbles; N]) -> [u64; N] {
+    let present = _bzhi_u64(u64::MAX, text.len().min(64) as u32);
+    // SAFETY: bytes outside of the mask are not read.
+    let bytes = unsafe { _mm512_maskz_loadu_epi8(present, text.as_ptr().cast()) };
+    let low = _mm512_and_si512(bytes, _mm512_set1_epi8(15));
+    let high = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), _mm512_set1_epi8(15));
+    let high = _mm512_shuffle_epi8(_mm512_set1_epi64(0x8040_2010_0804_0201_u64 as i64), high);
+    let present = present & !_mm512_movepi8_mask(bytes);
+    let mut all = [0; N];
+    for (bits, class) in all.iter_mut().zip(classes) {
+        // SAFETY: the table has sixteen bytes.
+        let table = unsafe { _mm512_broadcast_i32x4(_mm_load_si128(class.0.as_ptr().cast())) };
+        *bits = _mm512_mask_test_epi8_mask(present, _mm512_shuffle_epi8(table, low), high);
+    }
+    all
 }
 
 pub(super) struct Avx512;
@@ -219,7 +244,10 @@ impl Backend for Avx512 {
         unsafe {
             let mut blocks = [_mm512_setzero_si512(); WORDS_MAX];
             for (number, block) in blocks.iter_mut().enumerate().take(rest.len().div_ceil(64)) {
-                *block = block_masks_of_some(&plan.prints, rest, (number * 64) as isize);
+                *block = match rest.get(number * 64..number * 64 + 67) {
+                    Some(there) => block_masks(&plan.prints, there.as_ptr()),
+                    None => block_masks_of_some(&plan.prints, rest, (number * 64) as isize),
+                };
             }
             transpose(blocks)
         }
@@ -232,6 +260,24 @@ impl Backend for Avx512 {
     }
 
     #[inline(always)]
+    fn hot_before(plan: &Plan, text: &[u8], end: usize) -> (u64, u64) {
+        // SAFETY: see above; the last load begins 59 bytes before `end` and ends 5 behind it.
+        unsafe {
+            match end.checked_sub(64) {
+                Some(start) if end + HOT_PRINT_BYTES <= text.len() => {
+                    let start = text.as_ptr().add(start);
+                    (hot_block(&plan.hot, start), _mm512_movepi8_mask(load(start)))
+                }
+                _ => {
+                    let start = end as isize - 64;
+                    let wide = _mm512_movepi8_mask(load_some(text, start));
+                    (hot_some(&plan.hot, text, start), wide)
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn hot(plan: &Plan, block: &[u8]) -> u64 {
         assert!(block.len() >= 64 + HOT_PRINT_BYTES);
         // SAFETY: see above; the last load begins at 5.
@@ -239,16 +285,19 @@ impl Backend for Avx512 {
     }
 
     #[inline(always)]
-    fn any_hot(plan: &Plan, before_and_window: &[u8]) -> bool {
+    fn hot_window(plan: &Plan, before_and_window: &[u8], hot: &mut Hot) {
         assert!(before_and_window.len() >= 64 + Avx512::BYTES + HOT_PRINT_BYTES);
         // SAFETY: see above; the last load begins at 512 + 5 and ends at 581.
         unsafe {
             let start = before_and_window.as_ptr();
-            let mut all = hot_sets(&plan.hot, start);
-            for block in 1..WORDS_MAX + 1 {
-                all = _mm512_or_si512(all, hot_sets(&plan.hot, start.add(block * 64)));
+            let mut all = load(start);
+            hot.before = hot_block(&plan.hot, start);
+            for (block, marks) in hot.window.iter_mut().enumerate() {
+                let start = start.add((block + 1) * 64);
+                all = _mm512_or_si512(all, load(start));
+                *marks = hot_block(&plan.hot, start);
             }
-            _mm512_test_epi8_mask(all, all) != 0
+            hot.plain = _mm512_movepi8_mask(all) == 0;
         }
     }
 
@@ -308,12 +357,13 @@ pub(super) unsafe fn look_up(table: &[u8; 128], bytes: __m512i) -> __m512i {
 /// Sets of the fingerprints that match at each of 64 places; `bytes` are those at each place, and those one to three behind.
 #[inline(always)]
 unsafe fn sets_of(prints: &Prints<PRINT_BYTES>, bytes: [__m512i; 4]) -> __m512i {
+    // Bytes beyond ASCII pass for those 128 below: that marks a place too many now and then, which costs less than to tell.
     // SAFETY: the caller has the instructions.
     unsafe {
-        let first = look_up(&prints.allow[0], ascii(bytes[0]));
-        let second = look_up(&prints.allow[1], ascii(bytes[1]));
-        let third = look_up(&prints.allow[2], ascii(bytes[2]));
-        let fourth = look_up(&prints.allow[3], ascii(bytes[3]));
+        let first = look_up(&prints.allow[0], bytes[0]);
+        let second = look_up(&prints.allow[1], bytes[1]);
+        let third = look_up(&prints.allow[2], bytes[2]);
+        let fourth = look_up(&prints.allow[3], bytes[3]);
         _mm512_and_si512(_mm512_and_si512(first, second), _mm512_and_si512(third, fourth))
     }
 }

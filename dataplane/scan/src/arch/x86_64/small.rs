@@ -11,8 +11,17 @@ use crate::plan::{HOT_PRINT_BYTES, Plan};
 pub(super) fn search(search: &Search<'_>, found: &mut Found) -> bool {
     found.base = 0;
     found.next = Small::BYTES;
-    let shapes = candidates(search.plan, search.bytes);
-    let any = shapes.is_some_and(|shapes| take::<Small>(search, &shapes, found));
+    found.bytes = Small::BYTES;
+    let any = match candidates(search.plan, search.bytes) {
+        Some((masks, shapes)) => {
+            if search.plan.wanted.words {
+                Small::store(masks.digit, &mut found.digit);
+                Small::store(masks.word, &mut found.word);
+            }
+            take::<Small>(search, &shapes, found)
+        }
+        None => false,
+    };
     any || search.every
 }
 
@@ -24,29 +33,37 @@ pub(in crate::arch) fn is_quiet(plan: &Plan, text: &[u8]) -> bool {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
 fn is_quiet_avx512(plan: &Plan, text: &[u8]) -> bool {
-    let Some(shapes) = candidates(plan, text) else {
+    let Some((_, shapes)) = candidates(plan, text) else {
         return true;
     };
     if shapes.sure.or(shapes.keys).or(shapes.words).any() {
         return false;
     }
+    if !shapes.weak.or(shapes.runs).any() {
+        return true;
+    }
     // A short word at the start of the text lacks the first bytes of its fingerprint.
     let first = 1 - HOT_PRINT_BYTES as isize;
     let places_max = Small::BYTES - HOT_PRINT_BYTES;
+    if text.len() > places_max {
+        return false;
+    }
     // SAFETY: the instructions are there.
-    let hot = || text.len() > places_max || unsafe { hot_some(&plan.hot, text, first) } != 0;
-    !shapes.weak.or(shapes.runs).any() || !hot()
+    unsafe { hot_some(&plan.hot, text, first) == 0 }
 }
 
 /// What can begin in the text; nothing if one look at the classes of its bytes says so.
 #[inline(always)]
-fn candidates(plan: &Plan, text: &[u8]) -> Option<Shapes<Word>> {
+fn candidates(plan: &Plan, text: &[u8]) -> Option<(Masks<Word>, Shapes<Word>)> {
     // SAFETY: the callers have the instructions.
     let masks = unsafe { masks(plan, text) };
     let given_away = masks.digit.or(masks.special).or(masks.literal).or(masks.key);
     let colon = masks.op.and(masks.gap);
     let long = masks.word.or(masks.op).any_sixteen() || plan.wanted.words;
-    (given_away.or(colon).any() || long).then(|| shapes(&masks, plan, false))
+    match given_away.or(colon).any() || long {
+        true => Some((masks, shapes(&masks, plan, false))),
+        false => None,
+    }
 }
 
 /// A window that is a single block.
@@ -113,9 +130,8 @@ impl Lanes for Word {
 
     #[inline(always)]
     fn any_sixteen(self) -> bool {
-        [0, 16, 32, 48]
-            .into_iter()
-            .any(|quarter| self.0 >> quarter & 0xffff == 0xffff)
+        let quarter = |of: u64| of & 0xffff == 0xffff;
+        quarter(self.0) | quarter(self.0 >> 16) | quarter(self.0 >> 32) | quarter(self.0 >> 48)
     }
 }
 
@@ -143,6 +159,11 @@ impl Backend for Small {
     #[inline(always)]
     fn hot_edge(plan: &Plan, text: &[u8], from: isize) -> u64 {
         Avx512::hot_edge(plan, text, from)
+    }
+
+    #[inline(always)]
+    fn hot_before(plan: &Plan, text: &[u8], end: usize) -> (u64, u64) {
+        Avx512::hot_before(plan, text, end)
     }
 
     #[inline(always)]

@@ -72,5 +72,18 @@ SASBSCSDSESGSHSISJSKSLSMSNSOSRSSSTSVSXSYSZTCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUM
 
 /// ISO 9362: institution, country, location, perhaps branch.
 fn business_identifier(characters: &[u8]) -> bool {
-    COUNTRIES.as_bytes().chunks(2).any(|known| known == &characters[4..6])
+    let letter = |place: usize| usize::from(characters[place].wrapping_sub(b'A'));
+    SECOND_LETTERS.get(letter(4)).copied().unwrap_or(0) >> letter(5).min(31) & 1 == 1
 }
+
+/// By the first letter of a country's code the second ones that there are, as bits.
+static SECOND_LETTERS: [u32; 26] = {
+    let countries = COUNTRIES.as_bytes();
+    let mut letters = [0; 26];
+    let mut place = 0;
+    while place < countries.len() {
+        letters[(countries[place] - b'A') as usize] |= 1 << (countries[place + 1] - b'A');
+        place += 2;
+    }
+    letters
+};
