@@ -1,8 +1,10 @@
-//! Prints the speed of every level of this processor on one core: GB/s (10^9 bytes) on texts, nanoseconds of small calls.
+//! Prints the speed of the matcher on one core beside its goals: GB/s (10^9 bytes) on texts, nanoseconds of small calls.
 //!
-//! `cargo run --release -p scan --example throughput -- [mib N] [passes N] [only WORD] [prose DIR] [code DIR] [detectors all|NAME,…] [best] [write DIR]`.
-//! Figures are medians (with `best`: the best) of short passes that alternate between the levels, in time that the thread ran. `write`
-//! writes the texts to files, for measuring others on them.
+//! `cargo run --release -p scan --example throughput -- [mib N] [passes N] [only WORD] [prose DIR] [code DIR] [best]` prints one table: the default
+//! detectors on the fastest level, with all detectors by choice on it, and with AVX2. With `level NAME`, `levels` or
+//! `detectors all|NAME,…` it prints these levels and detectors instead, with more detail. `write DIR` writes the texts to files, for
+//! measuring others on them. Figures are medians (with `best`: the best) of short passes that alternate between the columns, in
+//! time that the thread ran.
 
 use std::path::Path;
 
@@ -43,11 +45,6 @@ fn measure(passes: usize, scanners: &[Scanner], mut pass: impl FnMut(&Scanner)) 
         }
     }
     times.into_iter().map(typical).collect()
-}
-
-fn print(name: &str, unit: &str, values: impl Iterator<Item = f64>) {
-    let columns: Vec<String> = values.map(|value| format!("{value:>10.2}")).collect();
-    println!("{name:<30} {}  {unit}", columns.join(" "));
 }
 
 fn texts(options: &Options, value: impl Fn(&str) -> Option<String>) -> Vec<(String, Vec<u8>)> {
@@ -95,49 +92,139 @@ fn main() {
         }
         return;
     }
+    let detailed = arguments
+        .iter()
+        .any(|argument| matches!(argument.as_str(), "levels" | "level" | "detectors"));
+    let scanners = match detailed {
+        true => of_levels(value),
+        false => of_goals(),
+    };
+    let table = Table { goals: !detailed };
+    for (name, text) in &texts {
+        whole(name, text, &options, &scanners, &table);
+    }
+    if "small calls".contains(&options.only) {
+        small(&options, &scanners, &table);
+    }
+    if "datarow".contains(&options.only) {
+        data_rows(&options, &scanners, &table);
+    }
+    if detailed && "stream".contains(&options.only) {
+        streams(&options, &scanners, &table);
+    }
+}
+
+fn everything() -> Spec {
+    Spec::of(&Detector::all().filter(|detector| detector.built()).collect::<Vec<_>>())
+}
+
+fn compiled(spec: &Spec, level: Level) -> Scanner {
+    Scanner::build(spec)
+        .and_then(|scanner| scanner.on_level(level))
+        .expect("it compiles")
+}
+
+/// The columns of the table of goals.
+fn of_goals() -> Vec<Scanner> {
+    let best = Level::best();
+    let mut scanners = vec![compiled(&Spec::default(), best), compiled(&everything(), best)];
+    if Level::Avx2.available() {
+        scanners.push(compiled(&Spec::default(), Level::Avx2));
+    }
+    println!("best level: {}", best.name());
+    println!(
+        "{:<24} {:>8} {:>10} {:>12} {:>8} {:>10} {:>8}",
+        "",
+        "goal",
+        best.name(),
+        "all choices",
+        "share %",
+        "avx2 goal",
+        "avx2"
+    );
+    scanners
+}
+
+/// One column per level, of the detectors that the command names.
+fn of_levels(value: impl Fn(&str) -> Option<String>) -> Vec<Scanner> {
     let spec = match value("detectors").as_deref() {
-        Some("all") => Spec::of(&Detector::all().filter(|detector| detector.built()).collect::<Vec<_>>()),
+        Some("all") => everything(),
         Some(names) => Spec::of(&names.split(',').filter_map(Detector::from_name).collect::<Vec<_>>()),
         _ => Spec::default(),
     };
     let wanted = value("level");
     let levels = Level::ALL.into_iter().filter(|level| level.available());
     let levels = levels.filter(|level| wanted.as_deref().is_none_or(|wanted| wanted == level.name()));
-    let scanners: Vec<Scanner> = levels
-        .map(|level| {
-            Scanner::build(&spec)
-                .and_then(|scanner| scanner.on_level(level))
-                .expect("it compiles")
-        })
-        .collect();
+    let scanners: Vec<Scanner> = levels.map(|level| compiled(&spec, level)).collect();
     let start = ran_seconds();
-    let compiled = Scanner::build(&spec).expect("it compiles");
-    println!(
-        "compiled in {:.1} ms: {:?}",
-        (ran_seconds() - start) * 1e3,
-        compiled.report()
-    );
+    let report = format!("{:?}", Scanner::build(&spec).expect("it compiles").report());
+    println!("compiled in {:.1} ms: {report}", (ran_seconds() - start) * 1e3);
     let names: Vec<String> = scanners
         .iter()
         .map(|scanner| format!("{:>10}", scanner.level().name()))
         .collect();
     println!("{:<30} {}", "", names.join(" "));
-    for (name, text) in &texts {
-        whole(name, text, &options, &scanners);
-    }
-    if "small calls".contains(&options.only) {
-        small(&options, &scanners);
-    }
-    if "datarow".contains(&options.only) {
-        data_rows(&options, &scanners);
-    }
-    if "stream".contains(&options.only) {
-        streams(&options, &scanners);
+    scanners
+}
+
+/// How rows are printed.
+struct Table {
+    /// Beside the goals, one row for each of them.
+    goals: bool,
+}
+
+/// Goals by the start of a row's name: on the fastest level, and with AVX2. A unit of `ns` is better when smaller.
+const GOALS: &[(&str, f64, f64)] = &[
+    ("prose", 9.0, 3.0),
+    ("code", 9.0, 3.0),
+    ("json", 9.0, 3.0),
+    ("rows-none", 9.0, 3.0),
+    ("rows-sparse", 9.0, 3.0),
+    ("rows-dense", 2.2, 1.0),
+    ("datarow sparse typed", 10.0, f64::NAN),
+    ("datarow sparse all text", 6.0, f64::NAN),
+    ("cell of", 20.0, f64::NAN),
+    ("call of 1024", 170.0, f64::NAN),
+    ("poison", 0.25, f64::NAN),
+];
+
+impl Table {
+    fn print(&self, name: &str, unit: &str, values: impl Iterator<Item = f64>) {
+        let values: Vec<f64> = values.collect();
+        if !self.goals {
+            let columns: Vec<String> = values.iter().map(|value| format!("{value:>10.2}")).collect();
+            println!("{name:<30} {}  {unit}", columns.join(" "));
+            return;
+        }
+        let goal = GOALS.iter().find(|(start, ..)| name.starts_with(start));
+        let wanted = goal.map_or(f64::NAN, |(_, goal, _)| *goal);
+        let avx2_wanted = goal.map_or(f64::NAN, |(.., goal)| *goal);
+        let number = |value: f64, digits: usize| match value.is_nan() {
+            true => "-".to_owned(),
+            false => format!("{value:.digits$}"),
+        };
+        let value = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
+        let small = unit.starts_with("ns");
+        let share = if small {
+            value(0) / value(1)
+        } else {
+            value(1) / value(0)
+        } * 100.0;
+        println!(
+            "{name:<24} {:>8} {:>10} {:>12} {:>8} {:>10} {:>8}  {}",
+            number(wanted, 2),
+            number(value(0), 2),
+            number(value(1), 2),
+            number(share, 0),
+            number(avx2_wanted, 2),
+            number(value(2), 2),
+            unit
+        );
     }
 }
 
 /// One call over the text, calls of 16 KiB, and a slice that stays in the second-level cache.
-fn whole(name: &str, text: &[u8], options: &Options, scanners: &[Scanner]) {
+fn whole(name: &str, text: &[u8], options: &Options, scanners: &[Scanner], table: &Table) {
     let (mut scratch, mut out) = (Scratch::new(), Vec::new());
     let mut hits = 0;
     let gigabytes = text.len() as f64 / 1e9;
@@ -148,12 +235,15 @@ fn whole(name: &str, text: &[u8], options: &Options, scanners: &[Scanner]) {
     });
     let candidates = scratch.take_counters();
     let share = candidates.candidates as f64 / candidates.scanned_bytes.max(1) as f64 * 1e6;
-    print(
+    table.print(
         name,
-        &format!("GB/s one call, {hits} hits, {share:.0} candidates/MB (all levels)"),
+        &match table.goals {
+            true => "GB/s".to_owned(),
+            false => format!("GB/s one call, {hits} hits, {share:.0} candidates/MB (all levels)"),
+        },
         seconds.iter().map(|s| gigabytes / s),
     );
-    if name.starts_with("poison") {
+    if table.goals || name.starts_with("poison") {
         return;
     }
     let seconds = measure(options.passes, scanners, |scanner| {
@@ -162,17 +252,17 @@ fn whole(name: &str, text: &[u8], options: &Options, scanners: &[Scanner]) {
             scanner.scan(piece, Context::NONE, &mut scratch, &mut out);
         }
     });
-    print(name, "GB/s by 16 KiB", seconds.iter().map(|s| gigabytes / s));
+    table.print(name, "GB/s by 16 KiB", seconds.iter().map(|s| gigabytes / s));
     let slice = &text[..text.len().min(256 << 10)];
     let seconds = measure(options.passes * 8, scanners, |scanner| {
         out.clear();
         scanner.scan(slice, Context::NONE, &mut scratch, &mut out);
     });
-    print(name, "GB/s in L2", seconds.iter().map(|s| slice.len() as f64 / 1e9 / s));
+    table.print(name, "GB/s in L2", seconds.iter().map(|s| slice.len() as f64 / 1e9 / s));
 }
 
 /// Calls on single cells, and on a KiB.
-fn small(options: &Options, scanners: &[Scanner]) {
+fn small(options: &Options, scanners: &[Scanner], table: &Table) {
     let (mut scratch, mut out) = (Scratch::new(), Vec::new());
     let rows = speed::rows(1 << 20, 200, 9);
     let cells: Vec<&[u8]> = rows
@@ -186,12 +276,17 @@ fn small(options: &Options, scanners: &[Scanner]) {
             .iter()
             .for_each(|cell| scanner.scan(cell, Context::NONE, &mut scratch, &mut out));
     });
-    print(
+    table.print(
         "cell of 6 to 60 bytes",
         "ns",
         seconds.iter().map(|s| s * 1e9 / cells.len() as f64),
     );
-    for bytes in [16, 64, 200, 512, 1024, 4096] {
+    let sizes: &[usize] = if table.goals {
+        &[1024]
+    } else {
+        &[16, 64, 200, 512, 1024, 4096]
+    };
+    for bytes in sizes.iter().copied() {
         let pieces: Vec<&[u8]> = rows.chunks_exact(bytes).take(256).collect();
         let seconds = measure(options.passes * 8, scanners, |scanner| {
             out.clear();
@@ -199,7 +294,7 @@ fn small(options: &Options, scanners: &[Scanner]) {
                 .iter()
                 .for_each(|piece| scanner.scan(piece, Context::NONE, &mut scratch, &mut out));
         });
-        print(
+        table.print(
             &format!("call of {bytes} bytes"),
             "ns",
             seconds.iter().map(|s| s * 1e9 / pieces.len() as f64),
@@ -208,7 +303,7 @@ fn small(options: &Options, scanners: &[Scanner]) {
 }
 
 /// DataRow messages: frames are parsed, cells packed, scanned, findings mapped back; per buffer of 64 KiB.
-fn data_rows(options: &Options, scanners: &[Scanner]) {
+fn data_rows(options: &Options, scanners: &[Scanner], table: &Table) {
     for (name, every) in [("sparse", 200), ("dense", 1)] {
         let (stream, typed) = speed::data_rows(512 << 10, every, 11);
         for (what, skip) in [("typed", true), ("all text", false)] {
@@ -228,7 +323,7 @@ fn data_rows(options: &Options, scanners: &[Scanner]) {
                 }
             });
             std::hint::black_box(mapped);
-            print(
+            table.print(
                 &format!("datarow {name} {what}"),
                 "GB/s of wire",
                 seconds.iter().map(|s| stream.len() as f64 / 1e9 / s),
@@ -258,7 +353,7 @@ fn pack(stream: &[u8], typed: &[bool], skip: bool, cells: &mut Cells) -> usize {
 }
 
 /// A stream by pieces: speed, and how much is kept back.
-fn streams(options: &Options, scanners: &[Scanner]) {
+fn streams(options: &Options, scanners: &[Scanner], table: &Table) {
     let text = speed::rows(options.bytes.min(4 << 20), 200, 12);
     for bytes in [64, 1448, 16 << 10, 64 << 10] {
         let mut held = (0u64, 0u64);
@@ -279,7 +374,7 @@ fn streams(options: &Options, scanners: &[Scanner]) {
             }
         });
         let mean = held.0 as f64 / held.1 as f64;
-        print(
+        table.print(
             &format!("stream by {bytes} bytes"),
             &format!("GB/s, {mean:.1} bytes kept back"),
             seconds.iter().map(|s| text.len() as f64 / 1e9 / s),
