@@ -59,6 +59,9 @@ pub enum Command {
     /// Sessions: who used what, and how.
     #[command(subcommand, visible_alias = "session")]
     Sessions(Sessions),
+    /// The record: whether it is as it was taken in.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Reviews: statements and access that wait for a person's decision.
     #[command(subcommand, visible_alias = "review")]
     Reviews(Reviews),
@@ -304,6 +307,39 @@ pub struct Connect {
 }
 
 #[derive(Subcommand)]
+pub enum Audit {
+    /// Check that stored sessions, or the spool of a data plane, are as they were written; names the first broken link.
+    Verify {
+        /// Only this session.
+        #[arg(long, value_name = "ID", conflicts_with = "spool")]
+        session: Option<String>,
+        /// Segments of a data plane instead: its `DATA_DIR/spool`, or a copy of it.
+        #[arg(long, value_name = "DIR")]
+        spool: Option<PathBuf>,
+        /// Public key of the data plane's seals in hexadecimal; default: the control plane is asked.
+        #[arg(long, value_name = "HEX", requires = "spool")]
+        key: Option<String>,
+    },
+}
+
+/// What statements are searched by.
+#[derive(Args)]
+pub struct Statements {
+    /// Words that must all be in a statement; one that ends in `*` is a beginning.
+    #[arg(long, value_name = "WORDS")]
+    pub text: Option<String>,
+    /// ok, error, denied, unfinished or skipped.
+    #[arg(long)]
+    pub outcome: Option<String>,
+    /// A detector that found something in the result.
+    #[arg(long)]
+    pub detector: Option<String>,
+    /// The first word of a statement, such as select.
+    #[arg(long)]
+    pub verb: Option<String>,
+}
+
+#[derive(Subcommand)]
 pub enum Sessions {
     /// Newest first.
     List {
@@ -320,7 +356,28 @@ pub enum Sessions {
         /// RFC 3339 time.
         #[arg(long, value_name = "TIME")]
         until: Option<String>,
+        /// Only those with such a statement.
+        #[command(flatten)]
+        statements: Statements,
         /// Most sessions to show.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Statements of all sessions, newest first.
+    Search {
+        #[arg(long)]
+        user: Option<String>,
+        #[arg(long)]
+        connection: Option<String>,
+        /// RFC 3339 time.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// RFC 3339 time.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        #[command(flatten)]
+        statements: Statements,
+        /// Most events to show.
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },

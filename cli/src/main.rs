@@ -56,6 +56,7 @@ fn run(arguments: Arguments) -> Outcome<ExitCode> {
         Command::Whoami => commands::login::whoami(&api, json)?,
         Command::Connections(command) => commands::connections::run(&api, command, json)?,
         Command::Connect(options) => commands::connect::run(&api, &options, json)?,
+        Command::Audit(command) => commands::audit::run(&api, command, json)?,
         Command::Sessions(command) => commands::sessions::run(&api, command, json)?,
         Command::Reviews(command) => commands::reviews::run(&api, command, json)?,
         Command::Token(command) => commands::tokens::run(&api, command, json)?,

@@ -4,6 +4,7 @@
 
 pub mod agents;
 pub mod audit;
+pub mod backup;
 pub mod config;
 pub mod domain;
 pub mod http;
@@ -121,7 +122,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let publisher = Arc::new(publisher);
     let (control_listener, control) = listen(config.listen_control).await?;
     let (tls, certificate) = pki::server_config(&pki)?;
-    let (intake, intake_task) = Intake::start(store.clone());
+    let (intake, intake_task) = Intake::start(store.clone(), pki.clone());
     let app = Arc::new(App {
         control_url: config
             .control_url

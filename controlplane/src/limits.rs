@@ -140,3 +140,11 @@ pub const STANDINGS_PAUSE_MILLISECONDS: u64 = 20;
 pub const ORDER_SECONDS_MAX: i64 = 60;
 /// Orders that are read at once.
 pub const ORDERS_READ_AT_ONCE: i64 = 1000;
+/// Stored chunks of events that a search reads at once.
+pub const EVENT_CHUNKS_AT_ONCE: usize = 32;
+/// Stored chunks of events that a search looks at for one page.
+pub const EVENT_CHUNKS_EXAMINED_MAX: usize = 1024;
+/// Longest text that is searched for, in characters.
+pub const SEARCH_TEXT_CHARS_MAX: usize = 1000;
+/// Sessions that are verified in one call.
+pub const SESSIONS_VERIFIED_AT_ONCE: usize = 200;

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use controlplane::config::{Config, LogFormat};
-use controlplane::{Running, StartError};
+use controlplane::store::Store;
+use controlplane::store::secrets::EnvelopeKey;
+use controlplane::{Running, StartError, backup, envelope_key, location};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The control plane of Sluice: policy, identities, audit.
@@ -28,13 +30,28 @@ struct Arguments {
     /// End when standard input ends: whoever started this program is gone.
     #[arg(long)]
     parent_stdin: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What it does instead of serving.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a backup into a new directory; control planes may run meanwhile.
+    Backup { dir: PathBuf },
+    /// Put a backup into an empty data directory, and for PostgreSQL into an empty database. No control plane may run.
+    Restore { dir: PathBuf },
+    /// Seal the stored secrets with the key in another file, which is made if it is not there. Control planes that are
+    /// started afterwards need that one.
+    ChangeEnvelopeKey { file: PathBuf },
 }
 
 /// Wrong configuration or policy.
 const WRONG: u8 = 2;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
+    let command = arguments.command.take();
     let parent_stdin = arguments.parent_stdin;
     let config = match configuration(arguments) {
         Ok(config) => config,
@@ -49,7 +66,11 @@ fn main() -> ExitCode {
         eprintln!("configuration: log_level: {error}");
         return ExitCode::from(WRONG);
     }
-    match serve(config, parent_stdin) {
+    let done = match command {
+        None => serve(config, parent_stdin),
+        Some(command) => run(config, command),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sluice-controlplane: {error:#}");
@@ -83,6 +104,28 @@ fn log(config: &Config) -> anyhow::Result<()> {
     match config.log_format {
         LogFormat::Text => builder.with_ansi(false).init(),
         LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn run(config: Config, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Backup { dir } => {
+            let bytes = backup::backup(&config, &dir).await?;
+            println!("{bytes} bytes in {}", dir.display());
+            println!("keep the envelope key apart from it: without that key the stored secrets cannot be read");
+        }
+        Command::Restore { dir } => {
+            backup::restore(&config, &dir).await?;
+            println!("restored; start the control plane");
+        }
+        Command::ChangeEnvelopeKey { file } => {
+            let store = Store::open(&location(&config), &envelope_key(&config)?).await?;
+            store.change_envelope_key(&EnvelopeKey::open_file(&file)?).await?;
+            store.close().await;
+            println!("sealed with the key in {}", file.display());
+        }
     }
     Ok(())
 }

@@ -160,6 +160,12 @@ pub fn render(shared: &Shared) -> String {
             "Bytes of the audit spool on disk",
             spool.bytes(),
         ),
+        (
+            "sluice_audit_refusing",
+            "gauge",
+            "1 while no work is taken on because it cannot be recorded",
+            u64::from(spool.refusal().is_some()),
+        ),
     ] {
         head(&mut out, name, kind, help);
         let _ = writeln!(out, "{name} {value}");

@@ -11,6 +11,8 @@ pub enum Use {
     Snapshot,
     Grant,
     AuditSeal,
+    /// The summary of a stored session.
+    SessionRecord,
 }
 
 impl Use {
@@ -19,6 +21,7 @@ impl Use {
             Self::Snapshot => b"sluice-snapshot-v1\0",
             Self::Grant => b"sluice-grant-v1\0",
             Self::AuditSeal => b"sluice-audit-seal-v1\0",
+            Self::SessionRecord => b"sluice-session-record-v1\0",
         }
     }
 }

@@ -25,7 +25,7 @@ FAR = 5_000_000
 def gateway(target):
     """A Sluice whose control plane a test may spoil."""
     connections = [connection(f"lab-{via}", target.port, via, database="lab", guardrails="[]") for via in ROUTES]
-    own = Sluice(policy(*connections), environment={"SHOP_PASSWORD": PASSWORD})
+    own = Sluice(policy(*connections), environment={"SHOP_PASSWORD": PASSWORD}, sqlite=True)
     try:
         yield own
     finally:

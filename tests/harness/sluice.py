@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 
+from . import store
 from .process import descendants, stop
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -21,7 +22,8 @@ def target_dir(profile="debug"):
 class Sluice:
     """Started by the constructor with a policy (TOML text), stopped and removed by `close`."""
 
-    def __init__(self, policy, backend=None, profile="debug", environment=None, data_dir=None, bin_dir=None):
+    def __init__(self, policy, backend=None, profile="debug", environment=None, data_dir=None, bin_dir=None, sqlite=False):
+        # `sqlite`: the test looks into the control plane's file.
         self.bin = bin_dir or target_dir(profile)
         self.owns_dir = data_dir is None
         self.dir = data_dir or tempfile.mkdtemp(prefix="sluice-up-")
@@ -36,6 +38,7 @@ class Sluice:
             "SLUICE_DATAPLANE_LISTEN_METRICS": "127.0.0.1:0",
             "SLUICE_DATAPLANE_DRAIN_TIMEOUT_SECONDS": "2",
             **({"SLUICE_DATAPLANE_BACKEND": backend} if backend else {}),
+            **({} if sqlite else store.environment()),
             **(environment or {}),
         }
         self.tokens = {}

@@ -3,6 +3,7 @@
 pub mod admin_log;
 pub mod agents;
 pub mod api_keys;
+pub mod audit;
 pub mod connect;
 pub mod connections;
 pub mod dataplanes;

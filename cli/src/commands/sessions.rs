@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::LIST_ITEMS_MAX;
 use crate::api::{Api, path, with_query};
-use crate::args::Sessions;
+use crate::args::{Sessions, Statements};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
@@ -23,6 +23,16 @@ const COLUMNS: &[(&str, &str)] = &[
     ("DENIED", "denied_count"),
     ("ROWS", "rows"),
     ("FINDINGS", "findings"),
+];
+
+const EVENT_COLUMNS: &[(&str, &str)] = &[
+    ("AT", "at"),
+    ("USER", "user"),
+    ("CONNECTION", "connection"),
+    ("SESSION", "session_id"),
+    ("KIND", "kind"),
+    ("OUTCOME", "outcome"),
+    ("STATEMENT", "text"),
 ];
 
 /// Pauses of a replay are never longer than this, however long the user thought.
@@ -39,6 +49,7 @@ pub fn run(api: &Api, command: Sessions, json: bool) -> Outcome {
             status,
             since,
             until,
+            statements,
             limit,
         } => {
             let given = [
@@ -48,15 +59,28 @@ pub fn run(api: &Api, command: Sessions, json: bool) -> Outcome {
                 ("since", since),
                 ("until", until),
             ];
-            let query: Vec<_> = given
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?)))
-                .collect();
-            let mut sessions = api.list(&with_query("/api/sessions", &query), limit)?;
+            let mut sessions = api.list(&with_query("/api/sessions", &parameters(given, statements)), limit)?;
             if !json {
                 sessions.iter_mut().for_each(shorten_findings);
             }
             output::items(json, &sessions, COLUMNS)
+        }
+        Sessions::Search {
+            user,
+            connection,
+            since,
+            until,
+            statements,
+            limit,
+        } => {
+            let given = [
+                ("user", user),
+                ("connection", connection),
+                ("since", since),
+                ("until", until),
+            ];
+            let events = api.list(&with_query("/api/events", &parameters(given, statements)), limit)?;
+            found(json, &events)
         }
         Sessions::Show { id } => {
             let session = api.get(&path(&["sessions", &id]))?;
@@ -65,6 +89,45 @@ pub fn run(api: &Api, command: Sessions, json: bool) -> Outcome {
         Sessions::Replay { id, speed } => replay(api, &id, speed),
         Sessions::Kill { id, reason } => kill(api, &id, &reason, json),
     }
+}
+
+/// The parameters that were given.
+fn parameters<const N: usize>(
+    given: [(&'static str, Option<String>); N],
+    statements: Statements,
+) -> Vec<(&'static str, String)> {
+    let of_statements = [
+        ("text", statements.text),
+        ("outcome", statements.outcome),
+        ("detector", statements.detector),
+        ("verb", statements.verb),
+    ];
+    let all = given.into_iter().chain(of_statements);
+    all.filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// Events of several sessions.
+fn found(json: bool, events: &[Value]) -> Outcome {
+    if json {
+        return output::items(true, events, EVENT_COLUMNS);
+    }
+    let shown: Vec<Value> = events
+        .iter()
+        .map(|event| {
+            let mut shown = event.clone();
+            for field in ["outcome", "text"] {
+                shown[field] = event["content"].get(field).cloned().unwrap_or_default();
+            }
+            if let Some(text) = shown["text"]
+                .as_str()
+                .filter(|text| text.chars().count() > STATEMENT_SHOWN_MAX)
+            {
+                shown["text"] = Value::from(text.chars().take(STATEMENT_SHOWN_MAX).collect::<String>() + "…");
+            }
+            shown
+        })
+        .collect();
+    output::items(false, &shown, EVENT_COLUMNS)
 }
 
 fn kill(api: &Api, id: &str, reason: &str, as_json: bool) -> Outcome {

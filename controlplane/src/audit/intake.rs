@@ -2,7 +2,10 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use std::sync::Arc;
+
 use super::ingest::{self, IngestError, Taken};
+use crate::pki::Pki;
 use crate::store::db::Tx;
 use crate::store::{Store, StoreError, audit};
 use proto::control::{AuditAck, AuditBatch};
@@ -42,9 +45,9 @@ pub struct Intake(mpsc::Sender<Job>);
 
 impl Intake {
     /// Starts the task; it ends when all handles are gone and everything handed in is answered.
-    pub fn start(store: Store) -> (Intake, tokio::task::JoinHandle<()>) {
+    pub fn start(store: Store, pki: Arc<Pki>) -> (Intake, tokio::task::JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(BATCHES_WAITING_MAX);
-        (Intake(sender), tokio::spawn(run(store, receiver)))
+        (Intake(sender), tokio::spawn(run(store, pki, receiver)))
     }
 
     /// Stores a batch of `sender`; returns when it is durable. A batch that would leave a gap is answered with the
@@ -62,11 +65,11 @@ impl Intake {
     }
 }
 
-async fn run(store: Store, mut jobs: mpsc::Receiver<Job>) {
+async fn run(store: Store, pki: Arc<Pki>, mut jobs: mpsc::Receiver<Job>) {
     let mut waiting = Vec::with_capacity(BATCHES_PER_COMMIT_MAX);
     while jobs.recv_many(&mut waiting, BATCHES_PER_COMMIT_MAX).await > 0 {
         let mut answers = Vec::with_capacity(waiting.len());
-        let outcome = store_all(&store, &mut waiting, &mut answers).await;
+        let outcome = store_all(&store, &pki, &mut waiting, &mut answers).await;
         for (answer, result) in answers {
             let result = match (&outcome, result) {
                 (Ok(()), result) => result,
@@ -89,10 +92,20 @@ type Answer = (
     Result<AuditAck, IntakeError>,
 );
 
-async fn store_all(store: &Store, waiting: &mut Vec<Job>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+async fn store_all(
+    store: &Store,
+    pki: &Pki,
+    waiting: &mut Vec<Job>,
+    answers: &mut Vec<Answer>,
+) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
+    let headers: Vec<_> = waiting
+        .iter()
+        .filter_map(|job| ingest::header_of(&job.batch.header, &job.sender).ok())
+        .collect();
+    audit::lock(&mut tx, headers.iter()).await?;
     while let Some(job) = (!waiting.is_empty()).then(|| waiting.remove(0)) {
-        match store_one(&mut tx, &job).await {
+        match store_one(&mut tx, pki, &job).await {
             Ok(ack) => answers.push((job.answer, Ok(ack))),
             Err(IntakeError::Batch(error)) => answers.push((job.answer, Err(error.into()))),
             Err(error) => {
@@ -109,7 +122,7 @@ async fn store_all(store: &Store, waiting: &mut Vec<Job>, answers: &mut Vec<Answ
     Ok(())
 }
 
-async fn store_one(tx: &mut Tx, job: &Job) -> Result<AuditAck, IntakeError> {
+async fn store_one(tx: &mut Tx, pki: &Pki, job: &Job) -> Result<AuditAck, IntakeError> {
     let header = ingest::header_of(&job.batch.header, &job.sender)?;
     let stored = audit::position(tx, &header).await?;
     let mut ack = AuditAck {
@@ -117,6 +130,7 @@ async fn store_one(tx: &mut Tx, job: &Job) -> Result<AuditAck, IntakeError> {
         segment: header.segment,
         next_sequence: 0,
     };
+    let begins = stored.is_none();
     let next = stored.as_ref().map_or(0, |position| position.next_sequence);
     let batch = &job.batch;
     let taken = ingest::take(
@@ -144,6 +158,6 @@ async fn store_one(tx: &mut Tx, job: &Job) -> Result<AuditAck, IntakeError> {
         Err(error) => return Err(error.into()),
     };
     ack.next_sequence = taken.position.next_sequence;
-    audit::save(tx, &taken).await?;
+    audit::save(tx, &taken, begins, pki.policy_key()).await?;
     Ok(ack)
 }

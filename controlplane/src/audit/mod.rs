@@ -4,3 +4,4 @@ pub mod ingest;
 pub mod intake;
 pub mod postgres;
 pub mod view;
+pub mod words;

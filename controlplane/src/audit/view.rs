@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::postgres;
+use super::words::{outcome_name, verb};
 use crate::http::input::time_text;
 use crate::store::sessions::SessionRow;
 
@@ -238,16 +239,6 @@ pub fn id_bytes(text: &str) -> Option<Vec<u8>> {
     uuid::Uuid::parse_str(text).ok().map(|uuid| uuid.as_bytes().to_vec())
 }
 
-fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok => "ok",
-        Outcome::Error => "error",
-        Outcome::Denied => "denied",
-        Outcome::Unfinished => "unfinished",
-        Outcome::Skipped => "skipped",
-    }
-}
-
 fn parameter(parameter: Parameter) -> Option<String> {
     (!parameter.null).then_some(parameter.text)
 }
@@ -268,16 +259,6 @@ fn finding(finding: Finding) -> FindingView {
         action: finding.action,
         count: finding.count,
     }
-}
-
-/// The first word of a statement in capitals, for lists.
-fn verb(text: &str) -> String {
-    let word = text
-        .trim_start()
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .next()
-        .unwrap_or_default();
-    word.chars().take(20).collect::<String>().to_ascii_uppercase()
 }
 
 #[cfg(test)]

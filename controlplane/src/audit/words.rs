@@ -60,7 +60,10 @@ impl Wanted {
         }
         let has: BTreeSet<String> = words_of_text(text).collect();
         wanted.iter().all(|word| match word.strip_suffix('*') {
-            Some(beginning) => has.range(beginning.to_owned()..).next().is_some_and(|w| w.starts_with(beginning)),
+            Some(beginning) => has
+                .range(beginning.to_owned()..)
+                .next()
+                .is_some_and(|w| w.starts_with(beginning)),
             None => has.contains(word),
         })
     }
@@ -88,7 +91,10 @@ pub fn words_of<'e>(events: impl Iterator<Item = &'e Event>) -> BTreeSet<String>
             continue;
         };
         let findings = statement.findings.iter().map(|finding| mark('d', &finding.detector));
-        let marks = [mark('o', outcome_name(statement.outcome())), mark('v', &verb(&statement.text))];
+        let marks = [
+            mark('o', outcome_name(statement.outcome())),
+            mark('v', &verb(&statement.text)),
+        ];
         for word in marks.into_iter().chain(findings).chain(words_of_text(&statement.text)) {
             let length = word.len();
             if words.insert(word) {
@@ -186,7 +192,10 @@ mod tests {
             ..wanted("customers")
         };
         assert!(denied.matches(&told) && !denied.is_empty());
-        assert_eq!(denied.words(), ["customers", "0o_denied", "0d_email_address", "0v_select"]);
+        assert_eq!(
+            denied.words(),
+            ["customers", "0o_denied", "0d_email_address", "0v_select"]
+        );
         let words = words_of([event("SELECT Name FROM public.customers")].iter());
         assert!(denied.words().iter().all(|word| words.contains(word)), "{words:?}");
         let none = Wanted {

@@ -3,6 +3,7 @@
 pub mod admin_log;
 pub mod agents;
 pub mod api_keys;
+pub mod audit;
 pub mod auth;
 pub mod dataplanes;
 pub mod gate;
@@ -327,7 +328,7 @@ fn policy_routes() -> Router<Arc<App>> {
 }
 
 fn session_routes() -> Router<Arc<App>> {
-    use sessions::{events, kill, list, plugin, recording, show};
+    use sessions::{events, kill, list, plugin, recording, search, show};
     let shown = |caller: Caller,
                  State(app): Shared,
                  Path(id): Path<String>,
@@ -340,6 +341,16 @@ fn session_routes() -> Router<Arc<App>> {
             get(|caller: Caller, State(app): Shared, Params(params): Params<list::ListParams>| async move {
                 list::handle(&app, caller, params).await
             }),
+        )
+        .route(
+            "/api/events",
+            get(|caller: Caller, State(app): Shared, Params(params): Params<search::SearchParams>| async move {
+                search::handle(&app, caller, params).await
+            }),
+        )
+        .route(
+            "/api/audit/verify",
+            post(|State(app): Shared, body: Object| async move { audit::verify::handle(&app, body).await }),
         )
         .route("/api/sessions/{id}", get(shown))
         .route(

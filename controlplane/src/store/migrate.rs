@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::StoreError;
 use super::lock::MIGRATION;
@@ -23,7 +23,8 @@ const MIGRATIONS: &[(&str, &str)] = &migrations![
     "0002_promise",
     "0003_review",
     "0004_identity",
-    "0005_replicas"
+    "0005_replicas",
+    "0006_record"
 ];
 
 /// Migrates SQLite; `user_version` says how many are done.
@@ -47,20 +48,27 @@ pub(super) async fn postgres(pool: &PgPool) -> Result<(), StoreError> {
         .bind(MIGRATION)
         .execute(&mut *tx)
         .await?;
+    postgres_to(&mut tx, i64::MAX).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Brings PostgreSQL to the form that it had after one of the migrations, if it does not have a later one. Nothing is done
+/// unless the transaction around it is committed.
+pub(crate) async fn postgres_to(connection: &mut PgConnection, last: i64) -> Result<(), StoreError> {
     sqlx::raw_sql("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
-        .execute(&mut *tx)
+        .execute(&mut *connection)
         .await?;
     let (found,): (i64,) = sqlx::query_as("SELECT coalesce(max(version), 0) FROM schema_version")
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut *connection)
         .await?;
-    for (number, (_, migration)) in missing(found)? {
-        sqlx::raw_sql(*migration).execute(&mut *tx).await?;
+    for (number, (_, migration)) in missing(found)?.take_while(|(number, _)| *number <= last) {
+        sqlx::raw_sql(*migration).execute(&mut *connection).await?;
         sqlx::query("INSERT INTO schema_version (version) VALUES ($1)")
             .bind(number)
-            .execute(&mut *tx)
+            .execute(&mut *connection)
             .await?;
     }
-    tx.commit().await?;
     Ok(())
 }
 

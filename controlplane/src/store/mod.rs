@@ -13,12 +13,14 @@ pub mod enrolment;
 pub mod feed;
 pub mod identity;
 pub mod lock;
-mod migrate;
+pub(crate) mod migrate;
 pub mod objects;
 pub mod replicas;
 pub mod reviews;
+pub mod search;
 pub mod secrets;
 pub mod sessions;
+pub mod verify;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -129,6 +131,12 @@ impl Store {
             }
             Pools::Postgres(pool) => pool.close().await,
         }
+    }
+
+    /// Brings what the planner of queries knows up to date, as after many records came at once.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        db::query("ANALYZE").execute(self.writer()).await?;
+        Ok(())
     }
 
     /// Whether other control planes may use the same store: then it is PostgreSQL.

@@ -106,6 +106,22 @@ impl Plane {
         Plane::new(start(config).await.unwrap(), dir, self.database_url.clone())
     }
 
+    /// A configuration for another data directory and store, both empty.
+    pub async fn elsewhere(&self) -> (Config, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            database_url: on_postgres().then(crate::postgres::fresh_database),
+            ..config(dir.path())
+        };
+        (config, dir)
+    }
+
+    /// Starts with this configuration.
+    pub async fn open(config: Config, dir: tempfile::TempDir) -> Plane {
+        let database_url = config.database_url.clone();
+        Plane::new(start(config).await.unwrap(), dir, database_url)
+    }
+
     /// Runs a statement on the database behind the control plane's back.
     pub async fn tamper(&self, statement: &'static str) {
         match &self.database_url {

@@ -134,4 +134,9 @@ async fn records_that_are_sent_to_both_are_stored_once() {
         (&json!(40), &json!(0))
     );
     assert_eq!(shown["statements"].as_array().unwrap().len(), 40);
+    let verified = other
+        .admin("POST", "/api/audit/verify", Some(json!({})))
+        .await
+        .expect(200);
+    assert_eq!((&verified["checked"], &verified["broken"]), (&json!(1), &json!([])));
 }

@@ -4,7 +4,7 @@ import importlib
 
 NAMES = [
     "smoke", "queries", "tunnel", "bulk", "audit", "fairness", "idle", "logins", "links", "backends", "syscalls", "latency",
-    "policy", "http", "runtimes", "matcher", "scaling", "instructions", "soak",
+    "policy", "search", "http", "runtimes", "matcher", "scaling", "instructions", "soak",
 ]
 
 

@@ -22,6 +22,8 @@ pub struct View {
     pub enforced: bool,
     pub cores: Vec<CoreView>,
     pub agents: usize,
+    /// Ed25519 public key of its audit seals, in hexadecimal.
+    pub audit_key: String,
     pub last_ack_at: Option<String>,
     pub nack: Option<NackView>,
     pub enrolled_at: Option<String>,
@@ -63,6 +65,7 @@ impl View {
                 .map(|(core, g)| CoreView { core, generation: *g })
                 .collect(),
             agents: standing.agents.len(),
+            audit_key: crate::pki::hex(&dataplane.audit_public_key),
             last_ack_at: standing.last_ack_micros.and_then(time_text),
             nack: standing.nack.map(|nack| NackView {
                 generation: nack.generation,

@@ -71,6 +71,12 @@ fn parameters(route: &Route) -> Vec<Value> {
             ("until", "string"),
         ]);
     }
+    if matches!(route.answer, "page:Session" | "SessionEnvelope" | "page:Event") {
+        query.extend(["text", "outcome", "detector", "verb"].map(|name| (name, "string")));
+    }
+    if route.answer == "page:Event" {
+        query.extend(["user", "connection", "since", "until"].map(|name| (name, "string")));
+    }
     if route.answer == "Session" {
         query.push(("statements_max", "integer"));
     }
@@ -234,13 +240,15 @@ fn schemas() -> Value {
         "Agent": object("id! name! pool! status!:connected|disconnected links!:number version! enrolled_at! \
             last_seen_at!:text? certificate_expires_at!"),
         "DataPlane": object("id! name! connected!:flag version! backend! generation!:number generation_published!:number \
-            enforced!:flag cores!:objects agents!:number last_ack_at!:text? nack!:object? enrolled_at! last_seen_at!:text? \
+            enforced!:flag cores!:objects agents!:number audit_key! last_ack_at!:text? nack!:object? enrolled_at! last_seen_at!:text? \
             certificate_expires_at!"),
         "RedactionTest": object("text! rules:texts connection column"),
         "RedactionTested": object("text! findings!:objects cost:object?"),
         "PolicyFile": object("policy! dry_run:flag adopt:flag force:flag"),
         "Republish": object("above:number"),
         "Kill": object("reason"),
+        "Verify": object("session cursor"),
+        "Event": json!({"type": "object"}),
         "Applied": object("applied!:flag generation!:number changes!:objects unchanged!:number warnings!:texts"),
         "Policy": object("generation!:number issued_at! expires_at! snapshot_bytes!:number policy_key! ca_sha256! ca_pem!"),
         "Session": object("id! user! user_id! token_id! connection! type! database! client_addr! application_name! dataplane! \

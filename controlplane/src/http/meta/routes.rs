@@ -143,6 +143,8 @@ get    /api/export                              auditor 200 -             text  
 get    /api/policy                              auditor 200 -             Policy             The published generation
 post   /api/policy/republish                    admin   200 Republish     Any                Publish the policy anew, above a generation
 get    /api/sessions                            member  200 -             page:Session       List sessions
+get    /api/events                              member  200 -             page:Event         Search the events of all sessions
+post   /api/audit/verify                        auditor 200 Verify        Any                Whether stored sessions are as they were taken in
 get    /api/sessions/{id}                       member  200 -             Session            Show a session with its statements
 get    /api/sessions/{id}/events                member  200 -             page:Any           Events of a session
 get    /api/sessions/{id}/recording             member  200 -             page:Any           Recording of a session
@@ -204,12 +206,13 @@ impl Route {
         let mut parts = self.path.strip_prefix("/api/")?.split('/');
         let resource = match parts.next()? {
             "apply" | "diff" | "export" | "policy" => "policy",
-            "plugins" => "sessions",
+            "plugins" | "events" | "audit" => "sessions",
             "jits" => "reviews",
             "userinfo" | "openapi.json" | "login" | "logout" | "callback" => return None,
             other => other,
         };
-        let reads = self.method == "get" || matches!(self.path, "/api/diff" | "/api/redactions/test");
+        let reads =
+            self.method == "get" || matches!(self.path, "/api/diff" | "/api/redactions/test" | "/api/audit/verify");
         Some((resource, if reads { "read" } else { "write" }))
     }
 }

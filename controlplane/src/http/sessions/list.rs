@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::search::{self, SearchParams};
 use crate::App;
 use crate::audit::view::{SessionView, id_bytes, id_text};
 use crate::http::auth::Caller;
@@ -17,8 +18,26 @@ pub struct ListParams {
     pub status: Option<String>,
     pub since: Option<String>,
     pub until: Option<String>,
+    /// Only those with a statement whose text has all these words.
+    pub text: Option<String>,
+    pub outcome: Option<String>,
+    pub detector: Option<String>,
+    pub verb: Option<String>,
     pub limit: Option<usize>,
     pub cursor: Option<String>,
+}
+
+impl ListParams {
+    /// What is asked of statements.
+    fn statements(&self) -> SearchParams {
+        SearchParams {
+            text: self.text.clone(),
+            outcome: self.outcome.clone(),
+            detector: self.detector.clone(),
+            verb: self.verb.clone(),
+            ..SearchParams::default()
+        }
+    }
 }
 
 /// Answers the request.
@@ -47,6 +66,7 @@ pub(super) fn filter(caller: &Caller, params: &ListParams) -> Result<SessionFilt
         open,
         since_micros: moment("since", params.since.as_deref())?,
         until_micros: moment("until", params.until.as_deref())?,
+        words: search::wanted(&params.statements())?.words(),
         after: params.cursor.as_deref().map(place_of).transpose()?,
     })
 }

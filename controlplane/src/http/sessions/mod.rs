@@ -5,6 +5,7 @@ pub mod kill;
 pub mod list;
 pub mod plugin;
 pub mod recording;
+pub mod search;
 pub mod show;
 
 use super::auth::Caller;

@@ -1,0 +1,3 @@
+//! `/api/audit`: whether the record is as it was taken in.
+
+pub mod verify;
