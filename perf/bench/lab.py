@@ -53,6 +53,8 @@ class Lab:
         self.programs = options.bin_dir
         self.directory = tempfile.mkdtemp(prefix="sluice-perf-")
         os.chmod(self.directory, 0o755)
+        # The first lines of an error say what happened; a trace would push them out of what is shown.
+        os.environ["RUST_BACKTRACE"] = "0"
         self.cleanup.callback(shutil.rmtree, self.directory, ignore_errors=True)
         raise_open_files()
 

@@ -127,10 +127,16 @@ async fn load(options: &Options) -> Result<Done> {
     Ok(sum)
 }
 
+/// The prepared statement, of a name of this run's own: a proxy may hand a session at the server, with all that was prepared in it, to
+/// the next run.
+fn statement_name() -> String {
+    format!("P_{}", std::process::id())
+}
+
 async fn prepare(session: &mut Session, options: &Options) -> Result<()> {
     let mut out = Vec::new();
     wire::message(&mut out, b'P', |out| {
-        wire::text(out, "P_0");
+        wire::text(out, &statement_name());
         wire::text(out, &options.statement);
         out.extend_from_slice(&0i16.to_be_bytes());
     });
@@ -143,13 +149,13 @@ async fn client(mut session: Session, index: u32, schedule: Rc<Schedule>, accoun
     let (mut counted, mut all) = (Tally::new(), 0);
     let mut numbers = 0x9e37_79b9u32 ^ (index + 1).wrapping_mul(0x85eb_ca6b);
     let mut due = schedule.start + schedule.stagger * index;
-    let mut out = Vec::new();
+    let (mut out, statement) = (Vec::new(), statement_name());
     sleep_until(due).await;
     while due < schedule.end {
         numbers ^= numbers << 13;
         numbers ^= numbers >> 17;
         numbers ^= numbers << 5;
-        query(&mut out, (accounts > 0).then(|| numbers % accounts + 1));
+        query(&mut out, &statement, (accounts > 0).then(|| numbers % accounts + 1));
         session.socket.write_all(&out).await?;
         session.ready().await?;
         let now = Instant::now();
@@ -174,11 +180,11 @@ async fn client(mut session: Session, index: u32, schedule: Rc<Schedule>, accoun
     })
 }
 
-fn query(out: &mut Vec<u8>, parameter: Option<u32>) {
+fn query(out: &mut Vec<u8>, statement: &str, parameter: Option<u32>) {
     out.clear();
     wire::message(out, b'B', |out| {
         wire::text(out, "");
-        wire::text(out, "P_0");
+        wire::text(out, statement);
         out.extend_from_slice(&0i16.to_be_bytes());
         match parameter {
             None => out.extend_from_slice(&0i16.to_be_bytes()),
