@@ -29,7 +29,7 @@ pub struct Arguments {
 }
 
 #[derive(Subcommand)]
-#[expect(
+#[allow(
     clippy::large_enum_variant,
     reason = "read once, at the start; boxes would be in the way of every reader"
 )]
