@@ -13,7 +13,7 @@ use codecs::postgres::login;
 use prost::Message as _;
 use proto::policy::TlsMode;
 use proto::tunnel::session_frame::Kind;
-use proto::tunnel::{Accept, Cancel, End, EndCause, Open, Param, PutForm, Refuse, ResolvedColumn, SessionFrame};
+use proto::tunnel::{Accept, Cancel, End, EndCause, Open, Param, Refuse, ResolvedColumn, SessionFrame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 use tunnel::GrpcStatus;
@@ -85,7 +85,11 @@ async fn serve_open(agent: &Arc<Agent>, stream: &Stream, open: Open) {
         }
     };
     let _registered = cancel.map(|handle| agent.sessions.register(admitted.session_id, handle));
-    stream.send(Kind::Accept(accept(&established.facts)));
+    let alpn = established.socket.protocol();
+    stream.send(Kind::Accept(Accept {
+        alpn,
+        ..accept(&established.facts)
+    }));
     tracing::debug!(session = %hex_id(&open.session_id), connection = %admitted.grant.connection, "session opened");
     let end = relay(
         stream,
@@ -116,7 +120,7 @@ async fn open_target(agent: &Agent, open: &Open) -> Result<OpenedTarget, Refuse>
         message: denied.to_string(),
     })?;
     if admitted.grant.protocol == codecs::http::SPEC.name {
-        let (established, credential) = reach(agent, &admitted).await.map_err(|error| error.refusal())?;
+        let (established, credential) = reach(agent, &admitted, open).await.map_err(|error| error.refusal())?;
         return Ok((admitted, established, None, credential));
     }
     let (established, cancel) = log_in(agent, &admitted, open).await.map_err(|error| error.refusal())?;
@@ -124,7 +128,7 @@ async fn open_target(agent: &Agent, open: &Open) -> Result<OpenedTarget, Refuse>
 }
 
 /// Reaches a target that needs no login: its credential is written into requests, where the gateway asks for it.
-async fn reach(agent: &Agent, admitted: &Admitted) -> Result<(Established, Credential), UpstreamError> {
+async fn reach(agent: &Agent, admitted: &Admitted, open: &Open) -> Result<(Established, Credential), UpstreamError> {
     let grant = &admitted.grant;
     let credential = match grant.password.as_str() {
         "" => Credential::default(),
@@ -144,7 +148,13 @@ async fn reach(agent: &Agent, admitted: &Admitted) -> Result<(Established, Crede
     let tls = tls_config(agent, admitted.tls, &grant.tls_ca).await?;
     let socket = dial(&place).await?;
     let socket = match tls {
-        Some(tls) => encrypt(socket, &place, tls).await?,
+        Some(tls) => {
+            let name = match grant.tls_name.as_str() {
+                "" => place.host.as_str(),
+                name => name,
+            };
+            encrypt(socket, name, offering(&tls, &open.alpn)).await?
+        }
         None => socket,
     };
     Ok((Established::plain(socket), credential))
@@ -221,6 +231,16 @@ async fn tls_config(
     config.map(Some).map_err(|error| UpstreamError::Tls(error.to_string()))
 }
 
+/// A set-up that offers these protocols.
+fn offering(config: &Arc<rustls::ClientConfig>, alpn: &[String]) -> Arc<rustls::ClientConfig> {
+    if alpn.is_empty() {
+        return config.clone();
+    }
+    let mut config = (**config).clone();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
 fn login_mode(mode: TlsMode) -> login::TlsMode {
     match mode {
         TlsMode::Disable => login::TlsMode::Disable,
@@ -258,6 +278,7 @@ fn accept(facts: &login::Established) -> Accept {
         cancelable: facts.cancel.is_some(),
         backend_pid: facts.cancel.as_ref().map_or(0, |key| key.pid),
         notices: facts.notices.clone(),
+        alpn: String::new(),
     }
 }
 
@@ -403,10 +424,9 @@ async fn to_target(stream: &Stream, mut writing: WriteHalf<TargetSocket>, creden
                     .ok()
                     .and_then(|frame| frame.kind);
                 if let Some(Kind::Put(put)) = &kind
-                    && let Ok(form) = PutForm::try_from(put.form)
-                    && let Some(text) = credential.text(form)
+                    && let Some(written) = credential.written(put)
                 {
-                    pieces.push(BytesMut::from(text));
+                    pieces.push(BytesMut::from(written.as_slice()));
                     deliver(&mut writing, &mut pieces, sides).await;
                     continue;
                 }

@@ -249,6 +249,50 @@ pub struct Http {
     /// Name of a header that every answer carries, with our version; empty: none.
     #[prost(string, tag = "20")]
     pub version_header: String,
+    /// What is spoken with the target.
+    #[prost(enumeration = "TargetVersion", tag = "21")]
+    pub target_version: i32,
+    /// Where the target is reached, if at several places; empty: where the connection's grant says.
+    #[prost(message, repeated, tag = "22")]
+    pub upstreams: Vec<HttpUpstream>,
+    /// How it is found out which of them are well; absent: by requests alone.
+    #[prost(message, optional, tag = "23")]
+    pub health: Option<HttpHealth>,
+}
+
+/// One of several places where a target is reached.
+#[derive(Clone, PartialEq, Message)]
+pub struct HttpUpstream {
+    /// `host:port`.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(message, optional, tag = "2")]
+    pub grant: Option<SignedGrant>,
+}
+
+/// Checks of a connection's targets: GET on a path, well with a status of 200 to 399.
+#[derive(Clone, PartialEq, Message)]
+pub struct HttpHealth {
+    #[prost(string, tag = "1")]
+    pub path: String,
+    /// From one check to the next, milliseconds.
+    #[prost(uint32, tag = "2")]
+    pub interval_ms: u32,
+    /// How long an answer may take, milliseconds.
+    #[prost(uint32, tag = "3")]
+    pub timeout_ms: u32,
+}
+
+/// Version of HTTP that is spoken with a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub enum TargetVersion {
+    /// HTTP/1.1.
+    Http1 = 0,
+    /// Both are offered in the TLS handshake, and the target chooses; without TLS HTTP/1.1.
+    Negotiated = 1,
+    /// HTTP/2, without TLS with prior knowledge (RFC 9113 section 3.3).
+    Http2 = 2,
 }
 
 /// How the target's credential is written.
@@ -390,6 +434,9 @@ pub struct TargetGrant {
     /// Milliseconds since the Unix epoch; an agent refuses the grant afterwards.
     #[prost(int64, tag = "13")]
     pub expires_at_ms: i64,
+    /// Name that the target's certificate must have; empty: `host`.
+    #[prost(string, tag = "14")]
+    pub tls_name: String,
 }
 
 /// How the leg to the target is encrypted; the meanings are libpq's (`sslmode`).

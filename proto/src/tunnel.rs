@@ -95,6 +95,9 @@ pub struct Open {
     pub params: Vec<Param>,
     #[prost(message, repeated, tag = "6")]
     pub resolve_columns: Vec<ColumnName>,
+    /// Protocols to offer in the TLS handshake with the target (RFC 7301), the best first.
+    #[prost(string, repeated, tag = "7")]
+    pub alpn: Vec<String>,
 }
 
 /// A name and a value.
@@ -149,6 +152,9 @@ pub struct Accept {
     /// What the target said beside the login: whole NoticeResponse frames, not looked at yet.
     #[prost(bytes = "vec", tag = "6")]
     pub notices: Vec<u8>,
+    /// The protocol that the target chose; empty: none.
+    #[prost(string, tag = "7")]
+    pub alpn: String,
 }
 
 /// No session, and whose fault it is.
@@ -206,6 +212,15 @@ pub struct Cancel {
 pub struct Put {
     #[prost(enumeration = "PutForm", tag = "1")]
     pub form: i32,
+    /// Of a field: the stream whose header block it ends.
+    #[prost(uint32, tag = "2")]
+    pub stream: u32,
+    /// Of a field: its name, in lower case.
+    #[prost(string, tag = "3")]
+    pub name: String,
+    /// Of a field: what stands before the credential.
+    #[prost(bytes = "vec", tag = "4")]
+    pub prefix: Vec<u8>,
 }
 
 /// How the credential is written.
@@ -216,4 +231,9 @@ pub enum PutForm {
     Secret = 0,
     /// `base64(USERNAME:SECRET)`.
     Basic = 1,
+    /// The secret in a field of HTTP/2: a CONTINUATION frame that ends a header block, with a literal that is never indexed
+    /// (RFC 7541 section 6.2.3).
+    FieldSecret = 2,
+    /// The same with `base64(USERNAME:SECRET)`.
+    FieldBasic = 3,
 }

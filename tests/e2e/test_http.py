@@ -703,7 +703,7 @@ def test_a_websocket_passes_where_it_is_let_through(sluice, target):
     ('routes = ["nope"]', "routes"), ('allow_from = ["10.0.0.1/8"]', "allow_from"), ('record = "full"', "record"),
     ('headers = [{ name = "Host", value = "x" }]', "headers"), ('proxy_protocol = true', "proxy_protocol"),
     ('keys = [{ user = "nobody" }]', "keys"), ('database = "x"', "database"), ('refuse_findings = ["NOPE"]', "refuse_findings"),
-    ('health_check = "/x"', "health_check"),
+    ('health_check = "/x"', "health_check"), ('http_version = 2', "http_version"),
 ])
 def test_mistakes_are_refused_with_their_place(sluice, target, tmp_path, more, place):
     text = POLICY + connection("web", target.port)

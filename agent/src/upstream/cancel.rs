@@ -48,7 +48,7 @@ impl CancelHandle {
             if answer != *b"S" {
                 return Err(UpstreamError::Tls("the target no longer offers it".to_owned()));
             }
-            socket = encrypt(socket, &self.place, config.clone()).await?;
+            socket = encrypt(socket, &self.place.host, config.clone()).await?;
         }
         socket
             .write_all(&cancel_request(&self.key))

@@ -2,7 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use proto::tunnel::PutForm;
+use proto::tunnel::{Put, PutForm};
+use tunnel::frame::{HEADER_BYTES, put_last_fields};
+use tunnel::hpack::put_never_indexed;
 use zeroize::Zeroizing;
 
 use super::UpstreamError;
@@ -40,12 +42,34 @@ impl Credential {
     /// The text to write; none when the connection has no credential.
     pub fn text(&self, form: PutForm) -> Option<&[u8]> {
         let text = match form {
-            PutForm::Secret => &self.secret,
-            PutForm::Basic => &self.basic,
+            PutForm::Secret | PutForm::FieldSecret => &self.secret,
+            PutForm::Basic | PutForm::FieldBasic => &self.basic,
         };
         (!text.is_empty()).then_some(text.as_slice())
     }
+
+    /// What is written at the place of a [`Put`]: the text, or a frame of HTTP/2 with a field that holds it.
+    pub fn written(&self, put: &Put) -> Option<Secret> {
+        let form = PutForm::try_from(put.form).ok()?;
+        let text = self.text(form)?;
+        if matches!(form, PutForm::Secret | PutForm::Basic) {
+            return Some(Zeroizing::new(text.to_vec()));
+        }
+        let mut value = Zeroizing::new(Vec::with_capacity(put.prefix.len() + text.len()));
+        value.extend_from_slice(&put.prefix);
+        value.extend_from_slice(text);
+        // Sized for all of it, so that no growing leaves copies behind.
+        let room = put.name.len() + value.len() + FIELD_BYTES_MORE;
+        let mut block = Zeroizing::new(Vec::with_capacity(room));
+        put_never_indexed(&mut block, put.name.as_bytes(), &value);
+        let mut frame = Zeroizing::new(Vec::with_capacity(block.len() + HEADER_BYTES));
+        put_last_fields(&mut frame, put.stream, &block);
+        Some(frame)
+    }
 }
+
+/// What a literal takes besides its name and its value, at most, bytes.
+const FIELD_BYTES_MORE: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -63,6 +87,33 @@ mod tests {
         assert_eq!(credential.text(PutForm::Secret), Some(&b"pass"[..]));
         assert_eq!(credential.text(PutForm::Basic), Some(&b"dTpwYXNz"[..]));
         assert_eq!(Credential::default().text(PutForm::Secret), None);
+    }
+
+    #[test]
+    fn a_credential_is_a_field_of_a_frame() {
+        let credential = Credential::new(b"u", secret("pass")).unwrap();
+        let put = |form: PutForm| Put {
+            form: form as i32,
+            stream: 5,
+            name: "authorization".to_owned(),
+            prefix: b"Bearer ".to_vec(),
+        };
+        let frame = credential.written(&put(PutForm::FieldSecret)).unwrap();
+        assert_eq!(
+            &frame[..9],
+            b"\0\0\x1a\x09\x04\0\0\0\x05",
+            "26 bytes, CONTINUATION, END_HEADERS, stream 5"
+        );
+        assert_eq!(&frame[9..], b"\x10\x0dauthorization\x0bBearer pass");
+        assert_eq!(
+            credential.written(&put(PutForm::Secret)).as_deref().map(Vec::as_slice),
+            Some(&b"pass"[..])
+        );
+        let unknown = Put {
+            form: 99,
+            ..put(PutForm::Secret)
+        };
+        assert!(credential.written(&unknown).is_none());
     }
 
     #[test]

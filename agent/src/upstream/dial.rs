@@ -43,6 +43,20 @@ pub enum TargetSocket {
     Gone,
 }
 
+impl TargetSocket {
+    /// The protocol that the target chose in the TLS handshake; empty: none.
+    #[must_use]
+    pub fn protocol(&self) -> String {
+        match self {
+            Self::Tls(stream) => {
+                let chosen = stream.get_ref().1.alpn_protocol().unwrap_or_default();
+                String::from_utf8_lossy(chosen).into_owned()
+            }
+            Self::Tcp(_) | Self::Unix(_) | Self::Gone => String::new(),
+        }
+    }
+}
+
 fn gone<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
 }

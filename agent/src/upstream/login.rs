@@ -135,7 +135,7 @@ impl Talk<'_> {
             .clone()
             .ok_or_else(|| UpstreamError::Tls("not set up".to_owned()))?;
         let socket = std::mem::replace(&mut self.socket, TargetSocket::Gone);
-        self.socket = encrypt(socket, self.place, config).await?;
+        self.socket = encrypt(socket, &self.place.host, config).await?;
         self.login.tls_started();
         Ok(())
     }
@@ -147,13 +147,13 @@ impl Talk<'_> {
 /// [`UpstreamError::Tls`].
 pub async fn encrypt(
     socket: TargetSocket,
-    place: &Place,
+    name: &str,
     config: Arc<ClientConfig>,
 ) -> Result<TargetSocket, UpstreamError> {
     let TargetSocket::Tcp(socket) = socket else {
         return Err(UpstreamError::Tls("only a TCP socket can be encrypted".to_owned()));
     };
-    let name = ServerName::try_from(place.host.clone())
+    let name = ServerName::try_from(name.to_owned())
         .map_err(|_| UpstreamError::Tls("the target's host is no name that a certificate can have".to_owned()))?;
     let stream = TlsConnector::from(config).connect(name, socket).await;
     let stream = stream.map_err(|error| UpstreamError::Tls(error.to_string()))?;

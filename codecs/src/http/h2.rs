@@ -2,7 +2,7 @@
 
 use super::h1::head::{authority, is_token, is_value_byte};
 use super::limits::{FIELDS_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX};
-use super::{BodyKind, Fields, RequestHead, ResponseHead, Version};
+use super::{BodyKind, Fields, RequestHead, ResponseHead, Version, is_refused_method};
 
 /// Fields of one block as they come out of the decoder.
 #[derive(Default)]
@@ -89,8 +89,8 @@ impl HeadFields {
         let (Some(method), Some(target), true) = (self.method, self.path, self.scheme) else {
             return Err("a pseudo-header is missing");
         };
-        if method.is_empty() || method.len() > METHOD_BYTES_MAX || !method.bytes().all(is_token) || method == "CONNECT"
-        {
+        let is_token = method.bytes().all(is_token);
+        if method.is_empty() || method.len() > METHOD_BYTES_MAX || !is_token || is_refused_method(&method) {
             return Err("a method that is not served");
         }
         let visible = target.bytes().all(|b| (0x21..0x7f).contains(&b));
@@ -254,6 +254,7 @@ mod tests {
         for (index, value) in [
             (0, "GET / HTTP/1.1\r\nX:"),
             (0, "CONNECT"),
+            (0, "TRACE"),
             (0, ""),
             (1, "ftp"),
             (2, ""),

@@ -30,6 +30,12 @@ pub const SPEC: Spec = Spec {
     },
 };
 
+/// Whether a method is never served: a tunnel to anywhere, or an echo of the request, which would show the target's credential
+/// (RFC 9110 sections 9.3.6 and 9.3.8).
+pub fn is_refused_method(method: &str) -> bool {
+    matches!(method, "CONNECT" | "TRACE" | "TRACK")
+}
+
 /// Version of a message as its sender speaks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {

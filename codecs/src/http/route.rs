@@ -88,7 +88,7 @@ impl Route {
     /// What is wrong, for people.
     pub fn new(methods: Vec<String>, template: &str, query: Option<Vec<String>>) -> Result<Route, String> {
         for method in &methods {
-            if method.is_empty() || !method.bytes().all(super::h1::head::is_token) || *method == "CONNECT" {
+            if method.is_empty() || !method.bytes().all(super::h1::head::is_token) || super::is_refused_method(method) {
                 return Err(format!("{method:?} is no method that can be served"));
             }
         }

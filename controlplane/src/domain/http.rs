@@ -115,6 +115,40 @@ pub struct Http {
     pub websocket: bool,
     #[serde(default)]
     pub version_header: String,
+    #[serde(default)]
+    pub http_version: HttpVersion,
+    /// `host:port` of the places where the target is reached.
+    #[serde(default)]
+    pub upstreams: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_path: Option<String>,
+    #[serde(default = "health_interval_seconds")]
+    pub health_interval_seconds: u64,
+    #[serde(default = "health_timeout_seconds")]
+    pub health_timeout_seconds: u64,
+}
+
+/// From one check of a target to the next when nothing else is said.
+fn health_interval_seconds() -> u64 {
+    5
+}
+
+/// How long a target may take to answer a check when nothing else is said.
+fn health_timeout_seconds() -> u64 {
+    2
+}
+
+/// Version of HTTP that is spoken with the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HttpVersion {
+    /// What the target chooses in the TLS handshake, without TLS HTTP/1.1.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    #[serde(rename = "1.1")]
+    Http1,
+    #[serde(rename = "2")]
+    Http2,
 }
 
 /// Where a target is.
@@ -236,6 +270,15 @@ pub fn connection(fields: &mut Fields<'_>) -> Http {
         refuse_findings: fields.texts("refuse_findings"),
         websocket: fields.flag("websocket"),
         version_header: header(fields, "version_header").unwrap_or_default(),
+        http_version: fields.choice("http_version", &["auto", "1.1", "2"]),
+        upstreams: upstreams(fields),
+        health_path: health_path(fields),
+        health_interval_seconds: fields
+            .number("health_interval_seconds", 1, 3600)
+            .unwrap_or_else(health_interval_seconds),
+        health_timeout_seconds: fields
+            .number("health_timeout_seconds", 1, 60)
+            .unwrap_or_else(health_timeout_seconds),
         key_header,
         credential_header,
         keys,
@@ -319,6 +362,47 @@ fn hosts(fields: &mut Fields<'_>) -> Vec<String> {
         }
     }
     hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect()
+}
+
+/// `host:port` each; an address of IPv6 in brackets.
+fn upstreams(fields: &mut Fields<'_>) -> Vec<String> {
+    let upstreams = fields.texts("upstreams");
+    if upstreams.len() > UPSTREAMS_MAX {
+        fields.wrong("upstreams", format!("more than {UPSTREAMS_MAX}"));
+    }
+    for (index, upstream) in upstreams.iter().enumerate() {
+        if split_upstream(upstream).is_none() {
+            fields.wrong("upstreams", format!("\"{upstream}\" must be host:port"));
+        }
+        if upstreams.iter().take(index).any(|other| other == upstream) {
+            fields.wrong("upstreams", format!("\"{upstream}\" is named twice"));
+        }
+    }
+    upstreams
+}
+
+/// Places where one target is reached.
+const UPSTREAMS_MAX: usize = 64;
+
+/// Host and port of one of several places.
+pub fn split_upstream(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let fits = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.len() <= 253 && host.chars().all(plain),
+    };
+    fits.then(|| (bracketed.unwrap_or(host).to_owned(), port))
+}
+
+fn health_path(fields: &mut Fields<'_>) -> Option<String> {
+    let path = fields.text("health_path")?;
+    if !path.starts_with('/') || !path.bytes().all(|b| (0x21..0x7f).contains(&b)) {
+        fields.wrong("health_path", "must be a path in visible ASCII that begins with /");
+    }
+    Some(path)
 }
 
 fn key(fields: &mut Fields<'_>, index: usize, table: Map<String, Value>) -> Option<KeyRule> {

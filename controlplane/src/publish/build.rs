@@ -2,8 +2,9 @@
 
 use proto::policy::{
     AccessGrant, AccessReview, AuditMode, Connection, CredentialScheme, CustomDetector, Guardrail, GuardrailRule, Http,
-    HttpHeader, HttpKey, HttpRoute, Mask, MaskKind, OnError, Plaintext, Postgres, Record, Redaction, RedactionMode,
-    RevokedAgent, SignedGrant, Snapshot, TargetGrant, TlsMode, Token, Unattributed, User,
+    HttpHeader, HttpHealth, HttpKey, HttpRoute, HttpUpstream, Mask, MaskKind, OnError, Plaintext, Postgres, Record,
+    Redaction, RedactionMode, RevokedAgent, SignedGrant, Snapshot, TargetGrant, TargetVersion, TlsMode, Token,
+    Unattributed, User,
 };
 use proto::sign::SigningKey;
 
@@ -36,11 +37,12 @@ pub fn snapshot(state: &PolicyState, installation_key: &[u8], life: Life, key: &
         connections: catalog
             .connections()
             .map(|(entry, connection)| {
-                let http = connection.http.as_ref().map(|http| http_of(state, connection, http));
-                Connection {
-                    http,
-                    ..connection_of(&entry.id, connection, state.generation, life, key)
-                }
+                let made = connection_of(&entry.id, connection, state.generation, life, key);
+                let http = connection.http.as_ref().map(|http| Http {
+                    upstreams: upstreams_of(&entry.id, connection, http, state.generation, life, key),
+                    ..http_of(state, connection, http)
+                });
+                Connection { http, ..made }
             })
             .collect(),
         redactions: catalog.redactions().map(redaction_of).collect(),
@@ -146,14 +148,47 @@ pub fn protocol(kind: model::ConnectionType) -> &'static str {
     }
 }
 
+/// Each place has a grant of its own, with the target's own name for its certificate.
+fn upstreams_of(
+    id: &str,
+    c: &model::Connection,
+    http: &http::Http,
+    generation: u64,
+    life: Life,
+    key: &SigningKey,
+) -> Vec<HttpUpstream> {
+    let places = http.upstreams.iter();
+    places
+        .filter_map(|name| {
+            let (host, port) = http::split_upstream(name)?;
+            let at = model::Connection {
+                host,
+                port,
+                ..c.clone()
+            };
+            Some(HttpUpstream {
+                name: name.clone(),
+                grant: Some(key.sign_grant(&TargetGrant {
+                    tls_name: c.host.clone(),
+                    ..target_of(id, &at, generation, life)
+                })),
+            })
+        })
+        .collect()
+}
+
 fn grant_of(id: &str, c: &model::Connection, generation: u64, life: Life, key: &SigningKey) -> SignedGrant {
+    key.sign_grant(&target_of(id, c, generation, life))
+}
+
+fn target_of(id: &str, c: &model::Connection, generation: u64, life: Life) -> TargetGrant {
     let tls = match c.tls {
         model::TargetTls::Disable => TlsMode::Disable,
         model::TargetTls::Prefer => TlsMode::Prefer,
         model::TargetTls::Require => TlsMode::Require,
         model::TargetTls::VerifyFull => TlsMode::VerifyFull,
     };
-    key.sign_grant(&TargetGrant {
+    TargetGrant {
         connection_id: id.to_owned(),
         connection: c.name.clone(),
         protocol: protocol(c.kind).to_owned(),
@@ -167,7 +202,8 @@ fn grant_of(id: &str, c: &model::Connection, generation: u64, life: Life, key: &
         tls_ca: c.tls_ca.clone().unwrap_or_default(),
         generation,
         expires_at_ms: life.expires_at_ms,
-    })
+        tls_name: String::new(),
+    }
 }
 
 fn http_of(state: &PolicyState, c: &model::Connection, h: &http::Http) -> Http {
@@ -216,6 +252,18 @@ fn http_of(state: &PolicyState, c: &model::Connection, h: &http::Http) -> Http {
         refuse_findings: h.refuse_findings.clone(),
         websocket: h.websocket,
         version_header: h.version_header.clone(),
+        target_version: match h.http_version {
+            http::HttpVersion::Auto => TargetVersion::Negotiated,
+            http::HttpVersion::Http1 => TargetVersion::Http1,
+            http::HttpVersion::Http2 => TargetVersion::Http2,
+        }
+        .into(),
+        upstreams: Vec::new(),
+        health: h.health_path.as_ref().map(|path| HttpHealth {
+            path: path.clone(),
+            interval_ms: u32::try_from(h.health_interval_seconds * 1000).unwrap_or(u32::MAX),
+            timeout_ms: u32::try_from(h.health_timeout_seconds * 1000).unwrap_or(u32::MAX),
+        }),
     }
 }
 

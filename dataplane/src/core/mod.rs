@@ -28,7 +28,7 @@ pub const NO_SESSION: [u8; 16] = [0; 16];
 #[derive(Default)]
 pub struct Http {
     pub table: crate::http::Table,
-    pub pool: crate::http::upstream::Pool,
+    pub pool: crate::http::origins::Pool,
 }
 
 /// One data core.
@@ -139,7 +139,7 @@ impl Core {
     }
 
     /// Puts a policy in force: new sessions use it, running ones are re-checked.
-    pub fn enforce(&self, policy: Arc<Policy>) {
+    pub fn enforce(self: &Rc<Self>, policy: Arc<Policy>) {
         let generation = policy.generation();
         *self.policy.borrow_mut() = Some(policy.clone());
         for entry in self.sessions.borrow().entries() {
@@ -157,6 +157,7 @@ impl Core {
         }
         let now = self.now();
         self.http.table.policy_changed(&policy, now);
+        crate::http::origins::policy_changed(self, &policy);
         self.collect_events();
         self.links.end_revoked(&self.shared.revoked);
         self.shared.generations[self.index].store(generation, Ordering::Release);

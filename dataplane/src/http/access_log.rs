@@ -1,12 +1,15 @@
 //! One line per request, in the Combined format or as JSON: no secret, no value of a query, no cookie.
 
-use super::limits::LOG_LINES_MAX;
+use super::limits::{LOG_LINES_MAX, LOG_LOOK_INTERVAL};
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::net::IpAddr;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::Instant;
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,7 +47,7 @@ pub static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// Opens the log. Its file is written by a thread of its own.
 pub fn start(path: &Path, format: Format) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let mut log = LogFile::open(path)?;
     let (sender, lines) = mpsc::sync_channel::<Vec<u8>>(LOG_LINES_MAX);
     std::thread::Builder::new().name("access-log".into()).spawn(move || {
         for mut batch in &lines {
@@ -53,7 +56,7 @@ pub fn start(path: &Path, format: Format) -> std::io::Result<()> {
             {
                 batch.extend_from_slice(&more);
             }
-            if let Err(error) = file.write_all(&batch) {
+            if let Err(error) = log.write(&batch) {
                 DROPPED.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(%error, "the access log cannot be written");
             }
@@ -61,6 +64,36 @@ pub fn start(path: &Path, format: Format) -> std::io::Result<()> {
     })?;
     let _ = LINES.set((format, sender));
     Ok(())
+}
+
+/// The file. Whoever moves it away (as rotation does) finds the next lines in a new one, without a signal.
+struct LogFile {
+    path: PathBuf,
+    file: File,
+    looked: Instant,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> std::io::Result<LogFile> {
+        Ok(LogFile {
+            path: path.to_owned(),
+            file: OpenOptions::new().create(true).append(true).open(path)?,
+            looked: Instant::now(),
+        })
+    }
+
+    fn write(&mut self, lines: &[u8]) -> std::io::Result<()> {
+        if self.looked.elapsed() >= LOG_LOOK_INTERVAL {
+            self.looked = Instant::now();
+            let ours = self.file.metadata()?;
+            let same =
+                std::fs::metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
+            if !same {
+                *self = LogFile::open(&self.path)?;
+            }
+        }
+        self.file.write_all(lines)
+    }
 }
 
 const BATCH_BYTES: usize = 256 * 1024;
@@ -174,6 +207,20 @@ mod tests {
         assert_eq!(clf_time(0), "01/Jan/1970:00:00:00 +0000");
         assert_eq!(clf_time(971_186_136_000_000), "10/Oct/2000:13:55:36 +0000");
         assert_eq!(clf_time(1_709_164_800_000_000), "29/Feb/2024:00:00:00 +0000");
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, moved) = (directory.path().join("log"), directory.path().join("log.1"));
+        let mut log = LogFile::open(&path).unwrap();
+        log.write(b"one\n").unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        log.looked -= LOG_LOOK_INTERVAL;
+        log.write(b"two\n").unwrap();
+        log.write(b"three\n").unwrap();
+        assert_eq!(std::fs::read(&moved).unwrap(), b"one\n");
+        assert_eq!(std::fs::read(&path).unwrap(), b"two\nthree\n");
     }
 
     #[test]

@@ -4,7 +4,10 @@ use super::access_log::{self, Line};
 use super::answer::Problem;
 use super::front::either;
 use super::h1::Client;
-use super::upstream::{self, Target};
+use super::leg::{Asking, Leg};
+use super::limits::ATTEMPTS_MAX;
+use super::origins::{How, Origins, Place, Sent};
+use super::upstream::{Target, Who};
 use super::{BodyError, Downstream, Entry, rate, within};
 use crate::core::Core;
 use crate::core::wall_micros;
@@ -12,7 +15,6 @@ use back::Answered;
 use codecs::http::h1::write;
 use codecs::http::{BodyKind, Fields, RequestHead, Version};
 use naming::{client_address, http_inspects, is_private, named, per_minute, request_id, shown_path};
-use proto::policy::CredentialScheme;
 use proto::tunnel::Fault;
 use reactor::{Buf, Gather};
 use session::admit::Admission;
@@ -237,11 +239,19 @@ impl<'a, D: Downstream> Context<'a, D> {
             return Ended::Broken;
         }
         let http = self.connection.as_ref().and_then(|connection| connection.http.as_ref());
-        let mut fields = problem.fields(http.map_or("", |http| http.key_header.as_str()));
+        let is_grpc = is_grpc(&self.head.fields);
+        let (status, mut fields, body) = match is_grpc {
+            true => (200, problem.grpc_fields(), Vec::new()),
+            false => (
+                problem.status,
+                problem.fields(http.map_or("", |http| http.key_header.as_str())),
+                body,
+            ),
+        };
         if let Some(http) = http {
             headers::stamp(&mut fields, http, &self.known(), VERSION);
         }
-        match answer(self.down, self.head, problem.status, &fields, body).await {
+        match answer(self.down, self.head, status, &fields, body).await {
             Ok(()) => Ended::Complete,
             Err(_) => Ended::Broken,
         }
@@ -299,16 +309,10 @@ impl<'a, D: Downstream> Context<'a, D> {
         http: &HttpPolicy,
         granted: &Granted<'_>,
     ) -> Result<Ended, Problem> {
-        let too_large = || {
-            self.because(
-                Problem::new(413, "the request's body is too large"),
-                "request_bytes_max",
-            )
-        };
         if let (BodyKind::Length(length), Some(max)) = (self.head.body, http.request_bytes_max)
             && length > max
         {
-            return Err(too_large());
+            return Err(self.too_large());
         }
         // What is seldom is boxed, so that a usual exchange stays small.
         let inspected = match http_inspects(http) {
@@ -316,57 +320,139 @@ impl<'a, D: Downstream> Context<'a, D> {
             false => None,
         };
         let (upgrade, rules) = self.plan()?;
+        let fields = headers::request(self.head, http, &self.known(), rules.is_some(), http_inspects(http));
         let framing = match &inspected {
             Some(body) if body.is_empty() => BodyKind::Empty,
             Some(body) => BodyKind::Length(body.len() as u64),
             None => self.head.body,
         };
-        let (before, after) = self.request_head(http, granted, rules.is_some(), framing, upgrade);
-        let has_body = framing != BodyKind::Empty;
-        let repeatable = !has_body && matches!(self.head.method.as_str(), "GET" | "HEAD" | "OPTIONS");
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let target = self.target(connection, repeatable, attempt > 1).await?;
-            let reused = target.used.get();
-            let sent = target.send_head(http.credential_scheme, &before, &after).await;
-            if let Err(error) = sent {
-                if reused && attempt == 1 && repeatable {
-                    continue;
-                }
-                return Err(self.lost(&error.to_string()));
-            }
-            self.uploaded.set(!has_body);
-            let outcome = RefCell::new(None);
-            let upload = async {
-                match self
-                    .upload(&target, framing, inspected.as_deref(), http.request_bytes_max)
-                    .await
-                {
-                    Ok(whole) => self.uploaded.set(whole),
-                    Err(error) => {
-                        *outcome.borrow_mut() = Some(error);
-                        return;
+        let asking = Asking {
+            method: &self.head.method,
+            target: &granted.target,
+            fields: &fields,
+            framing,
+            upgrade: upgrade.then(|| self.head.fields.value("upgrade").unwrap_or_default()),
+            http,
+            swaps: true,
+        };
+        let safe = matches!(asking.method, "GET" | "HEAD" | "OPTIONS");
+        let mut how = How {
+            repeatable: framing == BodyKind::Empty && safe,
+            fresh: false,
+        };
+        let origins = self.core.http.pool.origins(connection);
+        let mut tried = Vec::new();
+        for attempt in 1.. {
+            let sent = self.send(&origins, &asking, how, &mut tried).await?;
+            let answered = self
+                .attempt(&sent, http, &asking, rules.clone(), inspected.as_deref())
+                .await;
+            // Bytes of a body that has gone cannot be had again.
+            let again = attempt < ATTEMPTS_MAX && self.bytes_up.get() == 0;
+            match answered {
+                Err(Answered::Unprocessed) if again => how.fresh = true,
+                // Only once: who has nobody else to ask gives up when a socket of its own dies as well.
+                Err(Answered::Silent) if again && how.repeatable && (sent.reused || origins.has_others(&tried)) => {
+                    if sent.reused {
+                        how.fresh = true;
+                    } else {
+                        tried.push(sent.lease.place.clone());
+                        if !origins.has_others(&tried) {
+                            return Err(self.lost("it closed without an answer"));
+                        }
                     }
                 }
-                std::future::pending::<()>().await;
-            };
-            let answered = either(self.answered(&target, http, rules.clone(), upgrade), upload).await;
-            return match (answered, outcome.take()) {
-                (Some(Err(Answered::Silent)), _) if reused && attempt == 1 && repeatable => continue,
-                (Some(Err(Answered::Silent)), _) => Err(self.lost("it closed without an answer")),
-                (Some(Err(Answered::Problem(problem))), _) => Err(problem),
-                (Some(Ok(ended)), _) => Ok(ended),
-                (None, Some(BodyError::Refused(413, _))) => Err(too_large()),
-                (None, Some(BodyError::Refused(status, reason))) => {
-                    Err(self.because(Problem::new(status, reason), "malformed"))
+                Err(Answered::Silent | Answered::Unprocessed) => {
+                    return Err(self.lost("it closed without an answer"));
                 }
-                (None, _) => {
-                    self.broken(None);
-                    Ok(Ended::Broken)
-                }
-            };
+                Err(Answered::Problem(problem)) => return Err(problem),
+                Ok(ended) => return Ok(ended),
+            }
         }
+        Err(self.lost("it closed without an answer"))
+    }
+
+    /// Sends a request's head to one of the targets.
+    async fn send(
+        &self,
+        origins: &Origins,
+        asking: &Asking<'_>,
+        how: How,
+        tried: &mut Vec<Rc<Place>>,
+    ) -> Result<Sent, Problem> {
+        let (user, session_id) = {
+            let session = self.entry.session.borrow();
+            session.as_ref().map_or_else(
+                || (String::new(), [0; 16]),
+                |session| (session.user.clone(), session.id),
+            )
+        };
+        let who = Who {
+            user: &user,
+            session_id,
+        };
+        let sent = origins.send(self.core, asking, &who, how, tried).await;
+        sent.map_err(|error| {
+            self.core.metrics().upstream_failures.fetch_add(1, Ordering::Relaxed);
+            let connection = self
+                .connection
+                .as_ref()
+                .map_or("", |connection| connection.name.as_str());
+            tracing::warn!(connection, fault = ?error.fault, reason = error.message, "the target could not be reached");
+            let status = if error.fault == Fault::Upstream { 502 } else { 503 };
+            Problem::new(
+                status,
+                "the target of this connection cannot be reached; the gateway's log says why",
+            )
+        })
+    }
+
+    /// The request's body up and the answer down, both at once.
+    async fn attempt(
+        &self,
+        sent: &Sent,
+        http: &HttpPolicy,
+        asking: &Asking<'_>,
+        rules: Option<Arc<RuleSet>>,
+        inspected: Option<&[u8]>,
+    ) -> Result<Ended, Answered> {
+        self.uploaded.set(asking.framing == BodyKind::Empty);
+        let outcome = RefCell::new(None);
+        let upload = async {
+            match self.upload(&sent.leg, inspected, http.request_bytes_max).await {
+                Ok(whole) => self.uploaded.set(whole),
+                Err(error) => {
+                    *outcome.borrow_mut() = Some(error);
+                    return;
+                }
+            }
+            std::future::pending::<()>().await;
+        };
+        let answered = self.answered(sent, http, rules, asking.upgrade.is_some());
+        let answered = match self.uploaded.get() {
+            true => Some(answered.await),
+            false => either(answered, upload).await,
+        };
+        match (answered, outcome.take()) {
+            (Some(Err(silent @ (Answered::Silent | Answered::Unprocessed))), _) => {
+                sent.lease.place.failed();
+                Err(silent)
+            }
+            (Some(answered), _) => answered,
+            (None, Some(BodyError::Refused(413, _))) => Err(self.too_large().into()),
+            (None, Some(BodyError::Refused(status, reason))) => {
+                Err(self.because(Problem::new(status, reason), "malformed").into())
+            }
+            (None, _) => {
+                self.broken(None);
+                Ok(Ended::Broken)
+            }
+        }
+    }
+
+    fn too_large(&self) -> Problem {
+        let problem = Problem::new(413, "the request's body is too large");
+        self.because(problem, "request_bytes_max")
     }
 
     /// Whether the socket shall change its protocol, and what is masked in the answer: not both.
@@ -377,32 +463,18 @@ impl<'a, D: Downstream> Context<'a, D> {
             let why = "what a WebSocket carries cannot be redacted, and this connection redacts";
             return Err(self.because(Problem::new(403, why), "websocket"));
         }
-        Ok((upgrade, rules))
-    }
-
-    /// A socket to the target: an idle one if it need not be fresh, or a new one.
-    async fn target(
-        &self,
-        connection: &Arc<ConnectionPolicy>,
-        repeatable: bool,
-        fresh: bool,
-    ) -> Result<Rc<Target>, Problem> {
-        if let Some(target) = self.core.http.pool.take(connection, repeatable).filter(|_| !fresh) {
-            return Ok(target);
+        if is_grpc(&self.head.fields) {
+            let refuses_findings = self
+                .connection
+                .as_ref()
+                .and_then(|c| c.http.as_ref())
+                .is_some_and(http_inspects);
+            if rules.as_ref().is_some_and(|rules| !rules.lets_unreadable_pass()) || refuses_findings {
+                let why = "messages of gRPC cannot be looked into, and this connection redacts or refuses findings";
+                return Err(self.because(Problem::new(403, why), "unreadable"));
+            }
         }
-        let (user, id) = {
-            let session = self.entry.session.borrow();
-            session.as_ref().map_or_else(
-                || (String::new(), [0; 16]),
-                |session| (session.user.clone(), session.id),
-            )
-        };
-        Box::pin(upstream::open(self.core, connection, &user, id)).await.map_err(|error| {
-            self.core.metrics().upstream_failures.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(connection = connection.name, fault = ?error.fault, reason = error.message, "the target could not be reached");
-            let status = if error.fault == Fault::Upstream { 502 } else { 503 };
-            Problem::new(status, "the target of this connection cannot be reached; the gateway's log says why")
-        })
+        Ok((upgrade, rules))
     }
 
     fn lost(&self, why: &str) -> Problem {
@@ -413,45 +485,6 @@ impl<'a, D: Downstream> Context<'a, D> {
             .map_or("", |connection| connection.name.as_str());
         tracing::warn!(connection, why, "the target was lost");
         Problem::new(502, "the target was lost before it answered")
-    }
-
-    /// The head for the target, cut where the credential goes.
-    fn request_head(
-        &self,
-        http: &HttpPolicy,
-        granted: &Granted<'_>,
-        redacts: bool,
-        framing: BodyKind,
-        upgrade: bool,
-    ) -> (Vec<u8>, Vec<u8>) {
-        let fields = headers::request(self.head, http, &self.known(), redacts, http_inspects(http));
-        let mut before = Vec::with_capacity(512);
-        write::request_line(&mut before, &self.head.method, &granted.target);
-        write::field(&mut before, b"host", http.authority.as_bytes());
-        write::fields(&mut before, &fields);
-        // Methods that have a body say so even when it is empty (RFC 9110 section 8.6).
-        let framing = match (framing, self.head.method.as_str()) {
-            (BodyKind::Empty, "POST" | "PUT" | "PATCH") => BodyKind::Length(0),
-            (framing, _) => framing,
-        };
-        write::framing(&mut before, framing);
-        if upgrade {
-            write::field(&mut before, b"connection", b"upgrade");
-            let protocol = self.head.fields.value("upgrade").unwrap_or_default();
-            write::field(&mut before, b"upgrade", protocol);
-        }
-        let mut after = Vec::new();
-        if http.credential_scheme != CredentialScheme::Nothing {
-            before.extend_from_slice(http.credential_header.as_bytes());
-            before.extend_from_slice(match http.credential_scheme {
-                CredentialScheme::Bearer => b": Bearer ",
-                CredentialScheme::Basic => b": Basic ",
-                _ => b": ",
-            });
-            after.extend_from_slice(b"\r\n");
-        }
-        write::end(&mut after);
-        (before, after)
     }
 
     /// Takes in the whole body where findings in it refuse the request.
@@ -508,15 +541,9 @@ impl<'a, D: Downstream> Context<'a, D> {
     }
 
     /// Client to target: the body, framed anew. False: the target did not take all of it, which it may still answer.
-    async fn upload(
-        &self,
-        target: &Target,
-        framing: BodyKind,
-        inspected: Option<&[u8]>,
-        max: Option<u64>,
-    ) -> Result<bool, BodyError> {
+    async fn upload(&self, leg: &Leg, inspected: Option<&[u8]>, max: Option<u64>) -> Result<bool, BodyError> {
         if let Some(body) = inspected {
-            return Ok(target.send(Gather::from(body.to_vec())).await.is_ok());
+            return Ok(leg.send(Buf::from(body.to_vec())).await.is_ok() && leg.finish().await.is_ok());
         }
         let mut takes = true;
         while let Some(piece) = self.down.body().await? {
@@ -525,22 +552,9 @@ impl<'a, D: Downstream> Context<'a, D> {
             if max.is_some_and(|max| bytes > max) {
                 return Err(BodyError::Refused(413, "the request's body is too large"));
             }
-            let mut gather = Gather::new();
-            if framing == BodyKind::Chunked {
-                let mut head = Vec::new();
-                write::chunk_head(&mut head, piece.len());
-                gather.push_vec(head);
-                gather.push(piece);
-                gather.push_vec(b"\r\n".to_vec());
-            } else {
-                gather.push(piece);
-            }
-            takes = takes && target.send(gather).await.is_ok();
+            takes = takes && leg.send(piece).await.is_ok();
         }
-        if framing == BodyKind::Chunked && takes {
-            takes = target.send(Gather::from(write::LAST_CHUNK.to_vec())).await.is_ok();
-        }
-        Ok(takes)
+        Ok(takes && leg.finish().await.is_ok())
     }
 }
 
@@ -567,6 +581,15 @@ fn inspected(body: &[u8], coded: Coded, filter: &mut BodyFilter, scratch: &mut S
     }
 }
 
+/// Whether a request or answer carries messages of gRPC.
+pub fn is_grpc(fields: &Fields) -> bool {
+    let kind = fields.value("content-type").unwrap_or_default();
+    let rest = kind.strip_prefix(GRPC);
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+const GRPC: &[u8] = b"application/grpc";
+
 /// Writes a whole answer of ours.
 async fn answer<D: Downstream>(
     down: &D,
@@ -575,9 +598,9 @@ async fn answer<D: Downstream>(
     fields: &Fields,
     body: Vec<u8>,
 ) -> std::io::Result<()> {
-    let is_head = head.method == "HEAD";
-    down.head(status, fields, Some(body.len() as u64), !is_head).await?;
-    match is_head {
+    let ends = head.method == "HEAD" || body.is_empty();
+    down.head(status, fields, Some(body.len() as u64), !ends).await?;
+    match ends {
         true => down.end(&Fields::new()).await,
         false => down.finish(Buf::from(body), &Fields::new()).await,
     }

@@ -37,3 +37,18 @@ pub const LINGER_BYTES_MAX: usize = 1024 * 1024;
 pub const RATES_MAX: usize = 65_536;
 /// Lines of the access log waiting to be written; further ones are dropped and counted.
 pub const LOG_LINES_MAX: usize = 65_536;
+/// Requests of one HTTP/2 connection to a target at once.
+pub const TRUNK_STREAMS_MAX: u32 = 256;
+/// Receive window of an answer on an HTTP/2 connection to a target, bytes: what a client that does not read holds of our memory.
+pub const TRUNK_WINDOW_BYTES: u32 = 256 * 1024;
+/// Longest pause within a request's body that is a stream of messages (gRPC).
+pub const STREAM_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// How often a request is sent, all in all.
+pub const ATTEMPTS_MAX: usize = 3;
+/// A target that cannot be reached, or failed so often in a row, is left out for so long where there are others.
+pub const PLACE_FAILURES_MAX: u32 = 3;
+pub const PLACE_OUT_TIME: Duration = Duration::from_secs(10);
+/// HTTP/2 connections to one target, per core.
+pub const TRUNKS_MAX: usize = 16;
+/// How often it is looked whether the file of the access log was moved away.
+pub const LOG_LOOK_INTERVAL: Duration = Duration::from_secs(1);

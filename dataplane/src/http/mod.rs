@@ -1,7 +1,8 @@
 //! Serving HTTP: clients' sockets, exchanges with targets, and what ends them from outside.
 //!
 //! ```text
-//! socket -> front (TLS, PROXY header) -> h1: heads and bodies -> exchange: judge, swap, forward, redact, note -> upstream
+//! socket -> front (TLS, PROXY header) -> h1, h2: heads and bodies -> exchange: judge, swap, forward, redact, note
+//!        -> origins: which target -> leg: its own socket (upstream), or a stream of one (trunk)
 //! ```
 
 pub mod access_log;
@@ -10,8 +11,12 @@ pub mod exchange;
 pub mod front;
 pub mod h1;
 pub mod h2;
+pub mod leg;
 pub mod limits;
+pub mod origins;
+pub mod pipe;
 pub mod rate;
+pub mod trunk;
 pub mod upstream;
 
 use codecs::http::Fields;

@@ -1,21 +1,20 @@
 //! Sockets to targets: reached directly or through an agent, kept for the next request, with the credential put in on the way.
 
-use super::limits::{IDLE_PER_CONNECTION_MAX, IDLE_TIME_MAX, IDLE_TIME_UNREPEATABLE_MAX, SOCKET_AGE_MAX};
+use super::leg::HeadError;
+use super::limits::{IDLE_TIME_MAX, SOCKET_AGE_MAX};
+use super::pipe::Pipe;
 use crate::core::{Core, wall_micros};
 use crate::limits::{AGENT_WAIT_MAX, UPSTREAM_OPEN_TIME_MAX};
-use crate::link::driver::Incoming;
 use crate::tls;
 use crate::tls::stream::TlsStream;
 use crate::transport::{self, Transport};
-use crate::upstream::{OpenError, Request, Upstream, linked, resolve, secret};
+use crate::upstream::{OpenError, Upstream, linked, resolve, secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use codecs::http::ResponseHead;
 use codecs::http::h1::{BodyReader, HeadReader, parse_response};
-use proto::Message as _;
-use proto::policy::{CredentialScheme, TargetGrant, TlsMode};
-use proto::tunnel::session_frame::Kind;
-use proto::tunnel::{EndCause, Put, PutForm, SessionFrame};
+use proto::policy::{CredentialScheme, SignedGrant, TargetGrant, TargetVersion, TlsMode};
+use proto::tunnel::{Open, Put, PutForm};
 use reactor::{Buf, Gather, SendFuture, Socket};
 use rustls_pki_types::ServerName;
 use session::policy::ConnectionPolicy;
@@ -29,163 +28,121 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// A socket to a target.
+/// A socket to a target that speaks HTTP/1.1.
 pub struct Target {
-    way: Upstream,
+    pub pipe: Pipe,
     inbox: RefCell<Buf>,
     /// A request's head on its way. Nobody waits for it before the answer is here, so it leaves together with the receive that waits
     /// for that.
     leaving: RefCell<Option<SendFuture>>,
-    /// Received through an agent and not acknowledged yet.
-    unreleased: Cell<usize>,
     /// The credential as it is written, where we put it in ourselves.
     credential: Zeroizing<Vec<u8>>,
-    policy: Arc<ConnectionPolicy>,
     opened: Instant,
     idle_since: Cell<Instant>,
     pub used: Cell<bool>,
 }
 
-/// Idle sockets of a core, by connection.
-#[derive(Default)]
-pub struct Pool {
-    idle: RefCell<HashMap<String, Vec<Rc<Target>>>>,
-    sweeping: Cell<bool>,
+/// A target that was reached.
+pub struct Reached {
+    pub pipe: Pipe,
+    /// The credential as it is written after its scheme, where there is no agent that writes it.
+    pub credential: Zeroizing<Vec<u8>>,
+    pub is_h2: bool,
 }
 
-impl Pool {
-    /// An idle socket, the one that was used last. `repeatable`: the request may be sent again if the socket turns out dead.
-    pub fn take(&self, connection: &Arc<ConnectionPolicy>, repeatable: bool) -> Option<Rc<Target>> {
-        let mut idle = self.idle.borrow_mut();
-        let list = idle.get_mut(&connection.name)?;
-        let now = reactor::now();
-        // A new policy may mean another target or another secret. What came unasked would be taken for the answer to the next
-        // request, which is somebody else's. Only the one that is taken is looked at: the others have their turn, or the sweep.
-        let is_good =
-            |target: &Target| target.is_fresh(now) && Arc::ptr_eq(&target.policy, connection) && target.is_quiet();
-        while list.pop_if(|target| !is_good(target)).is_some() {}
-        let idle_for = now.duration_since(list.last()?.idle_since.get());
-        if !repeatable && idle_for > IDLE_TIME_UNREPEATABLE_MAX {
-            return None;
-        }
-        list.pop()
-    }
+/// Protocols of a TLS handshake (RFC 7301).
+const H2: &str = "h2";
+const HTTP1: &str = "http/1.1";
 
-    fn keep(&self, target: Rc<Target>) {
-        let now = reactor::now();
-        target.idle_since.set(now);
-        target.used.set(true);
-        if !target.inbox.borrow().is_empty() || !target.is_fresh(now) || !target.has_sent() {
-            return;
-        }
-        target.listen();
-        let mut idle = self.idle.borrow_mut();
-        let Some(list) = idle.get_mut(&target.policy.name) else {
-            idle.insert(target.policy.name.clone(), vec![target]);
-            return;
-        };
-        if list.len() >= IDLE_PER_CONNECTION_MAX {
-            list.retain(|other| other.is_fresh(now));
-        }
-        if list.len() < IDLE_PER_CONNECTION_MAX {
-            list.push(target);
-        }
-    }
-
-    /// Closes what nobody used for a while. True when nothing is left.
-    fn sweep(&self) -> bool {
-        let now = reactor::now();
-        let mut idle = self.idle.borrow_mut();
-        for list in idle.values_mut() {
-            list.retain(|target| target.is_fresh(now));
-        }
-        idle.retain(|_, list| !list.is_empty());
-        idle.is_empty()
-    }
-}
-
-/// Keeps a socket whose last answer was read to its end, and sees to it that idle ones are closed in time.
-pub fn keep(core: &Rc<Core>, target: Rc<Target>) {
-    core.http.pool.keep(target);
-    if core.http.pool.sweeping.replace(true) {
-        return;
-    }
-    let core = Rc::downgrade(core);
-    reactor::spawn(async move {
-        loop {
-            reactor::sleep(IDLE_TIME_MAX).await;
-            let Some(core) = core.upgrade() else { return };
-            if core.http.pool.sweep() {
-                core.http.pool.sweeping.set(false);
-                return;
-            }
-        }
-    });
-}
-
-/// Reaches the target of a connection.
+/// Reaches a target of a connection. `h1_only`: another version is of no use.
 ///
 /// # Errors
 /// Whose fault it is and what the client may know.
-pub async fn open(
+pub async fn reach(
     core: &Rc<Core>,
     connection: &Arc<ConnectionPolicy>,
-    user: &str,
-    session_id: [u8; 16],
-) -> Result<Rc<Target>, OpenError> {
+    grant: &SignedGrant,
+    who: &Who<'_>,
+    h1_only: bool,
+) -> Result<Reached, OpenError> {
+    let version = connection
+        .http
+        .as_ref()
+        .map_or(TargetVersion::Http1, |http| http.target_version);
+    let offered: &[&str] = match version {
+        _ if h1_only => &[HTTP1],
+        TargetVersion::Http1 => &[HTTP1],
+        TargetVersion::Http2 => &[H2],
+        TargetVersion::Negotiated => &[H2, HTTP1],
+    };
     let opening = async {
         if connection.pool.is_empty() {
-            direct(core, connection).await
+            direct(core, connection, grant, offered).await
         } else {
-            through_agent(core, connection, user, session_id).await
+            through_agent(core, connection, grant, who, offered).await
         }
     };
-    let (way, credential) = reactor::timeout(UPSTREAM_OPEN_TIME_MAX, opening)
+    let (pipe, credential, chosen) = reactor::timeout(UPSTREAM_OPEN_TIME_MAX, opening)
         .await
         .unwrap_or_else(|_| Err(OpenError::upstream("the target cannot be reached in time")))?;
-    let now = reactor::now();
-    Ok(Rc::new(Target {
-        way,
-        inbox: RefCell::default(),
-        leaving: RefCell::default(),
-        unreleased: Cell::new(0),
+    let https = connection.http.as_ref().is_some_and(|http| http.https);
+    let is_h2 = match (version, https) {
+        (TargetVersion::Http2, _) if h1_only => {
+            return Err(OpenError::ours(
+                "this needs HTTP/1.1, and the target is set to speak HTTP/2",
+            ));
+        }
+        (TargetVersion::Http2, true) if chosen != H2 => {
+            return Err(OpenError::upstream("the target does not agree to HTTP/2"));
+        }
+        (TargetVersion::Http2, _) => true,
+        _ => chosen == H2 && !h1_only,
+    };
+    Ok(Reached {
+        pipe,
         credential,
-        policy: connection.clone(),
-        opened: now,
-        idle_since: Cell::new(now),
-        used: Cell::new(false),
-    }))
+        is_h2,
+    })
+}
+
+/// For whom a target is reached.
+pub struct Who<'a> {
+    pub user: &'a str,
+    pub session_id: [u8; 16],
 }
 
 async fn through_agent(
     core: &Rc<Core>,
     connection: &Arc<ConnectionPolicy>,
-    user: &str,
-    session_id: [u8; 16],
-) -> Result<(Upstream, Zeroizing<Vec<u8>>), OpenError> {
+    grant: &SignedGrant,
+    who: &Who<'_>,
+    offered: &[&str],
+) -> Result<(Pipe, Zeroizing<Vec<u8>>, String), OpenError> {
     let deadline = reactor::now() + AGENT_WAIT_MAX;
     while core.links.pick(&connection.pool).is_none() && reactor::now() < deadline {
         reactor::sleep(AGENT_POLL).await;
     }
-    let request = Request {
-        session_id,
-        connection: connection.clone(),
-        user: user.to_owned(),
-        database: String::new(),
-        params: Vec::new(),
+    let open = Open {
+        session_id: who.session_id.to_vec(),
+        grant: Some(grant.clone()),
+        user: who.user.to_owned(),
+        alpn: offered.iter().map(|name| (*name).to_owned()).collect(),
+        ..Open::default()
     };
-    let opened = linked::open(core, &request).await?;
-    Ok((opened.upstream, Zeroizing::default()))
+    let (_, stream, accept) = linked::reach(core, &connection.pool, open).await?;
+    let pipe = Pipe::from(Upstream::Linked(stream));
+    Ok((pipe, Zeroizing::default(), accept.alpn))
 }
 
 const AGENT_POLL: Duration = Duration::from_millis(20);
 
-async fn direct(core: &Core, connection: &ConnectionPolicy) -> Result<(Upstream, Zeroizing<Vec<u8>>), OpenError> {
-    let signed = connection
-        .grant
-        .as_ref()
-        .ok_or_else(|| OpenError::ours("the connection has no target"))?;
-    let grant = proto::sign::open_grant(&core.shared.identity().policy_key, signed)
+async fn direct(
+    core: &Core,
+    connection: &ConnectionPolicy,
+    grant: &SignedGrant,
+    offered: &[&str],
+) -> Result<(Pipe, Zeroizing<Vec<u8>>, String), OpenError> {
+    let grant = proto::sign::open_grant(&core.shared.identity().policy_key, grant)
         .map_err(|error| OpenError::ours(format!("the connection's target is not valid: {error}")))?;
     if grant.expires_at_ms > 0 && wall_micros() / 1000 > grant.expires_at_ms as u64 {
         return Err(OpenError::ours("the grant for the connection's target has expired"));
@@ -198,35 +155,43 @@ async fn direct(core: &Core, connection: &ConnectionPolicy) -> Result<(Upstream,
         .map_err(|error| unreachable(error.to_string()))?;
     let _ = socket.set_nodelay(true);
     if grant.tls() == TlsMode::Disable {
-        return Ok((Upstream::Direct(Transport::Plain(socket)), credential));
+        let pipe = Pipe::from(Upstream::Direct(Transport::Plain(socket)));
+        return Ok((pipe, credential, String::new()));
     }
     let ca = match grant.tls_ca.as_str() {
         "" => None,
         reference => Some(secret::resolve(reference)?),
     };
     let failed = |error: String| OpenError::upstream(format!("TLS with the target failed: {error}"));
-    let config =
-        client_config(grant.tls(), ca.as_deref().map(Vec::as_slice)).map_err(|error| failed(error.to_string()))?;
-    let name = ServerName::try_from(grant.host.clone()).map_err(|error| failed(error.to_string()))?;
+    let config = client_config(grant.tls(), ca.as_deref().map(Vec::as_slice), offered);
+    let config = config.map_err(|error| failed(error.to_string()))?;
+    let name = match grant.tls_name.as_str() {
+        "" => grant.host.clone(),
+        name => name.to_owned(),
+    };
+    let name = ServerName::try_from(name).map_err(|error| failed(error.to_string()))?;
     let stream = TlsStream::connect(socket, config, name)
         .await
         .map_err(|error| failed(error.to_string()))?;
-    Ok((Upstream::Direct(Transport::Tls(stream)), credential))
+    let chosen = if stream.speaks(H2.as_bytes()) { H2 } else { HTTP1 };
+    let pipe = Pipe::from(Upstream::Direct(Transport::Tls(stream)));
+    Ok((pipe, credential, chosen.to_owned()))
 }
 
 /// Client configurations are kept: TLS sessions are resumed, and the system's authorities are read once.
-fn client_config(mode: TlsMode, ca: Option<&[u8]>) -> anyhow::Result<Arc<rustls::ClientConfig>> {
-    type Kept = HashMap<(i32, Vec<u8>), Arc<rustls::ClientConfig>>;
+fn client_config(mode: TlsMode, ca: Option<&[u8]>, offered: &[&str]) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+    type Kept = HashMap<(i32, Vec<u8>, Vec<Vec<u8>>), Arc<rustls::ClientConfig>>;
     thread_local! {
         static KEPT: RefCell<Kept> = RefCell::default();
     }
     const KEPT_MAX: usize = 64;
-    let key = (mode as i32, ca.unwrap_or_default().to_vec());
+    let offered: Vec<Vec<u8>> = offered.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let key = (mode as i32, ca.unwrap_or_default().to_vec(), offered.clone());
     if let Some(config) = KEPT.with_borrow(|kept| kept.get(&key).cloned()) {
         return Ok(config);
     }
     let mut config = (*tls::target::client(mode, ca)?).clone();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = offered;
     let config = Arc::new(config);
     KEPT.with_borrow_mut(|kept| {
         if kept.len() >= KEPT_MAX {
@@ -268,23 +233,42 @@ fn credential(connection: &ConnectionPolicy, grant: &TargetGrant) -> Result<Zero
 }
 
 impl Target {
-    fn is_fresh(&self, now: Instant) -> bool {
-        now.duration_since(self.idle_since.get()) < IDLE_TIME_MAX && now.duration_since(self.opened) < SOCKET_AGE_MAX
+    /// A socket that nobody has used yet.
+    pub fn new(reached: Reached) -> Rc<Target> {
+        let now = reactor::now();
+        Rc::new(Target {
+            pipe: reached.pipe,
+            inbox: RefCell::default(),
+            leaving: RefCell::default(),
+            credential: reached.credential,
+            opened: now,
+            idle_since: Cell::new(now),
+            used: Cell::new(false),
+        })
     }
 
-    /// Whether the target has sent nothing since its last answer and is still there.
-    fn is_quiet(&self) -> bool {
-        match &self.way {
-            Upstream::Direct(transport) => transport.is_quiet(),
-            Upstream::Linked(stream) => stream.is_quiet(),
-        }
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        self.idle_for(now) < IDLE_TIME_MAX && now.duration_since(self.opened) < SOCKET_AGE_MAX
     }
 
-    /// Arms the receive that will get the next answer, and meanwhile whatever comes unasked.
-    fn listen(&self) {
-        if let Upstream::Direct(transport) = &self.way {
-            transport.listen();
+    pub fn idle_for(&self, now: Instant) -> Duration {
+        now.duration_since(self.idle_since.get())
+    }
+
+    /// Whether it can serve another request: what came unasked would be taken for the answer to that, which is somebody else's.
+    pub fn is_quiet(&self) -> bool {
+        self.pipe.is_quiet()
+    }
+
+    /// Begins to wait for the next request. False: it cannot serve one.
+    pub fn rest(&self, now: Instant) -> bool {
+        self.idle_since.set(now);
+        self.used.set(true);
+        if !self.inbox.borrow().is_empty() || !self.is_fresh(now) || !self.has_sent() {
+            return false;
         }
+        self.pipe.listen();
+        true
     }
 
     /// Whether the last request's head has left.
@@ -304,86 +288,39 @@ impl Target {
 
     /// Sends a request's head; what comes next waits for it. The credential stands between `before` and `after`.
     pub async fn send_head(&self, scheme: CredentialScheme, before: &[u8], after: &[u8]) -> io::Result<()> {
-        match &self.way {
-            Upstream::Direct(transport) => {
-                let mut head = Vec::with_capacity(before.len() + self.credential.len() + after.len());
-                head.extend_from_slice(before);
-                head.extend_from_slice(&self.credential);
-                head.extend_from_slice(after);
-                let queued = transport.send_start(Gather::from(head)).await?;
-                *self.leaving.borrow_mut() = queued;
-                Ok(())
-            }
-            Upstream::Linked(stream) => {
-                let lost = |end: crate::link::driver::StreamEnd| io::Error::other(end.message);
-                stream.send_data(Buf::from(before.to_vec())).await.map_err(lost)?;
-                let form = match scheme {
-                    CredentialScheme::Nothing => None,
-                    CredentialScheme::Basic => Some(PutForm::Basic),
-                    CredentialScheme::Raw | CredentialScheme::Bearer => Some(PutForm::Secret),
-                };
-                if let Some(form) = form {
-                    let put = SessionFrame {
-                        kind: Some(Kind::Put(Put { form: form as i32 })),
-                    };
-                    stream.send_message(&put.encode_to_vec());
-                }
-                stream.send_data(Buf::from(after.to_vec())).await.map_err(lost)
-            }
+        let form = match scheme {
+            CredentialScheme::Nothing => None,
+            CredentialScheme::Basic => Some(PutForm::Basic),
+            CredentialScheme::Raw | CredentialScheme::Bearer => Some(PutForm::Secret),
+        };
+        if let Some(form) = form.filter(|_| self.pipe.is_linked()) {
+            self.pipe.send(Gather::from(before.to_vec())).await?;
+            self.pipe.put(Put {
+                form: form as i32,
+                ..Put::default()
+            })?;
+            return self.pipe.send(Gather::from(after.to_vec())).await;
         }
+        let mut head = Vec::with_capacity(before.len() + self.credential.len() + after.len());
+        head.extend_from_slice(before);
+        if form.is_some() {
+            head.extend_from_slice(&self.credential);
+        }
+        head.extend_from_slice(after);
+        let queued = self.pipe.send_start(Gather::from(head)).await?;
+        *self.leaving.borrow_mut() = queued;
+        Ok(())
     }
 
     /// Sends bytes of a body.
     pub async fn send(&self, gather: Gather) -> io::Result<()> {
-        match &self.way {
-            Upstream::Direct(transport) => {
-                self.sent().await?;
-                transport.send(gather).await
-            }
-            Upstream::Linked(stream) => {
-                for piece in gather {
-                    stream
-                        .send_data(piece)
-                        .await
-                        .map_err(|end| io::Error::other(end.message))?;
-                }
-                Ok(())
-            }
-        }
+        self.sent().await?;
+        self.pipe.send(gather).await
     }
 
     /// The next bytes; empty at the end. Asking for more says that what came before has gone on.
     pub async fn recv(&self) -> io::Result<Buf> {
-        match &self.way {
-            Upstream::Direct(transport) => transport.recv().await,
-            Upstream::Linked(stream) => {
-                let done = self.unreleased.take();
-                if done > 0 {
-                    stream.release(done);
-                }
-                loop {
-                    match stream.next().await {
-                        Ok(Incoming::Data(data)) => {
-                            self.unreleased.set(data.len());
-                            return Ok(data);
-                        }
-                        Ok(Incoming::Message(message)) => match linked::control_message(&message) {
-                            Some(Kind::End(end)) if end.cause() == EndCause::Failed => {
-                                return Err(io::Error::other(end.message));
-                            }
-                            Some(Kind::End(end))
-                                if end.cause() == EndCause::UpstreamLost && end.message != linked::CLOSED =>
-                            {
-                                return Err(io::Error::other(end.message));
-                            }
-                            Some(Kind::End(_)) => return Ok(Buf::new()),
-                            _ => {}
-                        },
-                        Err(_) => return Err(io::ErrorKind::ConnectionReset.into()),
-                    }
-                }
-            }
-        }
+        self.pipe.recv().await
     }
 
     /// Reads the head of an answer. `None`: the target closed before its first byte.
@@ -427,23 +364,23 @@ impl Target {
     }
 
     /// The next content of a body; `None` at its end. An end that is none is an error.
-    pub async fn body(&self, reader: &mut BodyReader) -> Result<Option<Buf>, HeadError> {
+    pub async fn body(&self, reader: &RefCell<BodyReader>) -> Result<Option<Buf>, HeadError> {
         loop {
-            if reader.is_done() {
+            if reader.borrow().is_done() {
                 return Ok(None);
             }
             let mut current = self.inbox.take();
             if current.is_empty() {
                 current = self.recv().await.map_err(HeadError::Io)?;
                 if current.is_empty() {
-                    return if reader.may_close() {
+                    return if reader.borrow().may_close() {
                         Ok(None)
                     } else {
                         Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into()))
                     };
                 }
             }
-            let piece = reader.read(&current)?;
+            let piece = reader.borrow_mut().read(&current)?;
             let mut taken = current.split_to(piece.consumed);
             *self.inbox.borrow_mut() = current;
             taken.truncate(piece.content.end);
@@ -472,21 +409,7 @@ impl Target {
 
     /// Ends our side.
     pub async fn shutdown(&self) {
-        match &self.way {
-            Upstream::Direct(transport) => {
-                let _ = self.sent().await;
-                transport.shutdown().await;
-            }
-            Upstream::Linked(stream) => stream.finish(),
-        }
+        let _ = self.sent().await;
+        self.pipe.shutdown().await;
     }
-}
-
-/// Why an answer cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum HeadError {
-    #[error("the target's answer is malformed: {0}")]
-    Malformed(#[from] codecs::http::Refused),
-    #[error("the target was lost: {0}")]
-    Io(io::Error),
 }

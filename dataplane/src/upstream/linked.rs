@@ -16,7 +16,12 @@ pub const CLOSED: &str = "the target closed the connection";
 
 /// Asks an agent of the connection's pool for the target.
 pub async fn open(core: &Rc<Core>, request: &Request) -> Result<Opened, OpenError> {
-    let pool = &request.connection.pool;
+    let (link, stream, accept) = reach(core, &request.connection.pool, open_message(request)).await?;
+    Ok(opened(request, link, stream, accept))
+}
+
+/// Asks an agent of a pool for a target.
+pub async fn reach(core: &Rc<Core>, pool: &str, open: Open) -> Result<(Rc<AgentLink>, Stream, Accept), OpenError> {
     let link = core.links.pick(pool).ok_or_else(|| OpenError {
         fault: Fault::Ours,
         sqlstate: sqlstate::TARGET_UNREACHABLE.into(),
@@ -26,9 +31,9 @@ pub async fn open(core: &Rc<Core>, request: &Request) -> Result<Opened, OpenErro
         .driver
         .open(proto::path::AGENT_SESSION)
         .map_err(|error| OpenError::ours(format!("the agent's link takes no session: {error}")))?;
-    send(&stream, Kind::Open(open_message(request)));
+    send(&stream, Kind::Open(open));
     match answer(&stream).await? {
-        Kind::Accept(accept) => Ok(opened(request, link, stream, accept)),
+        Kind::Accept(accept) => Ok((link, stream, accept)),
         Kind::Refuse(refuse) => Err(refused(refuse)),
         _ => Err(OpenError::ours("the agent answered out of turn")),
     }
@@ -87,6 +92,7 @@ fn open_message(request: &Request) -> Open {
             })
             .collect(),
         resolve_columns: columns.collect(),
+        alpn: Vec::new(),
     }
 }
 

@@ -425,9 +425,24 @@ pub fn put_window_update(out: &mut Vec<u8>, stream: u32, increment: u32) {
 
 /// Appends HEADERS and as many CONTINUATION as the peer's frame size asks for.
 pub fn put_headers(out: &mut Vec<u8>, stream: u32, block: &[u8], end_stream: bool, frame_bytes_max: usize) {
+    put_block(out, stream, block, end_stream, FLAG_END_HEADERS, frame_bytes_max);
+}
+
+/// As [`put_headers`], for a block that goes on: [`put_last_fields`] must follow.
+pub fn put_headers_unfinished(out: &mut Vec<u8>, stream: u32, block: &[u8], end_stream: bool, frame_bytes_max: usize) {
+    put_block(out, stream, block, end_stream, 0, frame_bytes_max);
+}
+
+/// Appends the CONTINUATION frame that ends a header block.
+pub fn put_last_fields(out: &mut Vec<u8>, stream: u32, block: &[u8]) {
+    put_header(out, block.len(), Kind::Continuation, FLAG_END_HEADERS, stream);
+    out.extend_from_slice(block);
+}
+
+fn put_block(out: &mut Vec<u8>, stream: u32, block: &[u8], end_stream: bool, last: u8, frame_bytes_max: usize) {
     let end = if end_stream { FLAG_END_STREAM } else { 0 };
     if block.len() <= frame_bytes_max {
-        put_header(out, block.len(), Kind::Headers, end | FLAG_END_HEADERS, stream);
+        put_header(out, block.len(), Kind::Headers, end | last, stream);
         out.extend_from_slice(block);
         return;
     }
@@ -436,7 +451,7 @@ pub fn put_headers(out: &mut Vec<u8>, stream: u32, block: &[u8], end_stream: boo
     let mut flags = end;
     while let Some(chunk) = chunks.next() {
         if chunks.peek().is_none() {
-            flags |= FLAG_END_HEADERS;
+            flags |= last;
         }
         put_header(out, chunk.len(), kind, flags, stream);
         out.extend_from_slice(chunk);

@@ -89,6 +89,15 @@ impl Encoder {
     }
 }
 
+/// Appends a field that no table may take in, here or on its way (RFC 7541 section 6.2.3): a credential.
+pub fn put_never_indexed(block: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    block.push(0x10);
+    for text in [name, value] {
+        put_integer(block, text.len(), 7, 0);
+        block.extend_from_slice(text);
+    }
+}
+
 /// Copies `block` to `plain` with Huffman strings decoded. Returns false when there are none (then `plain` is of no use).
 fn expand(block: &[u8], plain: &mut Vec<u8>) -> Result<bool, BadBlock> {
     let mut rest = block;

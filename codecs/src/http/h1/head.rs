@@ -5,7 +5,7 @@
 
 use super::super::fields::Fields;
 use super::super::limits::{HEAD_BYTES_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX};
-use super::super::{BodyKind, Refused, RequestHead, ResponseHead, Version};
+use super::super::{BodyKind, Refused, RequestHead, ResponseHead, Version, is_refused_method};
 
 /// Finds the end of a head in bytes that arrive in parts; looks at each byte once.
 #[derive(Debug, Default, Clone)]
@@ -75,10 +75,11 @@ pub fn parse_request(head: &[u8]) -> Result<RequestHead, Refused> {
     if target.is_empty() || !target.iter().all(|b| (0x21..0x7f).contains(b)) {
         return Err(Refused::bad("the request target holds a character that it may not"));
     }
-    if method == b"CONNECT" {
+    let method = text(method)?;
+    if is_refused_method(&method) {
         return Err(Refused {
             status: 405,
-            reason: "CONNECT is not served",
+            reason: "CONNECT and TRACE are not served",
         });
     }
     let mut fields = Fields::new();
@@ -88,7 +89,7 @@ pub fn parse_request(head: &[u8]) -> Result<RequestHead, Refused> {
     let (target, authority) = target_of(&target, host)?;
     let body = request_body(&fields, version)?;
     Ok(RequestHead {
-        method: text(method)?,
+        method,
         target,
         authority,
         version,

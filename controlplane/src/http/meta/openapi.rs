@@ -228,7 +228,8 @@ fn schemas() -> Value {
             audit:ordered|strict listen:text? url hosts:texts1 routes:texts1 key_header credential_header \
             credential_scheme:none|raw|bearer|basic allow_from:texts1 trusted_proxies:texts1 proxy_protocol:flag \
             plaintext:loopback|allow|refuse keys:objects headers:objects request_bytes_max:number response_bytes_max:number \
-            response_timeout_seconds:number requests_per_minute:number refuse_findings:texts1 websocket:flag version_header max_rows:number \
+            response_timeout_seconds:number requests_per_minute:number refuse_findings:texts1 websocket:flag version_header \
+            http_version:auto|1.1|2 upstreams:texts1 health_path:text? health_interval_seconds:number health_timeout_seconds:number max_rows:number \
             max_bytes:number statement_timeout_seconds:number read_only:flag replication:deny|allow access_review:object?"),
         "TokenTerms": object("user name expires_at expires_in_seconds:number connections:texts1"),
         "Token": object("id! token user! name! connections!:texts created_at! expires_at!:text? generation:number"),

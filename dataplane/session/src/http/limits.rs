@@ -30,3 +30,5 @@ pub const REQUEST_INSPECTED_BYTES_MAX: usize = 1024 * 1024;
 pub const JSON_PATH_STEPS_MAX: usize = 32;
 /// Longest path of a request in its audit event, bytes.
 pub const EVENT_PATH_BYTES_MAX: usize = 4 * 1024;
+/// A target is asked how it is at most once in so many milliseconds.
+pub const HEALTH_INTERVAL_MS_MIN: u32 = 100;

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use codecs::http::limits::TARGET_BYTES_MAX;
 use codecs::http::route::{Route, Routes};
 use proto::policy as wire;
-use proto::policy::{CredentialScheme, Plaintext};
+use proto::policy::{CredentialScheme, Plaintext, SignedGrant, TargetVersion};
 use scan::{Detector, Scanner, Spec};
 
 use super::body::{BodyFilter, Media};
-use super::limits::JSON_PATH_STEPS_MAX;
+use super::limits::{HEALTH_INTERVAL_MS_MIN, JSON_PATH_STEPS_MAX};
 use super::net::Networks;
 use crate::policy::PolicyError;
 use crate::policy::redaction::RuleSet;
@@ -43,8 +44,30 @@ pub struct HttpPolicy {
     pub websocket: bool,
     /// Lower case; empty: none.
     pub version_header: String,
+    pub target_version: TargetVersion,
+    /// Where the target is reached, if at several places.
+    pub upstreams: Vec<Upstream>,
+    pub health: Option<HealthCheck>,
     /// Findings of these in a request's body refuse it.
     pub(crate) refuse: Option<Arc<RuleSet>>,
+}
+
+/// One of several places where a target is reached.
+#[derive(Debug)]
+pub struct Upstream {
+    /// `host:port`.
+    pub name: String,
+    pub grant: SignedGrant,
+}
+
+/// How it is found out which places are well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Path and query.
+    pub path: String,
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
 }
 
 /// What holds for the tokens of one user.
@@ -123,8 +146,41 @@ pub(crate) fn compile(connection: &wire::Connection, from: &wire::Http, errors: 
         https: from.https,
         websocket: from.websocket,
         version_header: from.version_header.clone(),
+        target_version: TargetVersion::try_from(from.target_version).unwrap_or_else(|_| {
+            wrong("http_version", "is not known here".to_owned());
+            TargetVersion::Http1
+        }),
+        upstreams: upstreams(from, &mut wrong),
+        health: health(from, &mut wrong),
         refuse: refuse(from, &mut wrong),
     }
+}
+
+fn upstreams(from: &wire::Http, wrong: &mut impl FnMut(&str, String)) -> Vec<Upstream> {
+    let mut upstreams: Vec<Upstream> = Vec::with_capacity(from.upstreams.len());
+    for upstream in &from.upstreams {
+        if upstreams.iter().any(|known| known.name == upstream.name) {
+            wrong("upstreams", format!("{:?} is named twice", upstream.name));
+        }
+        upstreams.push(Upstream {
+            name: upstream.name.clone(),
+            grant: upstream.grant.clone().unwrap_or_default(),
+        });
+    }
+    upstreams
+}
+
+fn health(from: &wire::Http, wrong: &mut impl FnMut(&str, String)) -> Option<HealthCheck> {
+    let check = from.health.as_ref()?;
+    let visible = check.path.bytes().all(|b| (0x21..0x7f).contains(&b));
+    if !check.path.starts_with('/') || !visible || check.path.len() > TARGET_BYTES_MAX {
+        wrong("health_path", format!("{:?} is no path", check.path));
+    }
+    Some(HealthCheck {
+        path: check.path.clone(),
+        interval: Duration::from_millis(u64::from(check.interval_ms.max(HEALTH_INTERVAL_MS_MIN))),
+        timeout: Duration::from_millis(u64::from(check.timeout_ms.max(1))),
+    })
 }
 
 impl HttpPolicy {

@@ -1,35 +1,39 @@
 //! The way back: interim answers, head and body of the target's answer, redacted and noted on the way to the client.
 
 use super::super::answer::Problem;
+use super::super::leg::{HeadError, Leg};
 use super::super::limits::{ANSWER_PAUSE_MAX, INTERIM_MAX};
-use super::super::upstream::{self, HeadError, Target};
+use super::super::origins::{self, Sent};
 use super::super::{Downstream, within};
-use super::{Context, Ended, VERSION};
-use codecs::http::h1::BodyReader;
+use super::{Context, Ended, VERSION, is_grpc};
 use codecs::http::{BodyKind, Fields, ResponseHead, Version};
 use reactor::Buf;
 use session::Scratch;
 use session::http::headers;
 use session::http::{BodyFilter, Coded, Decoder, HttpPolicy, Media, Unreadable};
 use session::policy::RuleSet;
-use std::rc::Rc;
 use std::sync::Arc;
 
 impl<D: Downstream> Context<'_, D> {
     /// Target to client: interim answers, head, body.
     pub(super) async fn answered(
         &self,
-        target: &Rc<Target>,
+        sent: &Sent,
         http: &HttpPolicy,
         rules: Option<Arc<RuleSet>>,
         upgrade: bool,
     ) -> Result<Ended, Answered> {
+        let leg = &sent.leg;
         let mut interims = 0;
         let head = loop {
-            let head = match self.awaited(target, http).await {
-                None => return Err(Problem::new(504, "the target did not answer in time").into()),
+            let head = match self.awaited(leg, http).await {
+                None => {
+                    sent.lease.place.failed();
+                    return Err(Problem::new(504, "the target did not answer in time").into());
+                }
                 Some(Ok(None)) => return Err(Answered::Silent),
-                Some(Err(HeadError::Io(_))) if !target.has_more() => return Err(Answered::Silent),
+                Some(Err(HeadError::Unprocessed)) => return Err(Answered::Unprocessed),
+                Some(Err(HeadError::Io(_))) if !leg.has_more() => return Err(Answered::Silent),
                 Some(Err(error)) => {
                     tracing::warn!(%error, "an answer was refused");
                     return Err(Problem::new(502, "the target's answer is malformed").into());
@@ -37,7 +41,7 @@ impl<D: Downstream> Context<'_, D> {
                 Some(Ok(Some(head))) => head,
             };
             match head.status {
-                101 if upgrade => return Box::pin(self.upgraded(target, http, &head)).await,
+                101 if upgrade => return Box::pin(self.upgraded(leg, http, &head)).await,
                 101 => return Err(Problem::new(502, "the target changed the protocol unasked").into()),
                 100..200 => {
                     interims += 1;
@@ -53,17 +57,20 @@ impl<D: Downstream> Context<'_, D> {
                 _ => break head,
             }
         };
-        self.relay(target, http, rules, head).await
+        sent.lease.place.worked();
+        self.relay(sent, http, rules, head).await
     }
 
     /// The next head of the answer; `None`: it did not come in time. The time begins when the target has the whole request, and again
     /// as long as more of the request comes.
-    async fn awaited(&self, target: &Rc<Target>, http: &HttpPolicy) -> Option<Result<Option<ResponseHead>, HeadError>> {
-        let mut reading = std::pin::pin!(target.head(&self.head.method));
+    async fn awaited(&self, leg: &Leg, http: &HttpPolicy) -> Option<Result<Option<ResponseHead>, HeadError>> {
+        let mut reading = std::pin::pin!(leg.head(&self.head.method));
         loop {
             let (uploaded, bytes) = (self.uploaded.get(), self.bytes_up.get());
             let head = within(http.response_timeout, reading.as_mut()).await;
-            if head.is_some() || uploaded || self.bytes_up.get() == bytes {
+            // Between messages of a stream there may be a long time; the client's side has its own bound.
+            let goes_on = self.bytes_up.get() != bytes || is_grpc(&self.head.fields);
+            if head.is_some() || uploaded || !goes_on {
                 return head;
             }
         }
@@ -71,7 +78,7 @@ impl<D: Downstream> Context<'_, D> {
 
     async fn relay(
         &self,
-        target: &Rc<Target>,
+        sent: &Sent,
         http: &HttpPolicy,
         rules: Option<Arc<RuleSet>>,
         head: ResponseHead,
@@ -127,16 +134,16 @@ impl<D: Downstream> Context<'_, D> {
             self.broken(inspection.as_ref().map(|inspection| &inspection.filter));
             return Ok(Ended::Broken);
         }
-        let mut reader = BodyReader::response(head.body);
-        let complete = self
-            .body(target, &mut reader, inspection.as_mut(), http.response_bytes_max)
-            .await;
+        let complete = self.body(&sent.leg, inspection.as_mut(), http.response_bytes_max).await;
         if !complete {
             self.broken(inspection.as_ref().map(|inspection| &inspection.filter));
             return Ok(Ended::Broken);
         }
-        if keeps && self.uploaded.get() {
-            upstream::keep(self.core, target.clone());
+        if keeps
+            && self.uploaded.get()
+            && let Some(target) = sent.leg.socket()
+        {
+            origins::keep(self.core, &sent.lease.place, target.clone());
         }
         Ok(Ended::Complete)
     }
@@ -147,10 +154,13 @@ impl<D: Downstream> Context<'_, D> {
         let encoded = head.body != BodyKind::Empty && matches!(coded, Coded::Unknown);
         let media = Media::of(head.fields.text("content-type"));
         let partial = head.status == 206;
-        let unreadable = encoded || partial || media == Media::Unreadable;
+        let is_grpc = is_grpc(&head.fields);
+        let unreadable = encoded || partial || is_grpc || media == Media::Unreadable;
         if unreadable && !rules.lets_unreadable_pass() {
             let why = if encoded {
                 "the target encoded its answer in a way that cannot be undone, so it cannot be redacted"
+            } else if is_grpc {
+                "messages of gRPC cannot be redacted, and this connection redacts"
             } else if partial {
                 "the target sent a part, which cannot be redacted"
             } else {
@@ -171,16 +181,10 @@ impl<D: Downstream> Context<'_, D> {
     }
 
     /// Passes the body on piece by piece. False: it did not come to its end, or could not be passed on.
-    async fn body(
-        &self,
-        target: &Target,
-        reader: &mut BodyReader,
-        mut inspection: Option<&mut Inspection>,
-        max: Option<u64>,
-    ) -> bool {
+    async fn body(&self, leg: &Leg, mut inspection: Option<&mut Inspection>, max: Option<u64>) -> bool {
         let mut noted = false;
         loop {
-            if !target.has_more() && !reader.is_done() && !noted {
+            if !leg.has_more() && !leg.is_done() && !noted {
                 // Nothing more is here: what there is leaves now, so it is noted now.
                 self.note(inspection.as_deref().map(|inspection| &inspection.filter), false);
                 noted = true;
@@ -188,7 +192,7 @@ impl<D: Downstream> Context<'_, D> {
                     return false;
                 }
             }
-            let piece = match within(ANSWER_PAUSE_MAX, target.body(reader)).await {
+            let piece = match within(ANSWER_PAUSE_MAX, leg.body()).await {
                 Some(Ok(piece)) => piece,
                 Some(Err(error)) => {
                     tracing::info!(%error, "an answer was cut off");
@@ -196,10 +200,7 @@ impl<D: Downstream> Context<'_, D> {
                 }
                 None => return false,
             };
-            if target.settle(reader).is_err() {
-                return false;
-            }
-            let last = piece.is_none() || reader.is_done();
+            let last = piece.is_none() || leg.is_done();
             let piece = piece.unwrap_or_default();
             let received = {
                 let mut exchange = self.exchange.borrow_mut();
@@ -209,7 +210,7 @@ impl<D: Downstream> Context<'_, D> {
             if max.is_some_and(|max| received > max) {
                 return false;
             }
-            let passed = self.pass(piece, last, reader, inspection.as_deref_mut(), max, &mut noted);
+            let passed = self.pass(piece, last, leg, inspection.as_deref_mut(), max, &mut noted);
             match passed.await {
                 None => return false,
                 Some(()) if last => return true,
@@ -223,7 +224,7 @@ impl<D: Downstream> Context<'_, D> {
         &self,
         mut piece: Buf,
         last: bool,
-        reader: &BodyReader,
+        leg: &Leg,
         mut inspection: Option<&mut Inspection>,
         max: Option<u64>,
         noted: &mut bool,
@@ -253,7 +254,7 @@ impl<D: Downstream> Context<'_, D> {
                 *noted = true;
             }
             if ends {
-                let trailers = self.trailers(reader, inspection.is_some());
+                let trailers = trailers(leg, inspection.is_some());
                 return self.down.finish(out, &trailers).await.ok();
             }
             self.down.data(out).await.ok()?;
@@ -263,19 +264,6 @@ impl<D: Downstream> Context<'_, D> {
         }
     }
 
-    /// Trailers of the answer; where bodies are redacted they are not passed on.
-    fn trailers(&self, reader: &BodyReader, redacts: bool) -> Fields {
-        let mut trailers = Fields::new();
-        if !redacts {
-            for (name, value) in reader.trailers().iter() {
-                if !TRAILERS_FORBIDDEN.contains(&name) {
-                    trailers.push(name, value);
-                }
-            }
-        }
-        trailers
-    }
-
     /// The answer was cut off.
     pub(super) fn broken(&self, filter: Option<&BodyFilter>) {
         self.exchange.borrow_mut().broken = true;
@@ -283,7 +271,8 @@ impl<D: Downstream> Context<'_, D> {
     }
 
     /// The target speaks another protocol from here on.
-    async fn upgraded(&self, target: &Rc<Target>, http: &HttpPolicy, head: &ResponseHead) -> Result<Ended, Answered> {
+    async fn upgraded(&self, leg: &Leg, http: &HttpPolicy, head: &ResponseHead) -> Result<Ended, Answered> {
+        let target = leg.socket().ok_or(Answered::Silent)?;
         let mut fields = headers::response(head, http, &self.known(), false, VERSION);
         let protocol = head.fields.value("upgrade").unwrap_or_default();
         fields.push(b"upgrade", protocol);
@@ -298,6 +287,19 @@ impl<D: Downstream> Context<'_, D> {
             Err(_) => Ok(Ended::Broken),
         }
     }
+}
+
+/// Trailers of the answer; where bodies are redacted they are not passed on.
+fn trailers(leg: &Leg, redacts: bool) -> Fields {
+    let mut trailers = Fields::new();
+    if !redacts {
+        for (name, value) in leg.trailers().iter() {
+            if !TRAILERS_FORBIDDEN.contains(&name) {
+                trailers.push(name, value);
+            }
+        }
+    }
+    trailers
 }
 
 /// What an answer's body goes through.
@@ -354,6 +356,8 @@ const TRAILERS_FORBIDDEN: &[&[u8]] = &[
 pub(super) enum Answered {
     /// The target closed before it said anything.
     Silent,
+    /// The target says that it did not look at the request.
+    Unprocessed,
     Problem(Problem),
 }
 

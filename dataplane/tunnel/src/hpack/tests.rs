@@ -46,6 +46,22 @@ fn bad_blocks_are_refused() {
 }
 
 #[test]
+fn a_field_that_is_never_indexed_leaves_the_tables_as_they_are() {
+    let mut encoder = Encoder::default();
+    let mut decoder = Decoder::default();
+    for _ in 0..3 {
+        let mut block = encoder.encode([(&b"a"[..], &b"b"[..])]);
+        let long = vec![b's'; 300];
+        put_never_indexed(&mut block, b"private-token", &long);
+        let list = decode(&mut decoder, &block).unwrap();
+        assert_eq!(
+            list,
+            [(b"a".to_vec(), b"b".to_vec()), (b"private-token".to_vec(), long)]
+        );
+    }
+}
+
+#[test]
 fn a_smaller_table_is_announced_and_kept() {
     let mut encoder = Encoder::default();
     let mut decoder = Decoder::default();
