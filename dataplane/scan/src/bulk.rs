@@ -1,6 +1,6 @@
 //! Candidates in bulk: a back end says at which places something can begin, and the channels of the reference judge them there.
 
-use crate::arch::{BLOCK_BYTES, Found, Search, WORDS_MAX, next_window};
+use crate::arch::{BLOCK_BYTES, Found, Search, WORDS_MAX, next_place, next_window, words_with_places};
 use crate::class::{LETTER, is};
 use crate::detect::{aws, tokens};
 use crate::engine::Engine;
@@ -103,18 +103,36 @@ impl<'e, 's, 't> Bulk<'e, 's, 't> {
                 });
             }
         }
+        if !self.plan.wanted.words {
+            self.places(found);
+            return;
+        }
         for word in 0..WORDS_MAX {
             let near = if found.any_near { found.near[word] } else { 0 };
             let base = found.base + word * 64;
             let mut places = found.places[word];
-            if self.plan.wanted.words {
-                let words = if found.any_words { found.words[word] } else { 0 };
-                places |= self.words(found, base, words | near, near);
-            }
+            let words = if found.any_words { found.words[word] } else { 0 };
+            places |= self.words(found, base, words | near, near);
             self.each(base, places, |bulk, place| {
                 bulk.engine.near_hot = bulk.all_near || near >> (place - base) & 1 == 1;
                 bulk.visit(place);
             });
+        }
+        self.engine.near_hot = true;
+    }
+
+    /// Judges the places of a window when words are not looked for.
+    fn places(&mut self, found: &Found) {
+        let mut rest = found.places;
+        let mut words = words_with_places(&rest);
+        while words != 0 {
+            let (word, bit) = next_place(&mut rest, &mut words);
+            let place = found.base + word * BLOCK_BYTES + bit.trailing_zeros() as usize;
+            if place >= self.end || self.engine.is_covered(place) {
+                continue;
+            }
+            self.engine.near_hot = self.all_near || found.any_near && found.near[word] & bit != 0;
+            self.visit(place);
         }
         self.engine.near_hot = true;
     }

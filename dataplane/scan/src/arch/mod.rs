@@ -427,23 +427,42 @@ fn near_hot<B: Backend>(search: &Search<'_>, base: usize, places: B::V) -> B::V 
     places.and(reach(B::load(&hot.window), hot.before, wide))
 }
 
+/// Which words have places, as bits: a loop over places has one end then and not one for each word.
+#[inline(always)]
+pub(crate) fn words_with_places(places: &[u64; WORDS_MAX]) -> u32 {
+    let mut words = 0;
+    for (number, word) in places.iter().enumerate() {
+        words |= u32::from(*word != 0) << number;
+    }
+    words
+}
+
+/// Takes the first place: its word and its bit there. `words` are those with places.
+#[inline(always)]
+pub(crate) fn next_place(places: &mut [u64; WORDS_MAX], words: &mut u32) -> (usize, u64) {
+    let word = words.trailing_zeros() as usize % WORDS_MAX;
+    let bit = places[word] & places[word].wrapping_neg();
+    places[word] ^= bit;
+    *words &= !(u32::from(places[word] == 0) << word);
+    (word, bit)
+}
+
 /// So many places of a window are looked at one by one for hot words.
 const SINGLE_PLACES_MAX: u32 = 6;
 
 /// Leaves the places that may have a hot word near them.
 #[inline(always)]
 fn keep_near<B: Backend>(search: &Search<'_>, base: usize, mut places: [u64; WORDS_MAX]) -> B::V {
-    for (word, places) in places.iter_mut().enumerate() {
-        let mut rest = *places;
-        while rest != 0 {
-            let bit = rest & rest.wrapping_neg();
-            rest ^= bit;
-            let place = base + word * BLOCK_BYTES + bit.trailing_zeros() as usize;
-            let (marks, wide) = B::hot_before(search.plan, search.bytes, place);
-            let marks = marks & u64::MAX << (BLOCK_BYTES - HOT_PRINT_BYTES - CONTEXT_CHARS);
-            if wide >> (BLOCK_BYTES - CONTEXT_CHARS) == 0 && !any_ends(search, place, marks) {
-                *places ^= bit;
-            }
+    let mut rest = places;
+    let mut words = words_with_places(&places);
+    while words != 0 {
+        let (word, bit) = next_place(&mut rest, &mut words);
+        let place = base + word * BLOCK_BYTES + bit.trailing_zeros() as usize;
+        let (marks, wide) = B::hot_before(search.plan, search.bytes, place);
+        let marks = marks & u64::MAX << (BLOCK_BYTES - HOT_PRINT_BYTES - CONTEXT_CHARS);
+        let narrow = wide >> (BLOCK_BYTES - CONTEXT_CHARS) == 0;
+        if narrow && (marks == 0 || !any_ends(search, place, marks)) {
+            places[word] ^= bit;
         }
     }
     B::load(&places)
