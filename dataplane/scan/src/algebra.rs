@@ -180,12 +180,18 @@ fn weak_numbers<V: Lanes>(m: &Masks<V>, plan: &Plan, t: &Terms<V>) -> V {
     let mut places = V::zero();
     // Words are looked at again, numbers among them.
     if plan.wanted.weak_number && (plan.any_number || !plan.wanted.words) {
+        // A number behind an opening parenthesis ends with its first group: its fraction is no part of it.
+        let opened = m.special.and(m.sep).and(m.op).behind_one(true);
         let pair = t.sep.and(t.d2.ahead::<1>());
         let day =
             t.d4.and(pair.ahead::<4>())
                 .and(pair.ahead::<7>())
                 .without(t.d.ahead::<10>());
-        places = t.first.and(part7).without(day).without(decimals(m, t, part));
+        places = t
+            .first
+            .and(part7)
+            .without(day)
+            .without(decimals(m, t, part).without(opened));
     }
     if plan.wanted.weak_parenthesis {
         let opened = m.special.and(m.sep).and(m.op);

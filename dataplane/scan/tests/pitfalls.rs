@@ -237,5 +237,6 @@ fn decimal_numbers_are_no_telephone_numbers_unless_they_are_too_long_for_one() {
     assert_found(&[Detector::PhoneNumber], "phone 41555501.1234567 kg");
     assert_found(&[Detector::PhoneNumber], "phone 4155.5501 kg");
     assert_found(&[Detector::PhoneNumber], "phone <41555501>.12345678 kg");
+    assert_found(&[Detector::PhoneNumber], "phone x(<41555501>.1234567 kg");
     assert_found(&[Detector::PhoneNumber], "phone <12.34567890> 55 kg");
 }
