@@ -101,8 +101,8 @@ mod tests {
         let frame = credential.written(&put(PutForm::FieldSecret)).unwrap();
         assert_eq!(
             &frame[..9],
-            b"\0\0\x1a\x09\x04\0\0\0\x05",
-            "26 bytes, CONTINUATION, END_HEADERS, stream 5"
+            b"\0\0\x1b\x09\x04\0\0\0\x05",
+            "27 bytes, CONTINUATION, END_HEADERS, stream 5"
         );
         assert_eq!(&frame[9..], b"\x10\x0dauthorization\x0bBearer pass");
         assert_eq!(
