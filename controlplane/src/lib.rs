@@ -35,6 +35,7 @@ use crate::domain::mistake::Mistake;
 use crate::http::policy::apply;
 use crate::http::problem::Problem;
 use crate::http::rates::Rates;
+use crate::identity::oidc::provider::Provider;
 use crate::limits::{DRAIN_SECONDS_MAX, PASSWORD_CHECKS_MAX};
 use crate::pki::{Pki, PkiError};
 use crate::publish::orders::Orders;
@@ -89,6 +90,10 @@ pub struct App {
     pub removed: broadcast::Sender<String>,
     /// What credentials files say.
     pub control_url: String,
+    /// Where people reach us, without a slash at the end.
+    pub public_url: String,
+    /// The identity provider, where there is one.
+    pub provider: Option<Arc<Provider>>,
     /// How often callers ask.
     pub rates: Rates,
     /// Passwords that are checked at the same time.
@@ -118,7 +123,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let (api_listener, api) = listen(config.listen_api).await?;
     let review_url = config.api_url.clone().unwrap_or_else(|| format!("http://{api}"));
     let max_age_seconds = config.snapshot_max_age_seconds;
-    let publisher = Publisher::open(store.clone(), pki.clone(), max_age_seconds, review_url).await?;
+    let publisher = Publisher::open(store.clone(), pki.clone(), max_age_seconds, review_url.clone()).await?;
     let publisher = Arc::new(publisher);
     let (control_listener, control) = listen(config.listen_control).await?;
     let (tls, certificate) = pki::server_config(&pki)?;
@@ -129,6 +134,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             .clone()
             .unwrap_or_else(|| format!("https://{control}")),
         admin_sha256,
+        public_url: review_url,
+        provider: config.oidc.clone().map(|oidc| Arc::new(Provider::new(oidc))),
         rates: Rates::new(config.requests_per_minute),
         password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
         store,

@@ -148,3 +148,9 @@ pub const EVENT_CHUNKS_EXAMINED_MAX: usize = 1024;
 pub const SEARCH_TEXT_CHARS_MAX: usize = 1000;
 /// Sessions that are verified in one call.
 pub const SESSIONS_VERIFIED_AT_ONCE: usize = 200;
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// How long the answer of a request with such a key is kept, in seconds: a day.
+pub const KEPT_ANSWER_SECONDS: i64 = 24 * 3600;
+/// Largest answer that is kept, in bytes; a request with a larger one may be done twice.
+pub const KEPT_ANSWER_BYTES_MAX: usize = 1024 * 1024;

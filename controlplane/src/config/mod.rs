@@ -1,5 +1,7 @@
 //! Configuration: a TOML file, the same keys from the environment, all mistakes at once, resolved once.
 
+mod oidc;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::domain::mistake::{Mistake, Mistakes};
 use crate::domain::read::Fields;
 use crate::domain::role::RoleGroups;
+use crate::identity::oidc::OidcConfig;
 use crate::limits::{LOGIN_SECONDS_DEFAULT, RATE_PER_MINUTE_DEFAULT};
 
 /// Prefix of the variables.
@@ -33,6 +36,14 @@ const KEYS: &[&str] = &[
     "admin_groups",
     "auditor_groups",
     "approver_groups",
+    "oidc.issuer",
+    "oidc.client_id",
+    "oidc.client_secret",
+    "oidc.audience",
+    "oidc.scopes",
+    "oidc.groups_claim",
+    "oidc.trust_email",
+    "oidc.recheck_seconds",
 ];
 /// Seconds in a day.
 const DAY: u64 = 24 * 3600;
@@ -80,6 +91,8 @@ pub struct Config {
     pub role_groups: RoleGroups,
     /// Nobody logs in and everybody is the administrator (`PROFILE=dev`); only on loopback addresses.
     pub developer: bool,
+    /// The identity provider, where people log in by one.
+    pub oidc: Option<OidcConfig>,
     /// Make pool `local` and credentials for one data plane and one agent.
     pub bootstrap_local: bool,
     /// Applied before anything is served.
@@ -108,6 +121,7 @@ impl Config {
             login_seconds: LOGIN_SECONDS_DEFAULT,
             role_groups: RoleGroups::default(),
             developer: false,
+            oidc: None,
             bootstrap_local: false,
             policy_file: None,
         }
@@ -175,6 +189,9 @@ fn environment(
             }
             continue;
         }
+        if oidc::variable(&name, &value, table) {
+            continue;
+        }
         let Some(short) = name.strip_prefix(PREFIX) else {
             continue;
         };
@@ -183,12 +200,15 @@ fn environment(
             continue;
         };
         let value = match *key {
-            "gateways" | "admin_groups" | "auditor_groups" | "approver_groups" => {
+            "gateways" | "admin_groups" | "auditor_groups" | "approver_groups" | "oidc.scopes" => {
                 Value::Array(value.split(',').map(|g| Value::String(g.trim().to_owned())).collect())
             }
-            "snapshot_max_age_seconds" | "certificate_days" | "requests_per_minute" | "login_seconds" => {
-                value.parse::<u64>().map_or(Value::String(value), Value::from)
-            }
+            "snapshot_max_age_seconds"
+            | "certificate_days"
+            | "requests_per_minute"
+            | "login_seconds"
+            | "oidc.recheck_seconds" => value.parse::<u64>().map_or(Value::String(value), Value::from),
+            "oidc.trust_email" => value.parse::<bool>().map_or(Value::String(value), Value::from),
             _ => Value::String(value),
         };
         match key.split_once('.') {
@@ -301,6 +321,7 @@ fn read(table: Map<String, Value>, data_dir: Option<PathBuf>, mistakes: &mut Mis
             auditor: fields.texts("auditor_groups"),
             approver: fields.texts("approver_groups"),
         },
+        oidc: oidc::read(&mut fields),
         log_level: fields.text("log_level").unwrap_or_else(|| defaults.log_level.clone()),
         log_format: fields.choice("log_format", &["text", "json"]),
         ..defaults

@@ -16,6 +16,7 @@ use crate::App;
 use crate::agents::token::{self, Prefix};
 use crate::domain::model::{Entry, User, UserStatus};
 use crate::domain::role::Roles;
+use crate::identity::oidc::recheck::still_there;
 use crate::store::identity::LoginSession;
 use crate::store::now_micros;
 
@@ -269,6 +270,9 @@ async fn by_login(app: &App, token: &str, cookie: bool) -> Result<Option<Caller>
     let Some(session) = app.store.login(&token::sha256(token), now_micros()).await? else {
         return Ok(None);
     };
+    if !still_there(app, token, &session).await? {
+        return Ok(None);
+    }
     Ok(member(app, &session.user_id).map(|member| Caller {
         roles: roles_of(app, &member.user),
         user: Some(member),
@@ -294,6 +298,11 @@ fn member(app: &App, user_id: &str) -> Option<Member> {
         scope: Vec::new(),
         expires_micros: None,
     })
+}
+
+/// The secret that a request shows, however it does.
+pub fn shown(path: &str, headers: &HeaderMap) -> Option<String> {
+    token_of(path, headers).or_else(|| cookie_of(headers))
 }
 
 /// The token of `Bearer`, or the password of `Basic` on pages.
@@ -355,12 +364,7 @@ fn same_origin_if_told(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn is_ours(app: &App, origin: &str, headers: &HeaderMap) -> bool {
-    if app
-        .config
-        .api_url
-        .as_deref()
-        .is_some_and(|url| origin_of(url) == origin)
-    {
+    if origin_of(&app.public_url) == origin {
         return true;
     }
     let host = headers.get("host").and_then(|value| value.to_str().ok());

@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::Value;
 
 use super::auth::{Caller, authenticate};
 use super::meta::routes::{self, Right, Route};
+use super::once::Once;
 use super::problem::Problem;
 use crate::App;
 use crate::store::admin_log::LogLine;
@@ -29,8 +30,20 @@ pub fn with_detail(detail: Value, response: impl IntoResponse) -> Response {
     response
 }
 
-/// Stands before all routes.
-pub async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+/// Stands before all routes. What the framework refuses by itself (a path that is no UTF-8, for instance) becomes a problem too.
+pub async fn gate(state: State<Arc<App>>, request: Request, next: Next) -> Response {
+    let response = passed(state, request, next).await;
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_plain = kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    match response.status() {
+        StatusCode::BAD_REQUEST if is_plain => {
+            Problem::Request("the request cannot be read".to_owned()).into_response()
+        }
+        _ => response,
+    }
+}
+
+async fn passed(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let Some(matched) = request.extensions().get::<MatchedPath>().cloned() else {
         return next.run(request).await;
     };
@@ -41,7 +54,7 @@ pub async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next)
         .map_or("/", |place| place.as_str())
         .to_owned();
     let Some(route) = routes::of(request.method(), &path, matched.as_str()) else {
-        return Problem::Method(routes::methods(matched.as_str())).into_response();
+        return Problem::Method(routes::methods(&path, matched.as_str())).into_response();
     };
     let address = address_of(&request);
     let (method, headers) = (request.method().clone(), request.headers().clone());
@@ -55,10 +68,25 @@ pub async fn gate(State(app): State<Arc<App>>, mut request: Request, next: Next)
     };
     let logged = route.scope().is_none_or(|(_, verb)| verb == "write") && route.method != "get";
     let line = logged.then(|| line_of(&caller, route, path, address));
+    let once = match route.method {
+        "post" => Once::of(&caller, request.uri().path(), &headers),
+        _ => Ok(None),
+    };
     request.extensions_mut().insert(caller);
-    match line {
-        Some(line) => recorded(app, line, request, next).await,
-        None => next.run(request).await,
+    let shared = app.clone();
+    let run = move |request: Request| async move {
+        match line {
+            Some(line) => recorded(shared, line, request, next).await,
+            None => next.run(request).await,
+        }
+    };
+    match once {
+        Ok(None) => run(request).await,
+        Ok(Some(once)) => once
+            .run(&app, request, run)
+            .await
+            .unwrap_or_else(IntoResponse::into_response),
+        Err(problem) => problem.into_response(),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use axum::{Form, Json};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -69,6 +69,21 @@ impl Object {
             Err(list) => Err(Problem::Request(
                 list.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
             )),
+        }
+    }
+}
+
+/// A form in the body.
+pub struct FormBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for FormBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Form::<T>::from_request(request, state).await {
+            Ok(Form(form)) => Ok(FormBody(form)),
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::TooLarge),
+            Err(rejection) => Err(Problem::Request(rejection.body_text())),
         }
     }
 }

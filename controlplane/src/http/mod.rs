@@ -12,6 +12,7 @@ pub mod keys;
 pub mod login;
 pub mod meta;
 pub mod objects;
+pub mod once;
 pub mod policy;
 pub mod problem;
 pub mod rates;
@@ -27,16 +28,17 @@ use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
-use axum::{Form, Json, response::Response};
+use axum::{Json, response::Response};
 
 use self::auth::Caller;
-use self::input::{Object, PageParams, Params, Peer};
+use self::input::{FormBody, Object, PageParams, Params, Peer};
 use self::keys::Holder;
-use self::objects::ForceParams;
+use self::objects::{ForceParams, IfMatch};
 use self::problem::Problem;
 use crate::App;
 use crate::domain::check;
 use crate::domain::model::Kind;
+use crate::identity::oidc::Answer;
 use crate::limits::REQUEST_BYTES_MAX;
 
 type Shared = State<Arc<App>>;
@@ -59,6 +61,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(enrolment_routes())
         .merge(token_routes())
         .merge(login_routes())
+        .merge(flow_routes())
         .merge(policy_routes())
         .merge(session_routes())
         .merge(review_routes())
@@ -88,13 +91,19 @@ fn object_routes(segment: &str, kind: Kind) -> Router<Arc<App>> {
     let show = move |caller: Caller, State(app): Shared, Path(name): Path<String>| async move {
         objects::show::handle(&app, kind, caller, &name).await
     };
-    let update =
-        move |State(app): Shared,
-              Path(name): Path<String>,
-              Params(force): Params<ForceParams>,
-              Object(body): Object| async move { objects::update::handle(&app, kind, &name, force, body).await };
-    let delete = move |State(app): Shared, Path(name): Path<String>, Params(force): Params<ForceParams>| async move {
-        objects::delete::handle(&app, kind, &name, force).await
+    let update = move |State(app): Shared,
+                       Path(name): Path<String>,
+                       Params(force): Params<ForceParams>,
+                       headers: HeaderMap,
+                       Object(body): Object| async move {
+        let if_match = IfMatch::of(&headers);
+        objects::update::handle(&app, kind, &name, force, if_match, body).await
+    };
+    let delete = move |State(app): Shared,
+                       Path(name): Path<String>,
+                       Params(force): Params<ForceParams>,
+                       headers: HeaderMap| async move {
+        objects::delete::handle(&app, kind, &name, force, IfMatch::of(&headers)).await
     };
     Router::new()
         .route(&format!("/api/{segment}"), get(list).post(create))
@@ -245,6 +254,38 @@ fn token_routes() -> Router<Arc<App>> {
         )
 }
 
+/// Logins through a provider, of command lines and of devices.
+fn flow_routes() -> Router<Arc<App>> {
+    use login::{cli, device, provider, token};
+    let begin = |State(app): Shared, headers: HeaderMap, Params(wish): Params<provider::Wish>| async move {
+        provider::begin(&app, &headers, wish).await
+    };
+    let back = |State(app): Shared, peer: Peer, headers: HeaderMap, Params(answer): Params<Answer>| async move {
+        provider::callback(&app, peer, &headers, answer).await
+    };
+    let exchange = |State(app): Shared, peer: Peer, FormBody(wish): FormBody<token::Wish>| async move {
+        token::handle(&app, peer, wish).await
+    };
+    let ask = |caller: Caller, Params(wish): Params<cli::Wish>| async move { cli::show(&caller, &wish) };
+    let allow = |State(app): Shared, caller: Caller, FormBody(wish): FormBody<cli::Wish>| async move {
+        cli::allow(&app, &caller, wish).await
+    };
+    let code = |caller: Caller, Params(typed): Params<device::Typed>| async move { device::show(&caller, &typed) };
+    let answer = |State(app): Shared, caller: Caller, FormBody(typed): FormBody<device::Typed>| async move {
+        device::answer(&app, &caller, &typed).await
+    };
+    Router::new()
+        .route("/api/login", get(begin))
+        .route("/api/callback", get(back))
+        .route(
+            "/api/login/device",
+            post(|State(app): Shared| async move { device::begin(&app).await }),
+        )
+        .route("/api/login/token", post(exchange))
+        .route("/login/cli", get(ask).post(allow))
+        .route("/device", get(code).post(answer))
+}
+
 fn login_routes() -> Router<Arc<App>> {
     use login::{create, logout, page, password};
     let log_in = |State(app): Shared, peer: Peer, body: Object| async move { create::handle(&app, peer, body).await };
@@ -252,7 +293,7 @@ fn login_routes() -> Router<Arc<App>> {
         logout::handle(&app, caller, &headers).await
     };
     let show = |State(app): Shared, Params(next): Params<page::Next>| async move { page::show(&app, &next) };
-    let take = |State(app): Shared, peer: Peer, headers: HeaderMap, Form(form): Form<page::Form>| async move {
+    let take = |State(app): Shared, peer: Peer, headers: HeaderMap, FormBody(form): FormBody<page::Form>| async move {
         page::take(&app, peer, &headers, form).await
     };
     let set = |State(app): Shared, caller: Caller, peer: Peer, Path(name): Path<String>, body: Object| async move {
@@ -270,6 +311,12 @@ fn login_routes() -> Router<Arc<App>> {
     };
     Router::new()
         .route("/login", get(show).post(take))
+        .route(
+            "/logout",
+            post(|State(app): Shared, caller: Caller, headers: HeaderMap| async move {
+                logout::from_page(&app, &caller, &headers).await
+            }),
+        )
         .route("/api/login", post(log_in))
         .route("/api/logout", post(log_out))
         .route("/api/users/{name}/password", put(set).delete(remove))

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::App;
 use crate::agents::token::{self, Prefix};
 use crate::domain::model::{Entry, User, UserStatus, UserType};
-use crate::identity::password;
+use crate::identity::{password, seal};
 use crate::store::admin_log::LogLine;
 use crate::store::identity::{Attempt, LoginSession};
 use crate::store::{StoreError, now_micros};
@@ -24,6 +26,29 @@ impl Method {
             Method::Password => "password",
             Method::Oidc => "oidc",
         }
+    }
+}
+
+/// What a provider gave with a login. It is stored sealed: only the login's own token opens it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    pub subject: String,
+    pub id_token: String,
+    pub refresh_token: Option<String>,
+}
+
+impl Kept {
+    const USE: &'static str = "sluice login";
+
+    /// What was kept with a login.
+    pub fn of(token: &str, session: &LoginSession) -> Option<Kept> {
+        let bytes = seal::open(token, Kept::USE, session.sealed.as_deref()?)?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Sealed for the holder of the token.
+    pub fn sealed(&self, token: &str) -> Option<Vec<u8>> {
+        seal::seal(token, Kept::USE, &serde_json::to_vec(self).ok()?)
     }
 }
 
@@ -89,7 +114,7 @@ pub async fn open(
     user: &User,
     method: Method,
     address: &str,
-    sealed: Option<Vec<u8>>,
+    kept: Option<Kept>,
 ) -> Result<Opened, StoreError> {
     let now = now_micros();
     let token = token::generate(Prefix::Login)?;
@@ -102,7 +127,7 @@ pub async fn open(
         expires_micros: now.saturating_add(seconds.saturating_mul(1_000_000)),
         mfa_micros: None,
         checked_micros: now,
-        sealed,
+        sealed: kept.and_then(|kept| kept.sealed(&token)),
     };
     note(app, "login", entry, user, address, method.name()).await?;
     app.store.add_login(&session).await?;

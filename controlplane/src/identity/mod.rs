@@ -1,4 +1,6 @@
-//! Who people are: passwords and logins.
+//! Who people are: passwords, logins, and what an identity provider says.
 
 pub mod login;
+pub mod oidc;
 pub mod password;
+pub mod seal;

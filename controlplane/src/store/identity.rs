@@ -195,6 +195,27 @@ impl Store {
         row.map(|row| login_of(&row)).transpose()
     }
 
+    /// Takes it on to ask the provider about a login. False: somebody else does.
+    pub async fn claim_login_check(&self, login: &LoginSession, now: i64) -> Result<bool, StoreError> {
+        let done = db::query("UPDATE login_session SET checked_micros = ? WHERE sha256 = ? AND checked_micros = ?")
+            .bind(now)
+            .bind(&login.sha256)
+            .bind(login.checked_micros)
+            .execute(self.writer())
+            .await?;
+        Ok(done > 0)
+    }
+
+    /// Stores what the provider gave anew.
+    pub async fn reseal_login(&self, sha256: &[u8], sealed: Option<Vec<u8>>) -> Result<(), StoreError> {
+        db::query("UPDATE login_session SET sealed = ? WHERE sha256 = ?")
+            .bind(sealed)
+            .bind(sha256)
+            .execute(self.writer())
+            .await?;
+        Ok(())
+    }
+
     /// Ends a login.
     pub async fn end_login(&self, sha256: &[u8]) -> Result<(), StoreError> {
         db::query("DELETE FROM login_session WHERE sha256 = ?")

@@ -24,7 +24,9 @@ const MIGRATIONS: &[(&str, &str)] = &migrations![
     "0003_review",
     "0004_identity",
     "0005_replicas",
-    "0006_record"
+    "0006_record",
+    "0007_flows",
+    "0008_answers"
 ];
 
 /// Migrates SQLite; `user_version` says how many are done.

@@ -7,10 +7,12 @@
 //! PostgreSQL for several control planes on one store. Queries are the same ([`db`]); migrations have the same numbers.
 
 pub mod admin_log;
+pub mod answers;
 pub mod audit;
 pub mod db;
 pub mod enrolment;
 pub mod feed;
+pub mod flows;
 pub mod identity;
 pub mod lock;
 pub(crate) mod migrate;

@@ -285,3 +285,84 @@ async fn a_directory_serves_one_control_plane_and_survives_restarts() {
     plane.call("GET", "/api/userinfo", Some(&token), None).await.expect(200);
     assert_eq!(plane.apply(POLICY).await.expect(200)["applied"], false);
 }
+
+#[tokio::test]
+async fn an_update_of_what_has_changed_meanwhile_is_refused() {
+    let plane = Plane::start().await;
+    let bearer = format!("Bearer {}", plane.admin);
+    let auth = ("authorization", bearer.as_str());
+    let made = plane.admin("POST", "/api/pools", Some(json!({"name": "office"}))).await;
+    let first = made.headers["etag"].to_str().unwrap().to_owned();
+    let put = |etag: String, text: &'static str| {
+        let (plane, auth) = (&plane, auth);
+        async move {
+            let headers = [auth, ("if-match", etag.as_str())];
+            plane
+                .ask(
+                    "PUT",
+                    "/api/pools/office",
+                    &headers,
+                    json!({"description": text}).to_string(),
+                )
+                .await
+        }
+    };
+    let changed = put(first.clone(), "one").await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    let second = changed.headers["etag"].to_str().unwrap().to_owned();
+    assert_ne!(first, second);
+    let shown = plane.admin("GET", "/api/pools/office", None).await;
+    assert_eq!(shown.headers["etag"].to_str().unwrap(), second);
+    let late = put(first.clone(), "two").await;
+    assert_eq!(late.status, 412, "{}", late.text);
+    assert_eq!(late.json()["type"], "urn:sluice:problem:changed");
+    assert_eq!(put(format!("{first}, {second}"), "three").await.status, 200);
+    assert_eq!(put("*".to_owned(), "four").await.status, 200);
+    let headers = [auth, ("if-match", second.as_str())];
+    assert_eq!(
+        plane
+            .ask("DELETE", "/api/pools/office", &headers, String::new())
+            .await
+            .status,
+        412
+    );
+    plane.admin("DELETE", "/api/pools/office", None).await.expect(204);
+}
+
+#[tokio::test]
+async fn a_post_with_a_key_is_done_once() {
+    let plane = Plane::start().await;
+    plane.apply(POLICY).await.expect(200);
+    let bearer = format!("Bearer {}", plane.admin);
+    let post = |key: &'static str, body: Value| {
+        let (plane, bearer) = (&plane, bearer.clone());
+        async move {
+            let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+            plane.ask("POST", "/api/tokens", &headers, body.to_string()).await
+        }
+    };
+    let first = post("k1", json!({"user": "alice"})).await;
+    let again = post("k1", json!({"user": "alice"})).await;
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(first.text, again.text);
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert_eq!(again.content_type, "application/json");
+    assert!(!first.headers.contains_key("idempotent-replayed"));
+    assert_eq!(post("k1", json!({"user": "bob"})).await.status, 409);
+    assert_ne!(post("k2", json!({"user": "alice"})).await.text, first.text);
+    // A refusal is an answer too, and somebody else's key is another one.
+    assert_eq!(post("k3", json!({"user": "x"})).await.status, 404);
+    assert_eq!(
+        post("k3", json!({"user": "x"})).await.headers["idempotent-replayed"],
+        "true"
+    );
+    assert_eq!(post("", json!({"user": "alice"})).await.status, 400);
+    let listed = plane.admin("GET", "/api/tokens?user=alice", None).await.expect(200);
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    // The token that is shown once lies nowhere in the clear.
+    let token = first.json()["token"].as_str().unwrap().to_owned();
+    for file in std::fs::read_dir(plane.dir.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
+        assert!(!bytes.windows(token.len()).any(|part| part == token.as_bytes()));
+    }
+}

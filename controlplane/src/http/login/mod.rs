@@ -1,21 +1,35 @@
 //! `/login`, `/api/login`, `/api/logout` and passwords: how people come in and go out.
 
+pub mod cli;
 pub mod create;
+pub mod device;
 pub mod logout;
 pub mod page;
 pub mod password;
+pub mod provider;
+pub mod token;
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 
 use super::auth::{COOKIE_PLAIN, COOKIE_SECURE};
 use crate::App;
 
 /// People reach us by https.
 fn is_secure(app: &App) -> bool {
-    app.config
-        .api_url
-        .as_deref()
-        .is_some_and(|url| url.starts_with("https://"))
+    app.public_url.starts_with("https://")
+}
+
+/// The attribute of cookies that only https carries.
+fn secure(app: &App) -> &'static str {
+    if is_secure(app) { "; Secure" } else { "" }
+}
+
+/// Answers about logins are kept nowhere on the way.
+fn no_store(response: &mut Response) {
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 /// `Set-Cookie` with a login for so many seconds; 0 takes it away.

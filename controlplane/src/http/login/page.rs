@@ -1,13 +1,13 @@
 //! `GET /login` and `POST /login`: where browsers log in, with a name and a password or with a token.
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use super::{own_place, set_cookie};
+use super::{no_store, own_place, set_cookie};
 use crate::App;
 use crate::http::auth::{by_token, same_origin};
-use crate::http::input::Peer;
+use crate::http::input::{Peer, encoded};
 use crate::http::meta::page::{escaped, page};
 use crate::http::problem::Problem;
 use crate::identity::login::{self, Method};
@@ -68,14 +68,29 @@ fn refused(app: &App, next: &str) -> Response {
     render(app, next, word, StatusCode::UNAUTHORIZED)
 }
 
-fn render(_app: &App, next: &str, word: &str, status: StatusCode) -> Response {
+fn render(app: &App, next: &str, word: &str, status: StatusCode) -> Response {
+    let by_provider = app.provider.as_ref().map_or_else(String::new, |provider| {
+        let issuer = &provider.config.issuer;
+        let host = issuer
+            .split("://")
+            .nth(1)
+            .unwrap_or(issuer)
+            .split('/')
+            .next()
+            .unwrap_or(issuer);
+        format!(
+            "<p><a class=\"button\" href=\"/api/login?next={}\">Log in with {}</a></p>",
+            escaped(&encoded(next)),
+            escaped(host)
+        )
+    });
     let next = escaped(next);
     let word = match word {
         "" => String::new(),
         word => format!("<p role=\"alert\" class=\"alert\">{}</p>", escaped(word)),
     };
     let body = format!(
-        "<main class=\"narrow\"><h1>Sluice</h1>{word}\
+        "<main class=\"narrow\"><h1>Sluice</h1>{word}{by_provider}\
          <form method=\"post\" action=\"/login\"><input type=\"hidden\" name=\"next\" value=\"{next}\">\
          <label>Name or e-mail address<input name=\"user\" autocomplete=\"username\" autofocus required></label>\
          <label>Password<input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\
@@ -89,10 +104,4 @@ fn render(_app: &App, next: &str, word: &str, status: StatusCode) -> Response {
     *response.status_mut() = status;
     no_store(&mut response);
     response
-}
-
-fn no_store(response: &mut Response) {
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

@@ -19,7 +19,8 @@ background:#fff}table{border-collapse:collapse;width:100%;margin-bottom:2rem}th,
 border-bottom:1px solid #ddd;vertical-align:top}code{font-size:90%}@media(prefers-color-scheme:dark){body{background:#161616;\
 color:#e6e6e6}th,td{border-color:#383838}a{color:#8ab4f8}}\
 .narrow{max-width:22rem;margin:12vh auto}label{display:block;margin:.8rem 0}input{display:block;width:100%;\
-box-sizing:border-box;font:inherit;padding:.45rem;margin-top:.2rem}button{font:inherit;padding:.45rem 1.2rem}\
+box-sizing:border-box;font:inherit;padding:.45rem;margin-top:.2rem}button,.button{font:inherit;padding:.45rem 1.2rem}.button{display:inline-block;border:1px solid;\
+border-radius:.2rem;text-decoration:none}\
 details{margin-top:2rem}.alert{border-left:.25rem solid #c0392b;padding-left:.8rem}.who{float:right}";
 
 /// Answers the request.
@@ -44,10 +45,12 @@ pub async fn handle(app: &App, caller: Caller) -> Result<Response, Problem> {
         .map(SessionView::from)
         .collect::<Vec<_>>();
     let body = format!(
-        "<h1>Sluice</h1>\
+        "<form class=\"who\" method=\"post\" action=\"/logout\">{} ({}) <button>Log out</button></form><h1>Sluice</h1>\
          <p>Policy generation {}. <a href=\"/reviews\">Reviews</a>. The API is described at \
          <a href=\"/api/openapi.json\">/api/openapi.json</a>.</p>\
          <h2>Connections</h2>{}<h2>Recent sessions</h2>{}",
+        escaped(caller.name()),
+        caller.roles().strongest(),
         state.generation,
         connections(&seen),
         table(&sessions),

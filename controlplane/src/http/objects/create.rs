@@ -2,21 +2,19 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use serde_json::{Map, Value};
+use axum::response::Response;
+use serde_json::{Map, Value, json};
 
-use super::view;
+use super::{tagged, view};
 use crate::App;
 use crate::domain::file;
 use crate::domain::model::{Kind, Owner};
+use crate::http::gate::with_detail;
 use crate::http::problem::Problem;
 use crate::publish::{change_of, entry_for};
 
 /// Answers the request.
-pub async fn handle(
-    app: &App,
-    kind: Kind,
-    body: Map<String, Value>,
-) -> Result<(StatusCode, Json<Map<String, Value>>), Problem> {
+pub async fn handle(app: &App, kind: Kind, body: Map<String, Value>) -> Result<Response, Problem> {
     let mut body = file::read(kind, body).map_err(Problem::Policy)?;
     file::unmask(&mut body, None).map_err(|mistake| Problem::Policy(vec![mistake]))?;
     let key = body.key();
@@ -36,5 +34,9 @@ pub async fn handle(
         .entries
         .get(&key)
         .ok_or_else(|| Problem::missing(kind.name(), &key.1))?;
-    Ok((StatusCode::CREATED, Json(view(app, &state, entry).await?)))
+    let answer = (StatusCode::CREATED, Json(view(app, &state, entry).await?));
+    Ok(with_detail(
+        json!({"created": file::shown(&entry.body)}),
+        tagged(entry, answer),
+    ))
 }

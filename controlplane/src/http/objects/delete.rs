@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::{ForceParams, find, may_change};
+use super::{ForceParams, IfMatch, find, may_change};
 use crate::App;
 use crate::domain::model::Kind;
 use crate::http::problem::Problem;
@@ -10,7 +10,13 @@ use crate::publish::change_of;
 use crate::store::enrolment::Role;
 
 /// Answers the request.
-pub async fn handle(app: &App, kind: Kind, name: &str, force: ForceParams) -> Result<StatusCode, Problem> {
+pub async fn handle(
+    app: &App,
+    kind: Kind,
+    name: &str,
+    force: ForceParams,
+    if_match: IfMatch,
+) -> Result<StatusCode, Problem> {
     if kind == Kind::Pool && app.store.identity_count(Role::Agent, Some(name)).await? > 0 {
         return Err(Problem::Conflict(
             format!("pool \"{name}\" has agents: remove them first"),
@@ -21,6 +27,7 @@ pub async fn handle(app: &App, kind: Kind, name: &str, force: ForceParams) -> Re
         .publisher
         .edit(|state| {
             let present = find(state, kind, name)?;
+            if_match.check(present)?;
             may_change(present, force.force)?;
             Ok::<_, Problem>((change_of(state, Vec::new(), vec![present.body.key()])?, ()))
         })

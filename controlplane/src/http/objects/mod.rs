@@ -6,6 +6,8 @@ pub mod list;
 pub mod show;
 pub mod update;
 
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -88,6 +90,47 @@ pub(super) fn find<'s>(state: &'s PolicyState, kind: Kind, name: &str) -> Result
 
 fn email_is(entry: &Entry, email: &str) -> bool {
     matches!(&entry.body, Body::User(user) if user.email.as_deref() == Some(email))
+}
+
+/// Names a state of an object (RFC 9110 section 8.8.3): another content or a later change has another one.
+pub(super) fn etag(entry: &Entry) -> String {
+    let state = format!(
+        "{}:{}:{}",
+        entry.id,
+        entry.updated_micros,
+        Value::Object(entry.body.fields())
+    );
+    let hash = crate::pki::hex(&crate::agents::token::sha256(&state));
+    format!("\"{}\"", hash.get(..32).unwrap_or(&hash))
+}
+
+/// The states that a request is for, if it says so (RFC 9110 section 13.1.1).
+#[derive(Clone, Debug, Default)]
+pub struct IfMatch(Option<String>);
+
+impl IfMatch {
+    /// What the headers say.
+    pub fn of(headers: &HeaderMap) -> IfMatch {
+        let values: Vec<_> = headers.get_all(header::IF_MATCH).iter().collect();
+        let texts = values.iter().map(|value| value.to_str().unwrap_or_default());
+        IfMatch((!values.is_empty()).then(|| texts.collect::<Vec<_>>().join(",")))
+    }
+
+    /// Refuses when the object is none of them.
+    fn check(&self, entry: &Entry) -> Result<(), Problem> {
+        let present = etag(entry);
+        match &self.0 {
+            Some(wanted) if !wanted.split(',').any(|one| one.trim() == "*" || one.trim() == present) => {
+                Err(Problem::Changed)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An answer with the state of what it shows.
+fn tagged(entry: &Entry, answer: impl IntoResponse) -> Response {
+    ([(header::ETAG, etag(entry))], answer).into_response()
 }
 
 /// Objects of a policy file are changed there, or with force.

@@ -1,16 +1,16 @@
 //! `GET /api/{objects}/{name}`: one object; to a member, a connection that it may not open does not exist.
 
 use axum::Json;
-use serde_json::{Map, Value};
+use axum::response::Response;
 
-use super::{find, may_connect, view, view_for_member};
+use super::{find, may_connect, tagged, view, view_for_member};
 use crate::App;
 use crate::domain::model::{Body, Kind};
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
 
 /// Answers the request.
-pub async fn handle(app: &App, kind: Kind, caller: Caller, name: &str) -> Result<Json<Map<String, Value>>, Problem> {
+pub async fn handle(app: &App, kind: Kind, caller: Caller, name: &str) -> Result<Response, Problem> {
     let state = app.publisher.state();
     let entry = find(&state, kind, name);
     match (caller.user(), kind) {
@@ -18,12 +18,15 @@ pub async fn handle(app: &App, kind: Kind, caller: Caller, name: &str) -> Result
             let entry = entry?;
             match &entry.body {
                 Body::Connection(connection) if may_connect(member, connection) => {
-                    Ok(Json(view_for_member(entry, connection)))
+                    Ok(tagged(entry, Json(view_for_member(entry, connection))))
                 }
                 _ => Err(Problem::missing(kind.name(), name)),
             }
         }
-        _ if caller.sees_all() => Ok(Json(view(app, &state, entry?).await?)),
+        _ if caller.sees_all() => {
+            let entry = entry?;
+            Ok(tagged(entry, Json(view(app, &state, entry).await?)))
+        }
         _ => Err(Problem::Forbidden("this needs the role auditor".to_owned())),
     }
 }

@@ -1,0 +1,16 @@
+-- Logins under way: at the identity provider, of the command line, of devices. Each is used once.
+CREATE TABLE login_flow (
+    sha256         BLOB PRIMARY KEY,
+    kind           TEXT NOT NULL,         -- oidc | code | device
+    user_code      TEXT UNIQUE,
+    expires_micros INTEGER NOT NULL,
+    body           TEXT NOT NULL          -- JSON
+) STRICT, WITHOUT ROWID;
+
+-- Which user a person of an identity provider is.
+CREATE TABLE identity_link (
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
