@@ -38,6 +38,7 @@ use crate::http::rates::Rates;
 use crate::identity::oidc::provider::Provider;
 use crate::limits::{DRAIN_SECONDS_MAX, PASSWORD_CHECKS_MAX};
 use crate::pki::{Pki, PkiError};
+use crate::publish::cancels::Cancels;
 use crate::publish::orders::Orders;
 use crate::publish::progress::Progress;
 use crate::publish::{PublishError, Publisher};
@@ -82,6 +83,8 @@ pub struct App {
     pub publisher: Arc<Publisher>,
     pub progress: Progress,
     pub orders: Orders,
+    /// Cancel requests between data planes.
+    pub cancels: Cancels,
     pub reviews: Reviews,
     pub intake: Intake,
     /// Which of the control planes on one store this is; another one after each start.
@@ -143,6 +146,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         publisher: publisher.clone(),
         progress: Progress::default(),
         orders: Orders::default(),
+        cancels: Cancels::default(),
         reviews: Reviews::default(),
         intake,
         replica: uuid::Uuid::now_v7().to_string(),

@@ -46,6 +46,8 @@ pub const ENROL_KEY_SECONDS_MAX: u64 = 365 * 24 * 3600;
 pub const DRAIN_SECONDS_MAX: u64 = 5;
 /// A snapshot is signed anew when this share of its life is over.
 pub const SNAPSHOT_RENEW_DIVISOR: u64 = 4;
+/// Cancel requests that data planes are asked about at the same time; of more the oldest are given up.
+pub const CANCELS_WAITING_MAX: usize = 1024;
 /// Orders that wait for one data plane to read them.
 pub const ORDERS_WAITING_MAX: usize = 64;
 /// Longest wait for the record that says that a killed session is over, in seconds.

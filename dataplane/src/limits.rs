@@ -56,6 +56,12 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 8 * 1024;
 pub const HTTP_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a target may take to take a cancel request of ours, and then to obey it.
 pub const CANCEL_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long other data planes are waited for with a cancel request whose session is not here.
+pub const CANCEL_ABROAD_TIME_MAX: Duration = Duration::from_secs(5);
+/// Cancel requests of this process that other data planes are asked about at the same time; more are lost.
+pub const CANCELS_ABROAD_MAX: usize = 64;
+/// The same within a second: anybody can send such requests, and each costs every data plane a look.
+pub const CANCELS_ABROAD_PER_SECOND_MAX: usize = 100;
 /// How often a session whose statement is being cancelled is looked at.
 pub const OVERDUE_LOOK_TIME: Duration = Duration::from_millis(20);
 

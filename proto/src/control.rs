@@ -6,13 +6,15 @@ use prost::{Enumeration, Message, Oneof};
 /// Data plane to control plane on `DataPlane/Sync`.
 #[derive(Clone, PartialEq, Message)]
 pub struct SyncRequest {
-    #[prost(oneof = "sync_request::Kind", tags = "1, 2, 3, 4, 10, 11, 12, 13")]
+    #[prost(oneof = "sync_request::Kind", tags = "1, 2, 3, 4, 10, 11, 12, 13, 20, 21")]
     pub kind: Option<sync_request::Kind>,
 }
 
 pub mod sync_request {
     //! The kinds of a sync request.
-    use super::{AccessWanted, Ack, Hello, HoldClosed, HoldOpened, HoldsOpen, Nack, Presence};
+    use super::{
+        AccessWanted, Ack, CancelLooked, CancelWanted, Hello, HoldClosed, HoldOpened, HoldsOpen, Nack, Presence,
+    };
 
     #[derive(Clone, PartialEq, super::Oneof)]
     pub enum Kind {
@@ -34,6 +36,10 @@ pub mod sync_request {
         HoldClosed(HoldClosed),
         #[prost(message, tag = "13")]
         AccessWanted(AccessWanted),
+        #[prost(message, tag = "20")]
+        CancelWanted(CancelWanted),
+        #[prost(message, tag = "21")]
+        CancelLooked(CancelLooked),
     }
 }
 
@@ -101,13 +107,13 @@ pub struct AgentPresence {
 /// Control plane to data plane on `DataPlane/Sync`.
 #[derive(Clone, PartialEq, Message)]
 pub struct SyncReply {
-    #[prost(oneof = "sync_reply::Kind", tags = "1, 2, 10, 11")]
+    #[prost(oneof = "sync_reply::Kind", tags = "1, 2, 10, 11, 20, 21")]
     pub kind: Option<sync_reply::Kind>,
 }
 
 pub mod sync_reply {
     //! The kinds of a sync reply.
-    use super::{HoldAnswer, HoldNoted, KillSession, SignedSnapshot};
+    use super::{CancelOver, CancelSession, HoldAnswer, HoldNoted, KillSession, SignedSnapshot};
 
     #[derive(Clone, PartialEq, super::Oneof)]
     pub enum Kind {
@@ -119,6 +125,10 @@ pub mod sync_reply {
         HoldAnswer(HoldAnswer),
         #[prost(message, tag = "11")]
         HoldNoted(HoldNoted),
+        #[prost(message, tag = "20")]
+        CancelSession(CancelSession),
+        #[prost(message, tag = "21")]
+        CancelOver(CancelOver),
     }
 }
 
@@ -223,6 +233,47 @@ pub struct AccessWanted {
     pub user_id: String,
     #[prost(string, tag = "2")]
     pub connection_id: String,
+}
+
+/// A client wants a statement cancelled whose session is not on this data plane.
+#[derive(Clone, PartialEq, Message)]
+pub struct CancelWanted {
+    /// Names the request on this data plane.
+    #[prost(uint64, tag = "1")]
+    pub ticket: u64,
+    #[prost(uint32, tag = "2")]
+    pub pid: u32,
+    /// 4 to 256 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub secret: Vec<u8>,
+}
+
+/// Another data plane has got such a request: cancel what the session with this key does, and answer.
+#[derive(Clone, PartialEq, Message)]
+pub struct CancelSession {
+    /// Names the request at the control plane.
+    #[prost(uint64, tag = "1")]
+    pub ticket: u64,
+    #[prost(uint32, tag = "2")]
+    pub pid: u32,
+    #[prost(bytes = "vec", tag = "3")]
+    pub secret: Vec<u8>,
+}
+
+/// The answer to [`CancelSession`]: the target has taken the request, or no session here has the key.
+#[derive(Clone, PartialEq, Message)]
+pub struct CancelLooked {
+    #[prost(uint64, tag = "1")]
+    pub ticket: u64,
+    #[prost(bool, tag = "2")]
+    pub found: bool,
+}
+
+/// The answer to [`CancelWanted`]: a target has taken the request, or no data plane has such a session.
+#[derive(Clone, PartialEq, Message)]
+pub struct CancelOver {
+    #[prost(uint64, tag = "1")]
+    pub ticket: u64,
 }
 
 /// End one session now.

@@ -1,6 +1,7 @@
 //! From a change to data planes that enforce it: check, compile, save, sign, publish, and follow the progress.
 
 pub mod build;
+pub mod cancels;
 pub mod orders;
 pub mod progress;
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use proto::control::KillSession;
+use proto::control::sync_reply::Kind;
+use proto::control::{CancelOver, CancelSession, KillSession};
 use tokio::sync::mpsc;
 
 use crate::limits::ORDERS_WAITING_MAX;
@@ -18,20 +19,39 @@ pub enum NotGiven {
     Busy,
 }
 
+/// What is ordered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    Kill(KillSession),
+    Cancel(CancelSession),
+    CancelOver(CancelOver),
+}
+
+impl Order {
+    /// As it goes over the wire.
+    pub fn into_reply(self) -> Kind {
+        match self {
+            Order::Kill(kill) => Kind::Kill(kill),
+            Order::Cancel(cancel) => Kind::CancelSession(cancel),
+            Order::CancelOver(over) => Kind::CancelOver(over),
+        }
+    }
+}
+
 /// The way to each data plane by id.
 #[derive(Debug, Default)]
 pub struct Orders(Mutex<BTreeMap<String, Way>>);
 
 #[derive(Debug)]
 struct Way {
-    sender: mpsc::Sender<KillSession>,
+    sender: mpsc::Sender<Order>,
     /// Numbers of the stored orders that went this way.
     given: BTreeSet<i64>,
 }
 
 impl Orders {
     /// Orders for one data plane from now on; an earlier stream of the same one gets no more.
-    pub fn subscribe(&self, dataplane: &str) -> mpsc::Receiver<KillSession> {
+    pub fn subscribe(&self, dataplane: &str) -> mpsc::Receiver<Order> {
         let (sender, orders) = mpsc::channel(ORDERS_WAITING_MAX);
         let given = BTreeSet::new();
         self.lock().insert(dataplane.to_owned(), Way { sender, given });
@@ -39,13 +59,22 @@ impl Orders {
     }
 
     /// Gives an order. That it was carried out shows in the audit.
-    pub fn give(&self, dataplane: &str, kill: KillSession) -> Result<(), NotGiven> {
+    pub fn give(&self, dataplane: &str, order: Order) -> Result<(), NotGiven> {
         let all = self.lock();
         let way = all.get(dataplane).ok_or(NotGiven::Away)?;
-        way.sender.try_send(kill).map_err(|error| match error {
+        way.sender.try_send(order).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotGiven::Busy,
             mpsc::error::TrySendError::Closed(_) => NotGiven::Away,
         })
+    }
+
+    /// Gives an order to every data plane but one; returns how many took it.
+    pub fn give_others(&self, but: &str, order: &Order) -> usize {
+        let all = self.lock();
+        let others = all.iter().filter(|(id, _)| *id != but);
+        others
+            .filter(|(_, way)| way.sender.try_send(order.clone()).is_ok())
+            .count()
     }
 
     /// Whether any data plane is here to get orders.
@@ -73,7 +102,7 @@ impl Orders {
                 by: order.by.clone(),
             };
             // One that finds no room is given at the next look.
-            if way.sender.try_send(kill).is_ok() {
+            if way.sender.try_send(Order::Kill(kill)).is_ok() {
                 way.given.insert(order.id);
             }
         }
@@ -88,16 +117,29 @@ impl Orders {
 mod tests {
     use super::*;
 
+    fn kill() -> Order {
+        Order::Kill(KillSession::default())
+    }
+
     #[test]
     fn orders_reach_the_newest_stream_and_none_that_is_gone() {
         let orders = Orders::default();
-        assert_eq!(orders.give("d", KillSession::default()), Err(NotGiven::Away));
+        assert_eq!(orders.give("d", kill()), Err(NotGiven::Away));
         let mut old = orders.subscribe("d");
         let mut new = orders.subscribe("d");
-        orders.give("d", KillSession::default()).unwrap();
+        orders.give("d", kill()).unwrap();
         assert!(old.try_recv().is_err() && new.try_recv().is_ok());
         drop(new);
-        assert_eq!(orders.give("d", KillSession::default()), Err(NotGiven::Away));
+        assert_eq!(orders.give("d", kill()), Err(NotGiven::Away));
+    }
+
+    #[test]
+    fn the_others_are_all_but_one() {
+        let orders = Orders::default();
+        let (mut one, mut two) = (orders.subscribe("a"), orders.subscribe("b"));
+        drop(orders.subscribe("gone"));
+        assert_eq!(orders.give_others("a", &kill()), 1);
+        assert!(one.try_recv().is_err() && two.try_recv().is_ok());
     }
 
     #[test]
@@ -116,7 +158,7 @@ mod tests {
         for _ in 0..2 {
             orders.give_stored(std::slice::from_ref(&order));
         }
-        assert_eq!(stream.try_recv().unwrap().by, "me");
+        assert!(matches!(stream.try_recv(), Ok(Order::Kill(kill)) if kill.by == "me"));
         assert!(stream.try_recv().is_err());
         let mut next = orders.subscribe("d");
         orders.give_stored(std::slice::from_ref(&order));
@@ -130,8 +172,8 @@ mod tests {
         let orders = Orders::default();
         let _stuck = orders.subscribe("d");
         for _ in 0..ORDERS_WAITING_MAX {
-            orders.give("d", KillSession::default()).unwrap();
+            orders.give("d", kill()).unwrap();
         }
-        assert_eq!(orders.give("d", KillSession::default()), Err(NotGiven::Busy));
+        assert_eq!(orders.give("d", kill()), Err(NotGiven::Busy));
     }
 }

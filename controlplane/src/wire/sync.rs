@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::Response;
 use hyper::body::Incoming;
 use proto::control::sync_request::Kind;
-use proto::control::{Hello, HoldNoted, KillSession, SyncReply, SyncRequest, sync_reply};
+use proto::control::{Hello, HoldNoted, SyncReply, SyncRequest, sync_reply};
 use tokio::sync::{mpsc, watch};
 
 use super::grpc::{Code, Replies, ReplyBody, Requests, Status, streamed, unary};
@@ -15,6 +15,7 @@ use crate::App;
 use crate::http::problem::Problem;
 use crate::pki::identity::Peer;
 use crate::publish::Published;
+use crate::publish::orders::Order;
 use crate::reviews;
 use crate::store::StoreError;
 use crate::store::enrolment::Role;
@@ -130,6 +131,8 @@ async fn follow(app: &App, peer: &Peer, stream: u64, requests: &mut Requests, re
             Some(kind @ (Kind::HoldsOpen(_) | Kind::HoldOpened(_) | Kind::HoldClosed(_) | Kind::AccessWanted(_))) => {
                 review(app, peer, kind, replies).await?
             }
+            Some(Kind::CancelWanted(wanted)) => app.cancels.wanted(&app.orders, &peer.id, wanted),
+            Some(Kind::CancelLooked(looked)) => app.cancels.looked(&app.orders, &looked),
             // A newer data plane may say more than we know.
             None => {}
         }
@@ -160,6 +163,7 @@ async fn review(app: &App, peer: &Peer, kind: Kind, replies: &Replies) -> Result
         }
         Kind::AccessWanted(wanted) => reviews::wanted(app, wanted).await,
         Kind::Hello(_) | Kind::Ack(_) | Kind::Nack(_) | Kind::Presence(_) => {}
+        Kind::CancelWanted(_) | Kind::CancelLooked(_) => {}
     }
     Ok(())
 }
@@ -212,9 +216,9 @@ async fn feed(mut published: watch::Receiver<Arc<Published>>, has: u64, replies:
 }
 
 /// Sends orders as they are given; ends when the stream does, or when a newer stream of the data plane gets them.
-async fn pass_on(mut orders: mpsc::Receiver<KillSession>, replies: &Replies) {
-    while let Some(kill) = orders.recv().await {
-        let kind = Some(sync_reply::Kind::Kill(kill));
+async fn pass_on(mut orders: mpsc::Receiver<Order>, replies: &Replies) {
+    while let Some(order) = orders.recv().await {
+        let kind = Some(order.into_reply());
         if !replies.send(&SyncReply { kind }).await {
             return;
         }

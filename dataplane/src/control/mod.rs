@@ -1,6 +1,7 @@
 //! The control thread: enrolment, snapshots, audit shipping, listeners of connections, metrics; off the data cores.
 
 pub mod call;
+pub mod cancels;
 pub mod enrol;
 pub mod holds;
 pub mod http;
@@ -34,6 +35,8 @@ pub struct Control {
     pub enforced: Notify,
     /// Links came or went.
     pub links_changed: Notify,
+    /// Cancel requests between data planes.
+    pub cancels: cancels::Cancels,
     /// There is news of reviews.
     pub holds_changed: Notify,
     pub stopping: Cell<bool>,
@@ -59,6 +62,7 @@ pub async fn run(
         shared,
         listeners: RefCell::new(listeners),
         enforced: Notify::new(),
+        cancels: cancels::Cancels::default(),
         links_changed: Notify::new(),
         holds_changed: Notify::new(),
         stopping: Cell::new(false),
@@ -77,6 +81,8 @@ pub async fn run(
             ControlMessage::Enforced => control.enforced.notify_all(),
             ControlMessage::LinksChanged => control.links_changed.notify_one(),
             ControlMessage::HoldsChanged => control.holds_changed.notify_one(),
+            ControlMessage::CancelAbroad { key, core, ticket } => cancels::ask(&control, &key, core, ticket),
+            ControlMessage::CancelLooked { ticket, found } => cancels::looked(&control, ticket, found),
             ControlMessage::Stop => control.begin_stop(),
             ControlMessage::CoreDone => control.core_done(),
         }

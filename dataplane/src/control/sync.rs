@@ -1,6 +1,6 @@
 //! The standing connection to the control plane: snapshots down, acknowledgements and presence up.
 
-use super::{Control, call, enrol, holds, ship};
+use super::{Control, call, cancels, enrol, holds, ship};
 use crate::core::message::Message;
 use crate::link::driver::Stream;
 use crate::tls;
@@ -32,7 +32,9 @@ pub async fn run(control: &Rc<Control>) -> anyhow::Result<()> {
         reactor::spawn(ship::run(control.clone(), driver.clone())),
     ];
     tracing::info!(address, "connected to the control plane");
+    control.cancels.connected(Some(stream.clone()));
     let outcome = receive(control, &stream).await;
+    control.cancels.connected(None);
     for task in tasks {
         task.abort();
     }
@@ -59,6 +61,8 @@ async fn receive(control: &Rc<Control>, stream: &Rc<Stream>) -> anyhow::Result<(
             }
             Some(sync_reply::Kind::HoldAnswer(answer)) => holds::answer(control, answer),
             Some(sync_reply::Kind::HoldNoted(noted)) => control.shared.holds.noted(&noted.id),
+            Some(sync_reply::Kind::CancelSession(order)) => cancels::look(control, order),
+            Some(sync_reply::Kind::CancelOver(over)) => cancels::over(control, &over),
             // A later control plane may say more; what is not known here is not needed here.
             None => {}
         }
@@ -109,7 +113,7 @@ async fn report_presence(control: Rc<Control>, stream: Rc<Stream>) {
     }
 }
 
-fn say(stream: &Stream, kind: sync_request::Kind) {
+pub(super) fn say(stream: &Stream, kind: sync_request::Kind) {
     stream.send_message(&SyncRequest { kind: Some(kind) }.encode_to_vec());
 }
 

@@ -1,7 +1,9 @@
-//! Cancel requests on their way: a key names no core, so the core that got it asks the others and waits for their word.
+//! Cancel requests on their way: a key names neither core nor data plane, so the core that got one asks the others, and then
+//! other data planes, and waits for their word.
 
 use super::Core;
-use super::message::Message;
+use super::message::{Asker, ControlMessage, Message};
+use crate::limits::CANCEL_ABROAD_TIME_MAX;
 use codecs::postgres::login::CancelKey;
 use reactor::sync::Notify;
 use std::cell::{Cell, RefCell};
@@ -16,8 +18,9 @@ pub struct Cancels {
 }
 
 struct Waiting {
-    /// Cores that have not answered.
+    /// Those who have not answered.
     left: usize,
+    found: Rc<Cell<bool>>,
     done: Rc<Notify>,
 }
 
@@ -25,6 +28,8 @@ struct Waiting {
 struct Ticket<'a> {
     cancels: &'a Cancels,
     number: u64,
+    found: Rc<Cell<bool>>,
+    done: Rc<Notify>,
 }
 
 impl Drop for Ticket<'_> {
@@ -34,68 +39,104 @@ impl Drop for Ticket<'_> {
 }
 
 impl Cancels {
-    /// A core has done what it can for a request.
-    pub fn answered(&self, ticket: u64) {
+    /// Somebody who was asked has done what he can for a request.
+    pub fn answered(&self, ticket: u64, found: bool) {
         if let Some(waiting) = self.waiting.borrow_mut().get_mut(&ticket) {
-            waiting.left -= 1;
-            if waiting.left == 0 {
+            waiting.left = waiting.left.saturating_sub(1);
+            if found {
+                waiting.found.set(true);
+            }
+            if found || waiting.left == 0 {
                 waiting.done.notify_one();
             }
         }
+    }
+
+    /// A new request that `ask` puts to others, and how many they are. `None`: nobody was asked.
+    fn ask(&self, ask: impl FnOnce(u64) -> usize) -> Option<Ticket<'_>> {
+        let number = self.last.get() + 1;
+        self.last.set(number);
+        let left = ask(number);
+        let ticket = Ticket {
+            cancels: self,
+            number,
+            found: Rc::default(),
+            done: Rc::new(Notify::new()),
+        };
+        let waiting = Waiting {
+            left,
+            found: ticket.found.clone(),
+            done: ticket.done.clone(),
+        };
+        self.waiting.borrow_mut().insert(number, waiting);
+        (left > 0).then_some(ticket)
     }
 }
 
 /// Passes a request on to the target of its session, wherever that is, and returns when the target has taken it: a client
 /// that sees its socket closed may send the next statement, which must not be the one that is cancelled.
 pub async fn request(core: &Rc<Core>, key: CancelKey) {
-    if crate::upstream::cancel(core, &key).await {
+    if crate::upstream::cancel(core, &key).await || on_other_cores(core, &key).await {
         return;
     }
-    let number = core.cancels.last.get() + 1;
-    core.cancels.last.set(number);
-    let done = Rc::new(Notify::new());
-    let mut left = 0;
-    for (index, sender) in core
-        .shared
-        .cores
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| *index != core.index)
-    {
-        let message = Message::Cancel {
+    let asked = core.cancels.ask(|ticket| {
+        let wanted = ControlMessage::CancelAbroad {
             key: key.clone(),
-            from: core.index,
-            ticket: number,
+            core: core.index,
+            ticket,
         };
-        // A full mailbox loses a cancel request, which the protocol allows (PostgreSQL, "Canceling Requests in Progress").
-        match sender.try_send(message) {
-            Ok(()) => left += 1,
-            Err(_) => tracing::warn!(index, "the mailbox of a core is full: a cancel request was lost"),
-        }
+        usize::from(core.shared.control.try_send(wanted).is_ok())
+    });
+    if let Some(ticket) = asked {
+        // A lost request is no harm (PostgreSQL, "Canceling Requests in Progress"); a socket that is never closed is one.
+        let _ = reactor::timeout(CANCEL_ABROAD_TIME_MAX, ticket.done.notified()).await;
     }
-    if left == 0 {
-        return tracing::debug!(pid = key.pid, "a cancel request with an unknown key");
-    }
-    let waiting = Waiting {
-        left,
-        done: done.clone(),
-    };
-    core.cancels.waiting.borrow_mut().insert(number, waiting);
-    let _ticket = Ticket {
-        cancels: &core.cancels,
-        number,
-    };
-    done.notified().await;
 }
 
-/// Looks at another core's request.
-pub fn look(core: &Rc<Core>, key: CancelKey, from: usize, ticket: u64) {
+async fn on_other_cores(core: &Rc<Core>, key: &CancelKey) -> bool {
+    let others = core.shared.cores.iter().enumerate();
+    let others = others.filter(|(index, _)| *index != core.index);
+    let asked = core.cancels.ask(|ticket| {
+        let send = |(index, sender): (usize, &reactor::Sender<Message>)| {
+            let message = Message::Cancel {
+                key: key.clone(),
+                from: Asker::Core(core.index),
+                ticket,
+            };
+            let sent = sender.try_send(message).is_ok();
+            if !sent {
+                tracing::warn!(index, "the mailbox of a core is full: a cancel request was lost");
+            }
+            usize::from(sent)
+        };
+        others.map(send).sum()
+    });
+    match asked {
+        Some(ticket) => {
+            ticket.done.notified().await;
+            ticket.found.get()
+        }
+        None => false,
+    }
+}
+
+/// Looks at a request that came to somebody else.
+pub fn look(core: &Rc<Core>, key: CancelKey, from: Asker, ticket: u64) {
     let core = core.clone();
     reactor::spawn(async move {
-        crate::upstream::cancel(&core, &key).await;
-        if let Some(sender) = core.shared.cores.get(from) {
-            // Whoever waits for it gives up by itself.
-            let _ = sender.try_send(Message::Cancelled { ticket });
+        let found = crate::upstream::cancel(&core, &key).await;
+        // Whoever waits for it gives up by himself.
+        match from {
+            Asker::Core(index) => {
+                if let Some(sender) = core.shared.cores.get(index) {
+                    let _ = sender.try_send(Message::Cancelled { ticket, found });
+                }
+            }
+            Asker::Control => drop(
+                core.shared
+                    .control
+                    .try_send(ControlMessage::CancelLooked { ticket, found }),
+            ),
         }
     });
 }

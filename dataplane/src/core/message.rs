@@ -25,15 +25,16 @@ pub enum Message {
     Client(Box<Handoff>),
     /// A client of HTTP whose next request needs a link that is here.
     HttpClient(Box<crate::http::front::Handoff>),
-    /// A cancel request that came to another core.
+    /// A cancel request that came to another core, or to another data plane.
     Cancel {
         key: CancelKey,
-        from: usize,
+        from: Asker,
         ticket: u64,
     },
-    /// Another core has done what it can for our request.
+    /// Another core, or all other data planes, have done what they can for our request.
     Cancelled {
         ticket: u64,
+        found: bool,
     },
     Kill {
         session_id: [u8; 16],
@@ -52,6 +53,14 @@ pub enum Message {
     Stop,
 }
 
+/// Who wants to know what became of a cancel request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    Core(usize),
+    /// The control thread, for another data plane.
+    Control,
+}
+
 /// A bound socket to serve.
 pub struct Listen {
     pub key: ListenerKey,
@@ -67,6 +76,10 @@ pub enum ControlMessage {
     LinksChanged,
     /// A statement waits for a review, or waits no longer.
     HoldsChanged,
+    /// No core has the session of a cancel request: another data plane may.
+    CancelAbroad { key: CancelKey, core: usize, ticket: u64 },
+    /// A core has looked for the session of another data plane's request.
+    CancelLooked { ticket: u64, found: bool },
     /// A core is done after a drain.
     CoreDone,
     /// The program was told to end.

@@ -193,7 +193,7 @@ pub fn handle(core: &Rc<Core>, message: Message) {
         Message::Client(handoff) => crate::listener::postgres::resume(core, *handoff),
         Message::HttpClient(handoff) => crate::http::front::resume(core, *handoff),
         Message::Cancel { key, from, ticket } => cancels::look(core, key, from, ticket),
-        Message::Cancelled { ticket } => core.cancels.answered(ticket),
+        Message::Cancelled { ticket, found } => core.cancels.answered(ticket, found),
         Message::Kill { session_id, by, reason } => {
             core.http.table.kill(&session_id, &format!("{by}: {reason}"));
             core.sessions.borrow().kill(&session_id, &by, &reason);

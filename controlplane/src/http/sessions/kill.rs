@@ -13,7 +13,7 @@ use crate::http::auth::Caller;
 use crate::http::input::Object;
 use crate::http::problem::Problem;
 use crate::limits::{KILL_REASON_CHARS_MAX, KILL_SECONDS_MAX};
-use crate::publish::orders::NotGiven;
+use crate::publish::orders::{NotGiven, Order};
 
 /// How often the record is looked at for the session's end.
 const POLL: Duration = Duration::from_millis(20);
@@ -58,7 +58,7 @@ pub async fn handle(
 async fn order(app: &App, dataplane: &str, kill: KillSession) -> Result<(), Problem> {
     let refused = |error| Problem::Conflict(format!("the session cannot be ended: {error}"), Vec::new());
     if !app.store.is_shared() {
-        return app.orders.give(dataplane, kill).map_err(refused);
+        return app.orders.give(dataplane, Order::Kill(kill)).map_err(refused);
     }
     if !app.progress.of(dataplane).connected {
         return Err(refused(NotGiven::Away));
