@@ -196,6 +196,7 @@ async fn log_in(
             .map(|param| (param.name.clone(), param.value.clone()))
             .collect(),
         tls: login_mode(mode),
+        replication: replication(&open.replication)?,
         resolve_columns: open.resolve_columns.iter().map(column_name).collect(),
     };
     let socket = dial(&place).await?;
@@ -207,6 +208,15 @@ async fn log_in(
         tls: tls.filter(|_| encrypted),
     });
     Ok((established, cancel))
+}
+
+/// What a data plane asks for in the words of the start-up parameter.
+fn replication(value: &str) -> Result<Option<login::Replication>, UpstreamError> {
+    match value {
+        "" => Ok(None),
+        value => login::Replication::from_startup(value)
+            .map_err(|_| UpstreamError::Protocol("the gateway asks for an unknown kind of replication".to_owned())),
+    }
 }
 
 fn resolve(what: &'static str, resolved: Result<Secret, secrets::SecretError>) -> Result<Secret, UpstreamError> {

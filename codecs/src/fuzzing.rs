@@ -218,6 +218,7 @@ pub fn upstream_config(choice: u8) -> UpstreamConfig {
         database: "orders".into(),
         params: vec![("application_name".into(), "psql".into())],
         tls,
+        replication: None,
         resolve_columns: if choice & 4 == 0 {
             Vec::new()
         } else {

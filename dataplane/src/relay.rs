@@ -122,7 +122,13 @@ async fn watch_time(relay: Rc<Relay>) {
             continue;
         }
         relay.entry.session.borrow_mut().overdue();
-        let _ = reactor::timeout(CANCEL_TIME_MAX, cancel_running(&relay.entry)).await;
+        if reactor::timeout(CANCEL_TIME_MAX, cancel_running(&relay.entry))
+            .await
+            .is_err()
+        {
+            // The target may take the request at any later time, and hit a later statement.
+            return relay.entry.kill(session::stuck_cancel_close());
+        }
         relay.entry.session.borrow_mut().cancel_is_over();
         relay.progressed.notify_one();
         let deadline = reactor::now() + CANCEL_TIME_MAX;
@@ -378,7 +384,10 @@ async fn pass_downstream(relay: &Relay, welcome: Vec<u8>) -> Result<(), Ending> 
                 .await
                 .map_err(|error| relay.downstream_failed(&error))?;
             relay.upstream.release(std::mem::take(&mut unreleased));
-            let _ = Box::pin(reactor::timeout(CANCEL_TIME_MAX, cancel_running(&relay.entry))).await;
+            let cancelled = reactor::timeout(CANCEL_TIME_MAX, cancel_running(&relay.entry));
+            if Box::pin(cancelled).await.is_err() {
+                return Err(Ending::Closed(session::stuck_cancel_close()));
+            }
         }
         if let Some(close) = close {
             return Err(Ending::Closed(*close));

@@ -97,7 +97,8 @@ pub fn run(config: Config, parent_stdin: bool) -> anyhow::Result<()> {
 fn tls_configs(config: &Config, identity: &Identity, revoked: Arc<RevokedAgents>) -> anyhow::Result<TlsConfigs> {
     Ok(TlsConfigs {
         links: tls::link_server(identity, revoked)?,
-        clients: tls::client_server(&config.client_tls, identity).context("client_tls")?,
+        clients: tls::client_server(&config.client_tls, config.client_certificates.as_ref(), identity)
+            .context("client_tls")?,
     })
 }
 

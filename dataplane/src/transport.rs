@@ -2,6 +2,7 @@
 
 use crate::tls::stream::{TlsState, TlsStream};
 use reactor::{Buf, Gather, RecvFuture, SendFuture, Socket};
+use rustls_pki_types::CertificateDer;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -24,6 +25,14 @@ pub struct Parcel {
 }
 
 impl Transport {
+    /// The peer's certificate, if it has shown one that was verified.
+    pub fn peer_certificate(&self) -> Option<CertificateDer<'static>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.peer_certificate(),
+        }
+    }
+
     /// The next bytes; empty at the end of the stream.
     pub async fn recv(&self) -> io::Result<Buf> {
         match self {

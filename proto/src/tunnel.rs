@@ -98,6 +98,9 @@ pub struct Open {
     /// Protocols to offer in the TLS handshake with the target (RFC 7301), the best first.
     #[prost(string, repeated, tag = "7")]
     pub alpn: Vec<String>,
+    /// `true` or `database`: a replication connection, in the words of PostgreSQL's start-up parameter; empty: an ordinary one.
+    #[prost(string, tag = "8")]
+    pub replication: String,
 }
 
 /// A name and a value.

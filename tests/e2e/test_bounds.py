@@ -1,7 +1,10 @@
 """What a connection lets through at all: sizes of results, time of statements, writes, function calls, settings at login."""
 
+import contextlib
 import ctypes
 import os
+import socket
+import threading
 import time
 
 import psycopg
@@ -9,6 +12,7 @@ import pytest
 from psycopg import pq
 
 from conftest import PASSWORD, ROUTES, connection, policy
+from harness import wire
 from harness.sluice import Sluice
 
 # Columns that no detector would find; results with text of unknown origin are refused.
@@ -58,6 +62,63 @@ def opened(request, gateway):
     yield run
     for link in links:
         link.close()
+
+
+class Hold:
+    """A way to the target that passes sessions on, and holds cancel requests back until it is told to let them go."""
+
+    def __init__(self, port):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.target = port
+        self.go = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        first = client.recv(65536)
+        if first[4:8] == wire.cancel_request(0, b"")[4:8]:
+            self.go.wait(60)
+        server = socket.create_connection(("127.0.0.1", self.target))
+        server.sendall(first)
+        threading.Thread(target=self._pass, args=(server, client), daemon=True).start()
+        self._pass(client, server)
+
+    @staticmethod
+    def _pass(source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self.go.set()
+        self.listener.close()
+
+
+def test_a_cancel_request_that_is_stuck_hits_no_later_statement(target):
+    """It would, had the session gone on: nobody knows when the target takes it."""
+    hold = Hold(target.port)
+    text = connection("slow", hold.port, via="direct", tls="disable", guardrails="[]", statement_timeout_seconds=1)
+    sluice = Sluice(policy(text), environment={"SHOP_PASSWORD": PASSWORD})
+    try:
+        with psycopg.connect(sluice.url("slow"), autocommit=True) as link:
+            began = time.monotonic()
+            with pytest.raises(psycopg.OperationalError, match="did not take a cancel request"):
+                link.execute("SELECT pg_sleep(3)")
+                for _ in range(200):
+                    link.execute("SELECT pg_sleep(0.1)")
+            assert time.monotonic() - began < 15
+    finally:
+        hold.close()
+        assert sluice.close() == 0
 
 
 def test_a_result_with_too_many_rows_ends_in_an_error(opened):

@@ -63,6 +63,8 @@ class Postgres:
         with open(os.path.join(self.data, "pg_hba.conf"), "w", encoding="utf-8") as hba:
             hba.write(
                 "local all postgres trust\n"
+                "host replication postgres 127.0.0.1/32 trust\n"
+                "host replication all 127.0.0.1/32 scram-sha-256\n"
                 "host all postgres 127.0.0.1/32 trust\n"
                 "host all md5_user 127.0.0.1/32 md5\n"
                 "host all clear_user 127.0.0.1/32 password\n"

@@ -65,8 +65,12 @@ enum Step<T> {
     CloseStatement(Name),
     ClosePortal(Name),
     Query(T),
+    /// A command of a replication connection: everything up to ReadyForQuery answers it.
+    Command(T),
     FunctionCall(T),
     Sync,
+    /// A query of our own, in messages that end with Sync.
+    LookUp,
 }
 
 /// The statement that the server is answering now.
@@ -94,6 +98,11 @@ enum Copy {
         ended: bool,
     },
     Out,
+    /// Both ways at once (replication), each until its own end.
+    Both {
+        client_ended: bool,
+        server_ended: bool,
+    },
 }
 
 /// Protocol state of one session. `T` is attached to each statement by the caller; cloning it must be cheap.
@@ -113,6 +122,8 @@ pub struct Inspector<T> {
     /// Bytes kept of what the server ignores.
     skipped_bytes: usize,
     status: TransactionStatus,
+    /// The last message was answered with ReadyForQuery, and nothing was sent since.
+    rests: bool,
 }
 
 impl<T: Clone> Inspector<T> {
@@ -129,6 +140,21 @@ impl<T: Clone> Inspector<T> {
             skipped: None,
             skipped_bytes: 0,
             status: TransactionStatus::Idle,
+            rests: true,
+        }
+    }
+
+    /// Whether messages of our own that end with Sync disturb nothing: the server waits for the next request, and whatever was
+    /// sent before it is over.
+    pub fn rests(&self) -> bool {
+        self.rests && self.expected.is_empty() && !self.skipping
+    }
+
+    /// Messages of our own were sent, with a Sync at their end.
+    pub fn look_up(&mut self, at: u64) {
+        self.push(Step::LookUp, None, 0, at);
+        if let Some(last) = self.expected.back_mut() {
+            last.ours = true;
         }
     }
 
@@ -152,6 +178,11 @@ impl<T: Clone> Inspector<T> {
         self.expected.len()
     }
 
+    /// Whether data of a replication stream goes both ways.
+    pub fn is_copy_both(&self) -> bool {
+        matches!(self.copy, Copy::Both { .. })
+    }
+
     /// Whether nothing was sent behind the statement that is being answered, but a Sync.
     pub fn is_alone(&self) -> bool {
         let mut behind = self.expected.iter().skip(1);
@@ -161,7 +192,10 @@ impl<T: Clone> Inspector<T> {
     /// When the statement that is due was sent; `None` if none is.
     pub fn running_since(&self) -> Option<u64> {
         let head = self.expected.front().filter(|head| !head.failed)?;
-        let runs = matches!(head.step, Step::Query(_) | Step::Execute { .. } | Step::FunctionCall(_));
+        let runs = matches!(
+            head.step,
+            Step::Query(_) | Step::Command(_) | Step::Execute { .. } | Step::FunctionCall(_)
+        );
         (runs && head.refused.is_none()).then_some(head.at)
     }
 

@@ -7,6 +7,7 @@ pub mod limits;
 pub mod login;
 pub mod message;
 pub mod refusal;
+pub mod replication;
 pub mod rewriter;
 
 use crate::spec::{Capabilities, Spec};

@@ -12,6 +12,7 @@ pub mod sqlstate {
     pub const TARGET_UNREACHABLE: &str = "08001";
     pub const FEATURE_NOT_SUPPORTED: &str = "0A000";
     pub const INVALID_AUTHORIZATION: &str = "28000";
+    pub const INVALID_PARAMETER_VALUE: &str = "22023";
     pub const INVALID_PASSWORD: &str = "28P01";
     pub const INVALID_CATALOG_NAME: &str = "3D000";
     pub const INSUFFICIENT_PRIVILEGE: &str = "42501";

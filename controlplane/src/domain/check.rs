@@ -93,10 +93,13 @@ fn connection_references(catalog: &Catalog, connection: &Connection, mistakes: &
             mistakes.add(place("guardrails"), format!("unknown guardrail \"{guardrail}\""));
         }
     }
-    if connection.postgres.replication == Replication::Allow {
+    let postgres = &connection.postgres;
+    let bounded =
+        postgres.max_rows.is_some() || postgres.max_bytes.is_some() || postgres.statement_timeout_seconds.is_some();
+    if postgres.replication == Replication::Allow && bounded {
         mistakes.add(
             place("replication"),
-            "allow is not built yet; replication connections are refused",
+            "allow cannot stand beside max_rows, max_bytes or statement_timeout_seconds: a stream of changes has no end",
         );
     }
     if let Some(http) = &connection.http {

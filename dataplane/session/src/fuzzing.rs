@@ -96,6 +96,7 @@ fn open() -> (Session, Scratch) {
             attribute: 1,
         }],
         relation_oid_max: 100,
+        replication: None,
     };
     let mut scratch = Scratch::new();
     let session = Session::open(policy, opening, &mut scratch, Now::default());

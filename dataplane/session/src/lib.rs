@@ -32,6 +32,7 @@ mod tests;
 pub use codecs::codec::Direction;
 pub use judge::access as admit;
 pub use outgoing::{Outgoing, Piece};
+pub use pipeline::withhold::stuck_cancel_close;
 pub use policy::{ColumnName, ConnectionPolicy, Policy, PolicyError};
 pub use session::{Close, CloseCause, EndCause, Fed, Now, Opening, ResolvedColumn, Scratch, Session};
 pub use tap::Tap;

@@ -47,3 +47,13 @@ pub const LONG_CELL_BYTES_MIN: usize = 64 * 1024;
 pub const VALUE_COLLECTED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of buffers for decoded values that a core keeps when a long one is done.
 pub const DECODED_KEPT_BYTES_MAX: usize = 512 * 1024;
+/// Most places of columns that a session keeps, earlier ones included.
+pub const RESOLVED_COLUMNS_MAX: usize = 262_144;
+/// How long a session goes on with what it knows of where columns are, while it is used; what other sessions change is seen by then.
+pub const COLUMNS_FRESH_TIME_MAX: Duration = Duration::from_secs(5);
+/// How soon a look-up that failed is tried again.
+pub const LOOK_UP_RETRY_TIME: Duration = Duration::from_secs(1);
+/// Most tables that a replication stream may describe.
+pub const STREAM_TABLES_MAX: usize = 16_384;
+/// Most columns of all tables that a replication stream may describe.
+pub const STREAM_COLUMNS_MAX: usize = 262_144;

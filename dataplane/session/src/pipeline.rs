@@ -12,7 +12,9 @@ pub(crate) mod copy;
 mod down;
 pub(crate) mod long;
 mod note;
+pub(crate) mod refresh;
 mod rows;
+pub(crate) mod stream;
 mod up;
 pub(crate) mod withhold;
 

@@ -1,13 +1,15 @@
 //! Per result: which columns are passed over, looked at, or masked as a whole. Made once, used for every row.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use codecs::fact::Origin;
-use codecs::postgres::inspector::{Described, ResultFormats, Shape};
+use codecs::postgres::inspector::{Column, Described, ResultFormats, Shape};
 use codecs::postgres::message::Format;
 use codecs::postgres::rewriter::{Escaping, Kind};
 use scan::Context;
 
+use crate::limits::RESOLVED_COLUMNS_MAX;
 use crate::policy::{ColumnName, RuleSet};
 use crate::session::ResolvedColumn;
 
@@ -38,6 +40,28 @@ pub(crate) struct ColumnPlan {
     pub context: Context,
 }
 
+impl ColumnPlan {
+    /// What happens to values of this kind. [`Act::Scan`] becomes [`Act::Skip`] where there is nothing to look for.
+    pub(crate) fn new(rules: &RuleSet, name: &[u8], kind: Kind, format: Format, act: Act) -> ColumnPlan {
+        let act = match act {
+            Act::Scan if is_skipped(rules, kind) => Act::Skip,
+            act => act,
+        };
+        let context = match (&rules.scanner, std::str::from_utf8(name)) {
+            (Some(scanner), Ok(name)) => scanner.context_of(name),
+            _ => Context::default(),
+        };
+        ColumnPlan {
+            act,
+            passed_bytes_max: passed_bytes_max(act, kind, format, rules),
+            kind,
+            format,
+            as_is: as_is(kind, format).filter(|_| act == Act::Scan),
+            context,
+        }
+    }
+}
+
 /// The plan for a result.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -47,6 +71,8 @@ pub(crate) struct Plan {
     pub trivial: bool,
     /// It has text of unknown origin, and that is refused.
     pub denied: bool,
+    /// It has columns of a relation that was made after the lookup.
+    pub unknown_relation: bool,
     pub shape: Option<Rc<Shape>>,
     formats: Option<ResultFormats>,
     generation: u64,
@@ -59,6 +85,8 @@ pub(crate) struct Origins {
     pub known: Box<[(Origin, usize)]>,
     /// Relations above this were made after the lookup; 0: not known.
     pub relation_oid_max: u32,
+    /// The lookup does not tell of all columns, or of what tables are now: every relation that it did not find is unknown.
+    pub stale: bool,
 }
 
 impl Origins {
@@ -73,7 +101,60 @@ impl Origins {
         Origins {
             known: known.into(),
             relation_oid_max,
+            stale: false,
         }
+    }
+
+    /// A newer lookup. What an earlier one found stays: a table keeps its number whatever it is called, and numbers of tables that
+    /// are gone are not used again.
+    pub(crate) fn add(&mut self, found: impl Iterator<Item = ResolvedColumn>, relation_oid_max: u32) {
+        let mut columns: BTreeMap<(u32, i16), usize> = BTreeMap::new();
+        for (origin, index) in self.known.iter().take(RESOLVED_COLUMNS_MAX) {
+            columns.insert((origin.table, origin.attribute), *index);
+        }
+        columns.extend(found.map(|column| ((column.table_oid, column.attribute), column.index)));
+        let known = columns
+            .into_iter()
+            .map(|((table, attribute), index)| (Origin { table, attribute }, index));
+        self.known = known.collect();
+        self.relation_oid_max = self.relation_oid_max.max(relation_oid_max);
+        self.stale = false;
+    }
+
+    /// The rules name other columns now, in another order.
+    pub(crate) fn rename(&mut self, before: &[ColumnName], now: &[ColumnName]) {
+        let known = self.known.iter().filter_map(|(origin, index)| {
+            let name = before.get(*index)?;
+            let index = now.iter().position(|column| column == name)?;
+            Some((*origin, index))
+        });
+        self.known = known.collect();
+        self.stale = true;
+    }
+
+    /// Whether nobody knows what the relation of this column is.
+    pub(crate) fn is_unknown(&self, origin: Origin) -> bool {
+        let found = || {
+            self.known
+                .binary_search_by_key(&(origin.table, origin.attribute), |(o, _)| (o.table, o.attribute))
+        };
+        self.is_young(origin.table) && found().is_err()
+    }
+
+    /// Whether the rule's column was found in this table.
+    pub(crate) fn has_table(&self, table: u32, index: usize) -> bool {
+        let first = self.known.partition_point(|(origin, _)| origin.table < table);
+        let of_table = self
+            .known
+            .iter()
+            .skip(first)
+            .take_while(|(origin, _)| origin.table == table);
+        of_table.into_iter().any(|(_, known)| *known == index)
+    }
+
+    /// Whether the relation was made after the lookup.
+    pub(crate) fn is_young(&self, table: u32) -> bool {
+        self.stale || self.relation_oid_max != 0 && table > self.relation_oid_max
     }
 
     fn find(&self, origin: Origin, name: &[u8], columns: &[ColumnName]) -> Option<usize> {
@@ -82,8 +163,7 @@ impl Origins {
             return self.known.get(at).map(|(_, index)| *index);
         }
         // A relation that is younger than the lookup, such as a table that was made anew: the name has to do.
-        let young = self.relation_oid_max != 0 && origin.table > self.relation_oid_max;
-        young
+        self.is_young(origin.table)
             .then(|| columns.iter().position(|column| column.column.as_bytes() == name))
             .flatten()
     }
@@ -104,6 +184,7 @@ impl Plan {
             columns: None,
             trivial,
             denied: false,
+            unknown_relation: false,
             shape: None,
             formats: formats.cloned(),
             generation: basis.generation,
@@ -131,37 +212,26 @@ impl Plan {
                 let hide = column
                     .origin
                     .and_then(|origin| basis.origins.find(origin, name, basis.columns));
+                // A view that nobody has looked at may show a column under another name.
+                let unresolved = column.origin.is_none_or(|origin| basis.origins.is_unknown(origin));
                 let act = match (hide.filter(|index| rules.columns.contains_key(index)), format) {
                     (_, None) => Act::Unreadable,
                     (Some(index), _) => Act::Hide(index),
-                    (None, _) if column.origin.is_none() && holds_text(kind) && rules.unattributed_denied.is_some() => {
-                        Act::Deny
-                    }
-                    (None, _) if column.origin.is_none() && holds_text(kind) && rules.unattributed.is_some() => {
+                    (None, _) if unresolved && holds_text(kind) && rules.unattributed_denied.is_some() => Act::Deny,
+                    (None, _) if unresolved && holds_text(kind) && rules.unattributed.is_some() => {
                         Act::HideUnattributed
                     }
-                    _ if is_skipped(rules, kind) => Act::Skip,
                     _ => Act::Scan,
                 };
-                let context = match (&rules.scanner, std::str::from_utf8(name)) {
-                    (Some(scanner), Ok(name)) => scanner.context_of(name),
-                    _ => Context::default(),
-                };
-                let format = format.unwrap_or(Format::Text);
-                ColumnPlan {
-                    act,
-                    passed_bytes_max: passed_bytes_max(act, kind, format, rules),
-                    kind,
-                    format,
-                    as_is: as_is(kind, format).filter(|_| act == Act::Scan),
-                    context,
-                }
+                ColumnPlan::new(rules, name, kind, format.unwrap_or(Format::Text), act)
             })
             .collect();
         let trivial = rules.scanner.is_none() && columns.iter().all(|column| column.act == Act::Skip);
         let unknown = |column: &ColumnPlan| column.act == Act::Deny;
+        let is_unknown = |column: &Column| column.origin.is_some_and(|origin| basis.origins.is_unknown(origin));
         Plan {
             denied: columns.iter().any(unknown),
+            unknown_relation: shape.columns.iter().any(is_unknown),
             columns: Some(columns),
             shape: Some(Rc::clone(shape)),
             ..nothing(trivial)

@@ -10,6 +10,7 @@ use codecs::malformed::Malformed;
 use codecs::postgres::inspector::Inspector;
 use codecs::postgres::refusal::Refusal as PostgresRefusal;
 use codecs::postgres::refusal::sqlstate;
+use codecs::postgres::replication::Replication;
 use codecs::splice::Splice;
 use codecs::wire::sql::Analyzer;
 use proto::audit::{Outcome, SessionEnd, SessionStart};
@@ -22,6 +23,7 @@ use crate::judge::tally::Tally;
 use crate::limits::ANALYSIS_CACHE_ENTRIES_MAX;
 use crate::outgoing::Outgoing;
 use crate::pipeline;
+use crate::pipeline::refresh::Refresh;
 use crate::plan::{Origins, Plan};
 use crate::policy::{ConnectionPolicy, Policy, RuleSet};
 use crate::tap::{Head, Tap};
@@ -72,6 +74,8 @@ pub struct Opening {
     pub columns: Vec<ResolvedColumn>,
     /// Highest relation OID when `columns` were looked up; 0: not known.
     pub relation_oid_max: u32,
+    /// A replication connection, admitted by [`ConnectionPolicy::refuses_replication`].
+    pub replication: Option<Replication>,
 }
 
 /// Why a session is closed by its own decision.
@@ -94,7 +98,7 @@ pub struct Close {
 }
 
 impl Close {
-    fn fatal(code: &str, message: &str, cause: CloseCause) -> Close {
+    pub(crate) fn fatal(code: &str, message: &str, cause: CloseCause) -> Close {
         Close {
             to_downstream: PostgresRefusal::fatal(code, message).to_error(),
             cause,
@@ -268,12 +272,17 @@ pub struct Session {
     pub(crate) connection: Arc<ConnectionPolicy>,
     pub(crate) rules: Option<Arc<RuleSet>>,
     pub(crate) origins: Origins,
+    pub(crate) refresh: Refresh,
     pub(crate) inspector: Inspector<Rc<Text>>,
     pub(crate) settings: Settings,
     pub(crate) running: Running,
     pub(crate) plan: Option<Rc<Plan>>,
     pub(crate) plans: Vec<Rc<Plan>>,
     pub(crate) copy: Option<Box<pipeline::copy::CopyOut>>,
+    /// What a replication connection takes beside SQL.
+    pub(crate) replication: Option<Replication>,
+    /// Changes that are being streamed, where rules look at them.
+    pub(crate) stream: Option<Box<pipeline::stream::Stream>>,
     pub(crate) long_row: Option<Box<pipeline::long::LongRow>>,
     /// Bytes of the frame at hand that leave unseen, by direction.
     pub(crate) passing_up: usize,
@@ -324,6 +333,7 @@ impl Session {
             policy,
             rules: None,
             origins: Origins::of(&opening.columns, opening.relation_oid_max),
+            refresh: Refresh::at(now),
             inspector: Inspector::new(),
             settings: Settings {
                 standard_strings: true,
@@ -333,6 +343,8 @@ impl Session {
             plan: None,
             plans: Vec::new(),
             copy: None,
+            replication: opening.replication,
+            stream: None,
             long_row: None,
             passing_up: 0,
             passing_down: 0,
@@ -415,12 +427,20 @@ impl Session {
         self.policy = policy;
         let allowed = self.admitted(now);
         if let Err(denied) = allowed.and_then(|connection| {
-            self.connection = connection;
-            self.keep_rules_of_running();
+            let before = std::mem::replace(&mut self.connection, connection);
+            self.columns_changed(&before);
+            // A stream has no next statement that could begin under the new rules.
+            if !self.inspector.is_copy_both() {
+                self.keep_rules_of_running();
+            }
             self.take_rules()
         }) {
             self.broken = true;
             return Some(Close::revoked(&denied.to_string()));
+        }
+        if let Some(close) = self.recheck_replication() {
+            self.broken = true;
+            return Some(close);
         }
         self.judge_sql_prepared(scratch);
         None

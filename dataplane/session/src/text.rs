@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use codecs::postgres::replication::Command;
 use codecs::wire::sql::{CopySpec, Effects, TableName};
 use proto::audit::Review;
 use smallvec::SmallVec;
@@ -34,6 +35,8 @@ pub(crate) struct Text {
     pub parameter_types: Box<[u32]>,
     /// May ask the client for COPY data.
     pub copy_in: bool,
+    /// A command of a replication connection, and no SQL.
+    pub command: Option<Command>,
     /// Runs what SQL prepared before.
     pub executes: bool,
     pub judged: RefCell<Judged>,

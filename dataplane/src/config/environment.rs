@@ -33,6 +33,8 @@ fn set(written: &mut Written, key: &str, name: &str, value: String, mistakes: &m
         "CLIENT_TLS_MODE" => written.client_tls.mode = Some(value),
         "CLIENT_TLS_CERTIFICATE" => written.client_tls.certificate = Some(PathBuf::from(value)),
         "CLIENT_TLS_KEY" => written.client_tls.key = Some(PathBuf::from(value)),
+        "CLIENT_TLS_CLIENT_CA" => written.client_tls.client_ca = Some(PathBuf::from(value)),
+        "CLIENT_TLS_LOGIN" => written.client_tls.login = Some(value),
         "CONTROL" => written.control = Some(value),
         "SPOOL_BYTES_MAX" => parse(&mut written.spool_bytes_max, name, &value, mistakes),
         "DRAIN_TIMEOUT_SECONDS" => parse(&mut written.drain_timeout_seconds, name, &value, mistakes),

@@ -35,6 +35,23 @@ pub enum ClientTls {
     Off,
 }
 
+/// What a client's certificate is worth at the login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateLogin {
+    /// One for the user takes the password's place; without one the password is asked for.
+    OrPassword,
+    /// One for the user is needed, and the password as well.
+    AndPassword,
+}
+
+/// Certificates of PostgreSQL clients.
+#[derive(Clone, Debug)]
+pub struct ClientCertificates {
+    /// PEM file with the authorities that sign them.
+    pub authority: PathBuf,
+    pub login: CertificateLogin,
+}
+
 /// The configuration as meant: every value present and in its own type.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -51,6 +68,8 @@ pub struct Config {
     pub scan_level: Option<Level>,
     pub listen: Listen,
     pub client_tls: ClientTls,
+    /// Set where certificates of clients are looked at.
+    pub client_certificates: Option<ClientCertificates>,
     /// Clients must use TLS.
     pub client_tls_required: bool,
     /// Address of the control plane where it is not the one that the credentials named.

@@ -1,6 +1,6 @@
 //! The configuration as written: every key optional, unknown keys refused.
 
-use super::{ClientTls, Config, Listen};
+use super::{CertificateLogin, ClientCertificates, ClientTls, Config, Listen};
 use crate::http::access_log::Format;
 use reactor::BackendChoice;
 use scan::Level;
@@ -56,6 +56,10 @@ pub struct WrittenTls {
     pub mode: Option<String>,
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
+    /// PEM file with the authorities of clients' certificates.
+    pub client_ca: Option<PathBuf>,
+    /// `certificate-or-password` (default) or `certificate-and-password`.
+    pub login: Option<String>,
 }
 
 /// Reads a TOML file; an error names the file and the place in it.
@@ -87,6 +91,8 @@ impl Written {
         take(&mut self.client_tls.mode, over.client_tls.mode);
         take(&mut self.client_tls.certificate, over.client_tls.certificate);
         take(&mut self.client_tls.key, over.client_tls.key);
+        take(&mut self.client_tls.client_ca, over.client_tls.client_ca);
+        take(&mut self.client_tls.login, over.client_tls.login);
         take(&mut self.control, over.control);
         take(&mut self.spool_bytes_max, over.spool_bytes_max);
         take(&mut self.drain_timeout_seconds, over.drain_timeout_seconds);
@@ -102,6 +108,7 @@ impl Written {
             links: address("listen.links", self.listen.links, "127.0.0.1:8010", mistakes),
             metrics: address("listen.metrics", self.listen.metrics, "127.0.0.1:8012", mistakes),
         };
+        let client_certificates = client_certificates(&self.client_tls, mistakes);
         let (client_tls, client_tls_required) = client_tls(self.client_tls, mistakes);
         let spool_bytes_max = self.spool_bytes_max.unwrap_or(SPOOL_BYTES_MAX_DEFAULT);
         if spool_bytes_max < SPOOL_BYTES_MAX_LEAST {
@@ -143,6 +150,7 @@ impl Written {
             scan_level,
             listen,
             client_tls,
+            client_certificates,
             client_tls_required,
             control: self.control,
             spool_bytes_max,
@@ -214,6 +222,27 @@ fn client_tls(written: WrittenTls, mistakes: &mut Vec<String>) -> (ClientTls, bo
             (source, false)
         }
     }
+}
+
+fn client_certificates(written: &WrittenTls, mistakes: &mut Vec<String>) -> Option<ClientCertificates> {
+    let login = match written.login.as_deref() {
+        None | Some("certificate-or-password") => CertificateLogin::OrPassword,
+        Some("certificate-and-password") => CertificateLogin::AndPassword,
+        Some(other) => {
+            mistakes.push(format!(
+                "client_tls.login: \"{other}\" is neither \"certificate-or-password\" nor \"certificate-and-password\""
+            ));
+            CertificateLogin::AndPassword
+        }
+    };
+    if written.client_ca.is_none() && written.login.is_some() {
+        mistakes.push("client_tls.login: needs client_ca, the authorities that sign clients' certificates".into());
+    }
+    if written.client_ca.is_some() && written.mode.as_deref() == Some("off") {
+        mistakes.push("client_tls.client_ca: certificates of clients need TLS, and mode is \"off\"".into());
+    }
+    let authority = written.client_ca.clone()?;
+    Some(ClientCertificates { authority, login })
 }
 
 /// CPU numbers from `auto`, `0-3` or `2,4,6` (ranges and numbers may be mixed).

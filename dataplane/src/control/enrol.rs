@@ -62,7 +62,11 @@ pub async fn renew_if_due(
     let renewed = identity::load(data_dir)?.context("the renewed identity cannot be read")?;
     let tls = crate::core::shared::TlsConfigs {
         links: tls::link_server(&renewed, control.shared.revoked.clone())?,
-        clients: tls::client_server(&control.shared.config.client_tls, &renewed)?,
+        clients: tls::client_server(
+            &control.shared.config.client_tls,
+            control.shared.config.client_certificates.as_ref(),
+            &renewed,
+        )?,
     };
     *control
         .shared

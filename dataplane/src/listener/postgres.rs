@@ -1,5 +1,6 @@
 //! Front door for stock PostgreSQL clients: login, admission, the way to the target, then the relay.
 
+use crate::config::CertificateLogin;
 use crate::control::holds;
 use crate::core::message::Message;
 use crate::core::sessions::Place;
@@ -7,8 +8,8 @@ use crate::core::{Core, NO_SESSION, cancels, wall_micros};
 use crate::flight::Kind;
 use crate::limits::{AGENT_WAIT_MAX, LOGIN_BYTES_MAX, LOGIN_TIME_MAX, LOGINS_PENDING_MAX, REFUSAL_WRITE_TIME_MAX};
 use crate::relay;
-use crate::tls::ALPN_POSTGRESQL;
 use crate::tls::stream::TlsStream;
+use crate::tls::{self, ALPN_POSTGRESQL};
 use crate::transport::{Parcel, Transport};
 use crate::upstream::{self, OpenError, Request};
 use aws_lc_rs::rand;
@@ -18,6 +19,7 @@ use codecs::postgres::login::{
 use codecs::postgres::refusal::{Refusal, sqlstate};
 use proto::control::AccessWanted;
 use reactor::{Gather, Socket};
+use rustls_pki_types::CertificateDer;
 use session::admit::{self, Admission, Denied};
 use session::{Direction, Opening, Session};
 use std::cell::RefCell;
@@ -37,6 +39,16 @@ struct Client {
     admission: Admission,
     /// Database on the target; empty: the connection's default.
     database: String,
+}
+
+impl Client {
+    /// Why it does not get the replication connection that it asks for.
+    fn replication_refusal(&self) -> Option<session::verdict::Refusal> {
+        let asked = self.startup.replication?;
+        self.admission
+            .connection
+            .refuses_replication(asked, &self.admission.user.groups)
+    }
 }
 
 /// A client on its way to the core that holds a link to its pool.
@@ -146,32 +158,20 @@ async fn log_in(core: &Rc<Core>, socket: Socket, peer: SocketAddr, fixed: Option
             }
             DownstreamStep::Identify(startup) => {
                 let wanted = wanted(&startup, fixed.as_deref());
-                match verifiers(core, &wanted.user) {
-                    Ok((verifiers, nonce)) => login.verifiers(&verifiers, nonce),
-                    Err(message) => {
-                        let reply = login.refuse(sqlstate::CANNOT_CONNECT_NOW, message);
-                        return turn_away(core, &transport, reply, peer, message).await;
+                match identify(core, &transport, &mut login, &wanted) {
+                    Identified::GoesOn => candidate = Some((startup, wanted)),
+                    Identified::Certified(admitted) => {
+                        return proved(core, transport, login, pending, peer, startup, wanted, admitted).await;
+                    }
+                    Identified::Refused { reply, reason } => {
+                        return turn_away(core, &transport, reply, peer, &reason).await;
                     }
                 }
-                candidate = Some((startup, wanted));
             }
             DownstreamStep::Authenticated { verifier } => {
                 let (startup, wanted) = candidate?;
-                return match admission(core, &wanted, verifier) {
-                    Ok(admission) => Some(Client {
-                        transport,
-                        login,
-                        early: pending,
-                        peer,
-                        startup,
-                        admission,
-                        database: wanted.database,
-                    }),
-                    Err(denied) => {
-                        let reply = refusal_of(core, &mut login, &wanted, denied);
-                        turn_away(core, &transport, reply, peer, &denied.to_string()).await
-                    }
-                };
+                let admitted = admission(core, &wanted, verifier);
+                return proved(core, transport, login, pending, peer, startup, wanted, admitted).await;
             }
             DownstreamStep::Cancel(key) => {
                 cancels::request(core, key).await;
@@ -182,6 +182,81 @@ async fn log_in(core: &Rc<Core>, socket: Socket, peer: SocketAddr, fixed: Option
             }
         }
     }
+}
+
+/// Goes on with a client that has proved who it is, if it may have what it wants.
+#[expect(clippy::too_many_arguments, reason = "everything that a login is made of, once")]
+async fn proved(
+    core: &Core,
+    transport: Transport,
+    mut login: Downstream,
+    early: Vec<u8>,
+    peer: SocketAddr,
+    startup: Startup,
+    wanted: Wanted,
+    admitted: Result<Admission, Denied>,
+) -> Option<Client> {
+    match admitted {
+        Ok(admission) => Some(Client {
+            transport,
+            login,
+            early,
+            peer,
+            startup,
+            admission,
+            database: wanted.database,
+        }),
+        Err(denied) => {
+            let reply = refusal_of(core, &mut login, &wanted, denied);
+            turn_away(core, &transport, reply, peer, &denied.to_string()).await
+        }
+    }
+}
+
+/// What comes of the name that a client gives.
+enum Identified {
+    /// The password is asked for.
+    GoesOn,
+    /// A certificate has proved it.
+    Certified(Result<Admission, Denied>),
+    Refused {
+        reply: Vec<u8>,
+        reason: String,
+    },
+}
+
+fn identify(core: &Core, transport: &Transport, login: &mut Downstream, wanted: &Wanted) -> Identified {
+    let (verifiers, nonce) = match verifiers(core, &wanted.user) {
+        Ok(found) => found,
+        Err(message) => {
+            let reply = login.refuse(sqlstate::CANNOT_CONNECT_NOW, message);
+            let reason = message.to_owned();
+            return Identified::Refused { reply, reason };
+        }
+    };
+    if let Some(asked) = &core.shared.config.client_certificates {
+        let shown = transport.peer_certificate();
+        let shown = shown.filter(|certificate| tls::is_for_user(certificate, &wanted.user));
+        match (asked.login, shown) {
+            (CertificateLogin::AndPassword, None) => {
+                let reason = format!("certificate authentication failed for user \"{}\"", wanted.user);
+                let reply = login.refuse(sqlstate::INVALID_AUTHORIZATION, &reason);
+                return Identified::Refused { reply, reason };
+            }
+            (CertificateLogin::OrPassword, Some(certificate)) if login.certified() => {
+                return Identified::Certified(admit_certified(core, wanted, &certificate));
+            }
+            _ => {}
+        }
+    }
+    login.verifiers(&verifiers, nonce);
+    Identified::GoesOn
+}
+
+fn admit_certified(core: &Core, wanted: &Wanted, certificate: &CertificateDer<'_>) -> Result<Admission, Denied> {
+    let policy = core.policy.borrow().clone().ok_or(Denied::PolicyExpired)?;
+    let fingerprint = tls::fingerprint(certificate);
+    admit::admit_certified(&policy, &wanted.user, &wanted.connection, &fingerprint, wall_micros())
 }
 
 fn tls_offer(core: &Core) -> TlsOffer {
@@ -212,7 +287,7 @@ async fn start_tls(
     let Transport::Plain(socket) = transport else {
         return None;
     };
-    match TlsStream::accept_after(socket, tls.config, early.as_deref().unwrap_or_default()).await {
+    match TlsStream::accept_after(socket, tls.postgres, early.as_deref().unwrap_or_default()).await {
         Ok(stream) if early.is_some() && !stream.speaks(ALPN_POSTGRESQL) => {
             tracing::info!(%peer, "a client began TLS at once without the protocol postgresql in ALPN");
             let _ = reactor::timeout(REFUSAL_WRITE_TIME_MAX, stream.shutdown()).await;
@@ -385,6 +460,11 @@ async fn open(core: Rc<Core>, mut client: Client) {
         turn_away(&core, &client.transport, reply, client.peer, &refusal.message).await;
         return;
     }
+    if let Some(refusal) = client.replication_refusal() {
+        let reply = client.login.refuse(refusal.code, &refusal.message);
+        turn_away(&core, &client.transport, reply, client.peer, &refusal.message).await;
+        return;
+    }
     let mut secret = vec![0; client.login.secret_bytes()];
     if rand::fill(&mut secret).is_err() {
         return;
@@ -397,6 +477,7 @@ async fn open(core: Rc<Core>, mut client: Client) {
         user: client.admission.user.name.clone(),
         database: client.database.clone(),
         params: client.startup.params.clone(),
+        replication: client.startup.replication,
     };
     match upstream::open(&core, request).await {
         Ok(opened) => {
@@ -452,6 +533,7 @@ fn run(
         server_params: opened.params.clone(),
         columns: opened.columns,
         relation_oid_max: opened.relation_oid_max,
+        replication: client.startup.replication,
     };
     let Some(policy) = core.policy.borrow().clone() else {
         return core.sessions.borrow_mut().release(place);

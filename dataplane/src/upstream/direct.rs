@@ -86,6 +86,7 @@ fn config(request: &Request, grant: &TargetGrant, database: &str) -> Result<Upst
         password: secret::resolve(&grant.password)?,
         database: database.to_owned(),
         params: request.params.clone(),
+        replication: request.replication,
         tls: match grant.tls() {
             TlsMode::Disable => login::TlsMode::Disable,
             TlsMode::Prefer => login::TlsMode::Prefer,

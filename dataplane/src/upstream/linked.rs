@@ -93,6 +93,9 @@ fn open_message(request: &Request) -> Open {
             .collect(),
         resolve_columns: columns.collect(),
         alpn: Vec::new(),
+        replication: request
+            .replication
+            .map_or_else(String::new, |asked| asked.to_startup().to_owned()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::limits::UPSTREAM_OPEN_TIME_MAX;
 use crate::link::AgentLink;
 use crate::link::driver::Stream;
 use crate::transport::Transport;
-use codecs::postgres::login::CancelKey;
+use codecs::postgres::login::{CancelKey, Replication};
 use codecs::postgres::refusal::sqlstate;
 use proto::tunnel::Fault;
 use session::ResolvedColumn;
@@ -29,6 +29,8 @@ pub struct Request {
     pub database: String,
     /// Start-up parameters of the client.
     pub params: Vec<(String, String)>,
+    /// A replication connection.
+    pub replication: Option<Replication>,
 }
 
 /// A target that has accepted the login.

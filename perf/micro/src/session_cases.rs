@@ -95,6 +95,7 @@ impl Talk {
             server_params: vec![("standard_conforming_strings".into(), "on".into())],
             columns: Vec::new(),
             relation_oid_max: 0,
+            replication: None,
         };
         let mut scratch = Scratch::new();
         let session = Session::open(policy, opening, &mut scratch, NOW);

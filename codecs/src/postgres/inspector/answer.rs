@@ -9,7 +9,7 @@ use super::{Copy, Current, Expected, Inspector, Step};
 use crate::fact::{Aside, Form};
 use crate::malformed::Malformed;
 use crate::postgres::message::tag::backend as tag;
-use crate::postgres::message::{CommandComplete, CopyResponse, ParameterStatus, TransactionStatus};
+use crate::postgres::message::{CommandComplete, CopyResponse, ErrorFields, ParameterStatus, TransactionStatus};
 
 /// What a frame of the server is.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub enum Answer<'a, T> {
     Row,
     CopyInBegins,
     CopyOutBegins(CopyResponse<'a>),
+    /// Data goes both ways until both sides have ended it: replication.
+    CopyBothBegins,
     /// COPY data for the client.
     CopyData,
     /// The current statement is complete; the next of the same message, if there is one, begins.
@@ -44,6 +46,12 @@ pub enum Answer<'a, T> {
     /// A ParameterStatus, text as well.
     Parameter(ParameterStatus<'a>),
     FunctionResult,
+    /// A row that answers a query of our own; the client must not see it.
+    LookUpRow,
+    /// Our own query is over; the client must not see this.
+    LookUpOver {
+        failed: bool,
+    },
     /// The server waits for the next request. If the message that ends here had fewer answers than statements, `open`
     /// is what remains.
     Ready {
@@ -81,7 +89,7 @@ pub struct Missed<T> {
 pub(super) fn missed<T: Clone>(expected: Expected<T>) -> Option<Missed<T>> {
     let at = expected.at;
     let (form, statement, portal) = match expected.step {
-        Step::Query(statement) => (Form::Simple, Some(statement), None),
+        Step::Query(statement) | Step::Command(statement) => (Form::Simple, Some(statement), None),
         Step::FunctionCall(statement) => (Form::Function, Some(statement), None),
         step @ Step::Execute { .. } => {
             let portal = portal_of(step);
@@ -106,12 +114,21 @@ impl<T: Clone> Inspector<T> {
     /// Takes the next frame of the server.
     ///
     /// # Errors
-    /// A frame that cannot be the answer to what was asked, or is not supported (replication).
+    /// A frame that cannot be the answer to what was asked.
     pub fn answer<'a>(&mut self, frame_tag: u8, body: &'a [u8]) -> Result<Answer<'a, T>, Malformed> {
+        if let Some(answer) = self.looked_up(frame_tag, body)? {
+            return Ok(answer);
+        }
         match frame_tag {
             tag::DATA_ROW => self.row(),
-            tag::COPY_DATA if self.copy == Copy::Out => Ok(Answer::CopyData),
-            tag::COPY_DONE if self.copy == Copy::Out => Ok(Answer::Forward),
+            tag::COPY_DATA if self.is_sending() => Ok(Answer::CopyData),
+            tag::COPY_DONE if self.is_sending() => {
+                if let Copy::Both { server_ended, .. } = &mut self.copy {
+                    *server_ended = true;
+                }
+                Ok(Answer::Forward)
+            }
+            tag::COPY_BOTH_RESPONSE => self.copy_both(body),
             tag::BIND_COMPLETE => self.bound(),
             tag::COMMAND_COMPLETE => self.completed(CommandComplete::parse(body)?.command_tag, frame_tag),
             tag::EMPTY_QUERY_RESPONSE => self.completed(b"", frame_tag),
@@ -151,6 +168,46 @@ impl<T: Clone> Inspector<T> {
         }
     }
 
+    /// What answers a query of our own; `None`: nothing does, or it is something beside it.
+    fn looked_up<'a>(&mut self, frame_tag: u8, body: &[u8]) -> Result<Option<Answer<'a, T>>, Malformed> {
+        let Some(head) = self
+            .expected
+            .front_mut()
+            .filter(|head| matches!(head.step, Step::LookUp))
+        else {
+            return Ok(None);
+        };
+        Ok(Some(match frame_tag {
+            tag::PARSE_COMPLETE | tag::BIND_COMPLETE | tag::CLOSE_COMPLETE | tag::COMMAND_COMPLETE => Answer::Swallow,
+            tag::DATA_ROW if !head.failed => Answer::LookUpRow,
+            tag::ERROR_RESPONSE => match ErrorFields::parse(body, "ErrorResponse")?.severity() {
+                // The session is over: that the client must hear.
+                b"FATAL" | b"PANIC" => return Ok(None),
+                _ => {
+                    head.failed = true;
+                    Answer::Swallow
+                }
+            },
+            tag::READY_FOR_QUERY => {
+                let failed = head.failed;
+                self.pop();
+                self.settle(TransactionStatus::parse(body)?);
+                Answer::LookUpOver { failed }
+            }
+            tag::NOTICE_RESPONSE | tag::NOTIFICATION_RESPONSE | tag::PARAMETER_STATUS => return Ok(None),
+            _ => return unexpected(frame_tag).map(Some),
+        }))
+    }
+
+    /// The server waits for the next request.
+    fn settle(&mut self, status: TransactionStatus) {
+        self.status = status;
+        self.rests = self.expected.is_empty();
+        if status == TransactionStatus::Idle {
+            self.names.end_portals();
+        }
+    }
+
     /// Makes the head of the queue the current statement, if it is one that runs.
     fn begin(&mut self) {
         if self.current.is_some() {
@@ -160,7 +217,9 @@ impl<T: Clone> Inspector<T> {
             return;
         };
         let (form, statement, portal, result) = match &head.step {
-            Step::Query(statement) => (Form::Simple, Some(statement.clone()), None, Described::Unknown),
+            Step::Query(statement) | Step::Command(statement) => {
+                (Form::Simple, Some(statement.clone()), None, Described::Unknown)
+            }
             Step::FunctionCall(statement) => (Form::Function, Some(statement.clone()), None, Described::Unknown),
             Step::Execute { portal, .. } => {
                 let portal = self.names.back_portal(portal).cloned();
@@ -261,7 +320,7 @@ impl<T: Clone> Inspector<T> {
         if matches!(
             self.expected.front(),
             Some(Expected {
-                step: Step::Query(_),
+                step: Step::Query(_) | Step::Command(_),
                 ..
             })
         ) {
@@ -310,6 +369,10 @@ impl<T: Clone> Inspector<T> {
     fn completed<'a>(&mut self, tag: &'a [u8], frame_tag: u8) -> Result<Answer<'a, T>, Malformed> {
         self.running(frame_tag)?;
         self.copy = Copy::None;
+        if self.is_command() {
+            // One of several parts of the answer.
+            return Ok(Answer::Forward);
+        }
         let Some(current) = self.current.take() else {
             return unexpected(frame_tag);
         };
@@ -355,6 +418,36 @@ impl<T: Clone> Inspector<T> {
         Ok(Answer::CopyInBegins)
     }
 
+    /// Whether the server may send COPY data.
+    fn is_sending(&self) -> bool {
+        matches!(
+            self.copy,
+            Copy::Out
+                | Copy::Both {
+                    server_ended: false,
+                    ..
+                }
+        )
+    }
+
+    fn is_command(&self) -> bool {
+        let head = self.expected.front();
+        head.is_some_and(|head| matches!(head.step, Step::Command(_)))
+    }
+
+    fn copy_both<'a>(&mut self, body: &[u8]) -> Result<Answer<'a, T>, Malformed> {
+        CopyResponse::parse(body, "CopyBothResponse")?;
+        self.running(tag::COPY_BOTH_RESPONSE)?;
+        if !self.is_command() {
+            return unexpected(tag::COPY_BOTH_RESPONSE);
+        }
+        self.copy = Copy::Both {
+            client_ended: self.expected.front().is_some_and(|head| head.copy_done),
+            server_ended: false,
+        };
+        Ok(Answer::CopyBothBegins)
+    }
+
     fn failed(&mut self) -> Failure<T> {
         self.begin();
         self.copy = Copy::None;
@@ -370,7 +463,7 @@ impl<T: Clone> Inspector<T> {
         match self.expected.front_mut() {
             None => {}
             Some(Expected {
-                step: Step::Query(_) | Step::FunctionCall(_),
+                step: Step::Query(_) | Step::Command(_) | Step::FunctionCall(_),
                 failed,
                 ..
             }) => *failed = true,
@@ -416,7 +509,7 @@ impl<T: Clone> Inspector<T> {
         let fits = matches!(
             self.expected.front(),
             Some(Expected {
-                step: Step::Query(_) | Step::FunctionCall(_) | Step::Sync,
+                step: Step::Query(_) | Step::Command(_) | Step::FunctionCall(_) | Step::Sync,
                 ..
             })
         );
@@ -426,19 +519,16 @@ impl<T: Clone> Inspector<T> {
         let was_query = matches!(
             self.pop(),
             Some(Expected {
-                step: Step::Query(_),
+                step: Step::Query(_) | Step::Command(_),
                 ..
             })
         );
         let open = self.current.take();
         self.copy = Copy::None;
-        self.status = status;
         if was_query {
             self.names.drop_unnamed_back();
         }
-        if status == TransactionStatus::Idle {
-            self.names.end_portals();
-        }
+        self.settle(status);
         Ok(Answer::Ready { open })
     }
 }

@@ -61,7 +61,7 @@ impl<T: Clone> Inspector<T> {
             .expected
             .iter()
             .rev()
-            .take_while(|e| !matches!(e.step, Step::Sync | Step::Query(_)));
+            .take_while(|e| !matches!(e.step, Step::Sync | Step::Query(_) | Step::Command(_)));
         since_sync
             .into_iter()
             .any(|e| matches!(e.step, Step::Execute { copy_in: true, .. }) && !e.copy_done)
@@ -72,6 +72,12 @@ impl<T: Clone> Inspector<T> {
         self.names.drop_unnamed_front();
         let refused = refused.then(|| statement.clone());
         self.push(Step::Query(statement), refused, weight, at);
+    }
+
+    /// A Query with a command of a replication connection. `weight`: bytes that the caller keeps for it.
+    pub fn command(&mut self, statement: T, refused: bool, weight: usize, at: u64) {
+        let refused = refused.then(|| statement.clone());
+        self.push(Step::Command(statement), refused, weight, at);
     }
 
     /// A Parse. `weight`: bytes that the caller keeps for it.
@@ -280,6 +286,7 @@ impl<T: Clone> Inspector<T> {
     pub fn copy_done(&mut self) {
         match (&mut self.copy, self.expected.back_mut()) {
             (Copy::In { ended }, _) => *ended = true,
+            (Copy::Both { client_ended, .. }, _) => *client_ended = true,
             (_, Some(last)) => last.copy_done = true,
             (_, None) => {}
         }
@@ -296,10 +303,23 @@ impl<T: Clone> Inspector<T> {
                 tag,
             });
         }
+        let streams = matches!(
+            self.copy,
+            Copy::Both {
+                client_ended: false,
+                ..
+            }
+        );
+        if streams && !b"dcX".contains(&tag) {
+            return Err(Malformed::Tag {
+                place: "client message during replication",
+                tag,
+            });
+        }
         Ok(())
     }
 
-    fn push(&mut self, step: Step<T>, refused: Option<T>, weight: usize, at: u64) {
+    pub(super) fn push(&mut self, step: Step<T>, refused: Option<T>, weight: usize, at: u64) {
         let expected = Expected {
             step,
             ours: false,
@@ -320,6 +340,7 @@ impl<T: Clone> Inspector<T> {
             self.skipped_bytes = 0;
             self.resync();
         }
+        self.rests = false;
         self.waiting_bytes += weight;
         self.expected.push_back(expected);
     }

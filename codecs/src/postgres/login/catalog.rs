@@ -1,4 +1,5 @@
-//! The one query at login that finds policy columns in the target's catalogue, and the reading of its answer.
+//! The query that finds policy columns in the target's catalogue, at login and when a table may have changed, and the reading of
+//! its answer.
 //!
 //! The client's start-up settings are in force when it runs, so it must mean the same under all of them: names and
 //! operators are qualified because `search_path` may put another schema before `pg_catalog`; literals are `E''` strings of
@@ -13,7 +14,7 @@ const MARK: &str = "/* sluice catalog lookup */";
 
 /// What the answer said so far.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub struct Answer {
     pub columns: Vec<ResolvedColumn>,
     pub relation_oid_max: u32,
 }
@@ -27,7 +28,7 @@ const VIEW_COLUMN: &str = r"E':resno ([0-9]+) :resname ((?:\\\\.|[^ \\\\])+) :re
 /// Tables are followed down to their partitions and inheriting tables, whose columns keep the names but not the numbers,
 /// and up to the views and materialized views that select the column as it is. What a subquery inside a view selects is
 /// told from what the view does by its name; a view's column that was renamed since has no such name, and counts.
-pub(super) fn query(columns: &[ColumnName]) -> String {
+pub fn query(columns: &[ColumnName]) -> String {
     let mut wanted = String::new();
     for (index, column) in columns.iter().enumerate() {
         if index > 0 {
@@ -74,7 +75,10 @@ pub(super) fn query(columns: &[ColumnName]) -> String {
 
 impl Answer {
     /// Takes in one row; `named` is how many columns were asked for.
-    pub(super) fn add(&mut self, row: &DataRow<'_>, named: usize) -> Result<(), UpstreamFault> {
+    ///
+    /// # Errors
+    /// A row that does not answer the query, or more of them than are kept.
+    pub fn add(&mut self, row: &DataRow<'_>, named: usize) -> Result<(), UpstreamFault> {
         let mut cells = row.cells();
         let mut number = || -> Option<i64> {
             let bytes = cells.next()?.ok()?.bytes?;

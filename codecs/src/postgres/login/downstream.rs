@@ -59,7 +59,8 @@ enum State {
     Final(scram::Server),
     /// Waits for `welcome` or `refuse`.
     Authenticated {
-        server_final: Vec<u8>,
+        /// `None`: proved without SCRAM.
+        server_final: Option<Vec<u8>>,
     },
     Done,
 }
@@ -165,6 +166,16 @@ impl Downstream {
         }
     }
 
+    /// The user that was identified has proved who it is with the certificate that it has shown: no password is asked for. False, and
+    /// nothing is changed, unless the last step was [`DownstreamStep::Identify`] inside TLS.
+    pub fn certified(&mut self) -> bool {
+        let may = self.tls && matches!(self.state, State::Identified);
+        if may {
+            self.state = State::Authenticated { server_final: None };
+        }
+        may
+    }
+
     /// Ends the login. Returns the ErrorResponse to send before closing.
     pub fn refuse(&mut self, sqlstate: &str, message: &str) -> Vec<u8> {
         self.refuse_with(&Refusal::fatal(sqlstate, message))
@@ -201,8 +212,11 @@ impl Downstream {
         let State::Authenticated { server_final } = &self.state else {
             return Refusal::fatal(sqlstate::SYSTEM_ERROR, "login is not complete").to_error();
         };
-        let mut out = Vec::new();
-        let mut written = encode::authentication(&mut out, SASL_FINAL, server_final);
+        let mut out = self.preface.clone();
+        let mut written = match server_final {
+            Some(server_final) => encode::authentication(&mut out, SASL_FINAL, server_final),
+            None => Ok(()),
+        };
         encode::authentication_ok(&mut out);
         for (name, value) in params {
             // Refused settings leave `out` as it was.
@@ -313,7 +327,9 @@ impl Downstream {
     fn prove(&mut self, mut server: scram::Server, client_final: &[u8]) {
         match server.client_final(client_final) {
             Ok(scram::Accepted { verifier, server_final }) => {
-                self.state = State::Authenticated { server_final };
+                self.state = State::Authenticated {
+                    server_final: Some(server_final),
+                };
                 self.steps.push_back(DownstreamStep::Authenticated { verifier });
             }
             Err(error) => self.reject_scram(error),
@@ -376,7 +392,7 @@ fn answer(user: &str, reason: LoginRefusal) -> Option<Refusal> {
             sqlstate::INVALID_AUTHORIZATION,
             "no PostgreSQL user name specified in startup packet",
         )),
-        LoginRefusal::Replication => Some(Refusal::fatal(sqlstate::FEATURE_NOT_SUPPORTED, reason.to_string())),
+        LoginRefusal::Replication => Some(Refusal::fatal(sqlstate::INVALID_PARAMETER_VALUE, reason.to_string())),
         LoginRefusal::Scram(ScramError::BadProof | ScramError::NoVerifier) => {
             Some(Refusal::fatal(sqlstate::INVALID_PASSWORD, bad_password(user)))
         }

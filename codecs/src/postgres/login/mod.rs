@@ -25,8 +25,10 @@ mod upstream;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::malformed::Malformed;
+pub use crate::postgres::replication::Replication;
 use crate::wire::scram::ScramError;
 pub use crate::wire::scram::{KeyCache, ScramVerifier};
+pub use catalog::{Answer as CatalogAnswer, query as catalog_query};
 pub use downstream::Downstream;
 pub use upstream::Upstream;
 
@@ -90,6 +92,8 @@ pub struct Startup {
     pub minor: u16,
     /// The socket is encrypted.
     pub tls: bool,
+    /// A replication connection is asked for.
+    pub replication: Option<Replication>,
 }
 
 /// Names a session towards whoever wants to cancel its statement.
@@ -129,7 +133,7 @@ pub enum LoginRefusal {
     Version { major: u16, minor: u16 },
     #[error("no user name")]
     NoUser,
-    #[error("replication is not enabled for this connection")]
+    #[error("invalid value for parameter \"replication\"")]
     Replication,
     #[error("unknown SASL mechanism")]
     Mechanism,
@@ -172,6 +176,8 @@ pub struct UpstreamConfig {
     /// Start-up parameters that the client sent; `user`, `database`, `replication` and `_pq_.` options are left out.
     pub params: Vec<(String, String)>,
     pub tls: TlsMode,
+    /// Ask for a replication connection. With [`Replication::Physical`] no columns can be looked up.
+    pub replication: Option<Replication>,
     /// Columns to find in the target's catalogue.
     pub resolve_columns: Vec<ColumnName>,
 }

@@ -13,6 +13,7 @@ use crate::postgres::limits::{
 };
 use crate::postgres::message::EncodeError;
 use crate::postgres::message::encode::{cstr, with_length};
+use crate::postgres::replication::Replication;
 use crate::wire::cursor::Cursor;
 
 const CANCEL_REQUEST: u32 = 1234 << 16 | 5678;
@@ -94,9 +95,10 @@ fn parse_startup(version: u32, cursor: Cursor<'_>, tls: bool) -> Result<StartupP
     }
     let mut read = Parameters::default();
     read.read_all(cursor).map_err(LoginRefusal::Malformed)?;
-    if read.replication {
-        return Err(LoginRefusal::Replication);
-    }
+    let replication = match &read.replication {
+        None => None,
+        Some(value) => Replication::from_startup(value).map_err(|_| LoginRefusal::Replication)?,
+    };
     let user = read.user.filter(|user| !user.is_empty()).ok_or(LoginRefusal::NoUser)?;
     let database = read
         .database
@@ -109,6 +111,7 @@ fn parse_startup(version: u32, cursor: Cursor<'_>, tls: bool) -> Result<StartupP
             params: read.params,
             minor: asked.min(MINOR_MAX),
             tls,
+            replication,
         },
         negotiate: asked > MINOR_MAX || !read.options.is_empty(),
         options: read.options,
@@ -119,7 +122,7 @@ fn parse_startup(version: u32, cursor: Cursor<'_>, tls: bool) -> Result<StartupP
 struct Parameters {
     user: Option<String>,
     database: Option<String>,
-    replication: bool,
+    replication: Option<String>,
     options: Vec<String>,
     params: Vec<(String, String)>,
     names: Vec<String>,
@@ -154,7 +157,7 @@ impl Parameters {
         match folded.as_str() {
             "user" => self.user = Some(bounded_name(value)?),
             "database" => self.database = Some(bounded_name(value)?),
-            "replication" => self.replication = !is_off(value),
+            "replication" => self.replication = Some(value.to_owned()),
             _ if folded.starts_with(PROTOCOL_OPTION_PREFIX) => self.options.push(name.to_owned()),
             _ => self.params.push((name.to_owned(), value.to_owned())),
         }
@@ -177,13 +180,6 @@ fn bounded_name(value: &str) -> Result<String, Malformed> {
         });
     }
     Ok(value.to_owned())
-}
-
-/// The server's spellings of false; everything else asks for replication, or would be an error.
-fn is_off(value: &str) -> bool {
-    ["false", "off", "no", "0"]
-        .iter()
-        .any(|off| value.eq_ignore_ascii_case(off))
 }
 
 pub(super) fn ssl_request() -> Vec<u8> {
@@ -214,6 +210,7 @@ pub(super) fn startup_message(
     minor: u16,
     user: &str,
     database: &str,
+    replication: Option<Replication>,
     params: &[(String, String)],
 ) -> Result<Vec<u8>, EncodeError> {
     let mut out = Vec::new();
@@ -226,6 +223,9 @@ pub(super) fn startup_message(
         pair("user", user)?;
         if !database.is_empty() {
             pair("database", database)?;
+        }
+        if let Some(replication) = replication {
+            pair("replication", replication.to_startup())?;
         }
         for (name, value) in params.iter().filter(|(name, _)| is_forwarded(name)) {
             pair(name, value)?;

@@ -19,6 +19,7 @@ use crate::postgres::limits::{
     TARGET_LOGIN_FRAMES_MAX, TARGET_PARAMETERS_MAX,
 };
 use crate::postgres::message::{Authentication, Backend, EncodeError, ErrorFields, ParameterStatus, encode};
+use crate::postgres::replication::Replication;
 use crate::wire::scram::{self, ScramError};
 
 /// The minor version that is asked of targets: every server since 2003 speaks it.
@@ -163,7 +164,13 @@ impl Upstream {
             return Err(UpstreamFault::TooManyColumns);
         }
         let config = &self.config;
-        let message = startup::startup_message(MINOR, &config.user, &config.database, &config.params)?;
+        let message = startup::startup_message(
+            MINOR,
+            &config.user,
+            &config.database,
+            config.replication,
+            &config.params,
+        )?;
         self.state = State::Asked;
         self.steps.push_back(UpstreamStep::Send(message));
         Ok(())
@@ -298,7 +305,7 @@ impl Upstream {
                 Ok(())
             }
             Backend::NegotiateProtocolVersion(wanted) => Err(UpstreamFault::Version(wanted.version & 0xFFFF)),
-            Backend::ReadyForQuery(_) if self.config.resolve_columns.is_empty() => {
+            Backend::ReadyForQuery(_) if self.looks_nothing_up() => {
                 self.ready(Answer::default());
                 Ok(())
             }
@@ -309,6 +316,11 @@ impl Upstream {
             }
             _ => Err(unexpected(tag)),
         }
+    }
+
+    /// A physical replication connection takes no SQL.
+    fn looks_nothing_up(&self) -> bool {
+        self.config.resolve_columns.is_empty() || self.config.replication == Some(Replication::Physical)
     }
 
     fn look_up(&mut self, mut answer: Answer, tag: u8, message: Backend<'_>) -> Result<(), UpstreamFault> {

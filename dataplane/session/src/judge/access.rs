@@ -9,9 +9,12 @@ use crate::policy::{ConnectionPolicy, Policy, User};
 pub struct Admission {
     pub user: Arc<User>,
     pub connection: Arc<ConnectionPolicy>,
-    /// Id of the token.
+    /// Id of the token; of a certificate `certificate:` and its SHA-256.
     pub token_id: String,
 }
+
+/// Begins the word that stands for a token where a certificate was shown. No token's id has a colon.
+const CERTIFICATE: &str = "certificate:";
 
 /// Why not. The peer must be told the same for every reason but [`Denied::NoGrant`], with which everything else was right;
 /// the reason is for the operator's log.
@@ -64,6 +67,27 @@ pub fn admit(
     })
 }
 
+/// As [`admit`], for somebody who has shown a certificate in the user's name instead of using a token. `fingerprint` goes into the
+/// record.
+///
+/// # Errors
+/// As [`admit`].
+pub fn admit_certified(
+    policy: &Policy,
+    user: &str,
+    connection: &str,
+    fingerprint: &str,
+    now_micros: u64,
+) -> Result<Admission, Denied> {
+    admit(
+        policy,
+        user,
+        connection,
+        &format!("{CERTIFICATE}{fingerprint}"),
+        now_micros,
+    )
+}
+
 /// The part of the decision that a running session is held to when the policy changes.
 pub(crate) fn recheck(
     policy: &Policy,
@@ -75,6 +99,21 @@ pub(crate) fn recheck(
     if !connection.groups.iter().any(|group| user.groups.contains(group)) {
         return Err(Denied::NotAllowed);
     }
+    if !token_id.starts_with(CERTIFICATE) {
+        recheck_token(user, connection, token_id, now_micros)?;
+    }
+    // Last: who hears of a missing grant may know that there is the connection.
+    if connection.access_review.is_some()
+        && policy
+            .access_until(user, connection)
+            .is_none_or(|until| now_micros >= until)
+    {
+        return Err(Denied::NoGrant);
+    }
+    Ok(())
+}
+
+fn recheck_token(user: &User, connection: &ConnectionPolicy, token_id: &str, now_micros: u64) -> Result<(), Denied> {
     let token = user
         .tokens
         .iter()
@@ -85,14 +124,6 @@ pub(crate) fn recheck(
     }
     if !token.scope.is_empty() && !token.scope.contains(&connection.name) {
         return Err(Denied::TokenScope);
-    }
-    // Last: who hears of a missing grant may know that there is the connection.
-    if connection.access_review.is_some()
-        && policy
-            .access_until(user, connection)
-            .is_none_or(|until| now_micros >= until)
-    {
-        return Err(Denied::NoGrant);
     }
     Ok(())
 }

@@ -31,6 +31,8 @@ pub(crate) enum Holder {
     Fixed,
     /// A 32-bit length stands at `length`, that of the frame at `frame + 1`.
     Counted { frame: u32, length: u32 },
+    /// As [`Holder::Counted`], in a tuple of a replication stream: NULL is told by the byte before the length.
+    Tuple { frame: u32, length: u32 },
     /// Only the frame has a length.
     Framed { frame: u32 },
 }
@@ -161,7 +163,7 @@ impl Redactor {
                     };
                     self.pack_as_is(value, column.context, target.input);
                 }
-                None => self.cell(column, index as u16, at..at + len, holder, target)?,
+                None => self.cell(column, Place::Column(index as u16), at..at + len, holder, target)?,
             }
             at += len;
             index += 1;
@@ -169,11 +171,12 @@ impl Redactor {
         self.flush_if_full(target)
     }
 
+    /// Takes in one value of a row.
     #[inline]
-    fn cell(
+    pub(crate) fn cell(
         &mut self,
         column: &ColumnPlan,
-        index: u16,
+        place: Place,
         range: Range<usize>,
         holder: Holder,
         target: &mut Target<'_>,
@@ -182,7 +185,7 @@ impl Redactor {
             start: range.start as u32,
             end: range.end as u32,
             holder,
-            place: Place::Column(index),
+            place,
             kind: column.kind,
             format: column.format,
             escaping: Escaping::None,
@@ -668,6 +671,13 @@ fn replace_whole(value: Value, action: &Action, target: &mut Target<'_>) {
                 }
                 target.splice.remove(range);
             }
+            Holder::Tuple { frame, length } => {
+                patch(Holder::Framed { frame }, -(range.len() as i64) - 4, target.input);
+                if let Some(kind) = target.input.get_mut(length as usize - 1) {
+                    *kind = b'n';
+                }
+                target.splice.remove(length as usize..range.end);
+            }
             Holder::Framed { .. } | Holder::Fixed => fill_in_place(value, action, target.input),
         },
         Whole::Bytes(_) => fill_in_place(value, action, target.input),
@@ -710,7 +720,7 @@ fn patch(holder: Holder, delta: i64, input: &mut [u8]) {
     match holder {
         Holder::Fixed => {}
         Holder::Framed { frame } => add(frame as usize + 1),
-        Holder::Counted { frame, length } => {
+        Holder::Counted { frame, length } | Holder::Tuple { frame, length } => {
             add(frame as usize + 1);
             add(length as usize);
         }

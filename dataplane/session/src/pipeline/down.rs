@@ -54,7 +54,7 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
     let large = match header.tag {
         tag::DATA_ROW => header.len > FRAME_BUFFERED_BYTES_MAX,
         // A row of COPY is told apart only as a whole; without rules nobody looks at it.
-        tag::COPY_DATA if session.copy.is_none() => header.len > FRAME_BUFFERED_BYTES_MAX,
+        tag::COPY_DATA if session.copy.is_none() && session.stream.is_none() => header.len > FRAME_BUFFERED_BYTES_MAX,
         tag::COPY_DATA => header.len > VALUE_COLLECTED_BYTES_MAX,
         _ => false,
     };
@@ -112,7 +112,13 @@ fn begin_long(session: &mut Session, input: &mut [u8], header: Header, scratch: 
         tag::DATA_ROW => LongRow::row(header.len),
         _ => match &session.copy {
             Some(copy) if !copy.holds() => LongRow::copy(header.len, copy),
-            _ => return Step::Close(Close::trouble(Trouble::Unreadable("a COPY row is too large"))),
+            _ => {
+                let why = match session.stream {
+                    Some(_) => "a change is too large",
+                    None => "a COPY row is too large",
+                };
+                return Step::Close(Close::trouble(Trouble::Unreadable(why)));
+            }
         },
     };
     session.long_row = Some(Box::new(long));
@@ -138,6 +144,7 @@ fn frame(
         Answer::Forward | Answer::Describes(_) => {
             if frame_tag == tag::COPY_DONE {
                 session.finish_copy(input, range.start, scratch)?;
+                session.stream = None;
             }
         }
         Answer::Swallow => scratch.splice.remove(range),
@@ -190,6 +197,14 @@ fn frame(
             session.text(input, value, Place::Aside(Aside::Parameter), scratch)?;
             session.flush(input, scratch);
         }
+        Answer::LookUpRow => {
+            session.look_up_row(input.get(body_at).unwrap_or_default());
+            scratch.splice.remove(range);
+        }
+        Answer::LookUpOver { failed } => {
+            session.look_up_over(failed, now);
+            scratch.splice.remove(range);
+        }
         Answer::FunctionResult => function_result(session, input, range, scratch)?,
         Answer::CopyInBegins => {
             session.begin_statement();
@@ -202,6 +217,14 @@ fn frame(
             session.copy = CopyOut::begin(session, response.columns.len(), binary).map(Box::new);
             session.running.bytes += range.len() as u64;
         }
+        Answer::CopyBothBegins => {
+            session.begin_statement();
+            session.running.bytes += range.len() as u64;
+            if let Some(close) = session.begin_stream() {
+                return Ok(Some(close));
+            }
+        }
+        Answer::CopyData if session.stream.is_some() => super::stream::frame(session, input, range, scratch)?,
         Answer::CopyData => copy_data(session, input, range, scratch)?,
     }
     Ok(None)
@@ -268,6 +291,9 @@ fn completed(session: &mut Session, current: Current<Rc<Text>>, tag: &[u8], scra
         session.running.rows = CommandComplete { command_tag: tag }.rows().unwrap_or(0);
     }
     let text = current.statement.clone();
+    if let Some(text) = &text {
+        session.tables_may_have_changed(text);
+    }
     // An empty query has nothing to note, unless the server said something of it before.
     let is_empty = tag.is_empty() && text.as_ref().is_none_or(|text| text.parts.is_empty());
     if !is_empty || session.running.place.is_some() {
@@ -300,6 +326,9 @@ fn completed(session: &mut Session, current: Current<Rc<Text>>, tag: &[u8], scra
 /// The message is over, and fewer statements were answered than it had, or it was a function call.
 fn ready(session: &mut Session, current: Current<Rc<Text>>, scratch: &mut Scratch, now: Now) {
     match (current.form, &current.statement) {
+        (Form::Simple, Some(text)) if text.command.is_some() => {
+            note::finished(session, &current, Outcome::Ok, b"", scratch, now);
+        }
         (Form::Simple, Some(text)) if current.index < text.parts.len() => {
             for index in current.index..text.parts.len() {
                 let rest = Current {
@@ -383,6 +412,7 @@ fn failed(
     session.running = Default::default();
     session.plan = None;
     session.copy = None;
+    session.stream = None;
     Ok(())
 }
 
@@ -602,6 +632,17 @@ impl Session {
             .filter(|portal| !portal.has_own_shape())
             .map(|portal| &portal.formats);
         let generation = self.policy.generation();
+        if current.statement.as_ref().is_some_and(|text| text.command.is_some()) {
+            // Facts about the server, such as its identifier and positions. Not kept: other rows may look the same.
+            let basis = Basis {
+                rules: None,
+                origins: &self.origins,
+                columns: &self.connection.columns,
+                generation,
+            };
+            self.plan = Some(Rc::new(Plan::make(&basis, &current.result, formats)));
+            return;
+        }
         if let Some(known) = self
             .plans
             .iter()
@@ -618,6 +659,9 @@ impl Session {
             generation,
         };
         let plan = Rc::new(Plan::make(&basis, &current.result, formats));
+        if plan.unknown_relation {
+            self.saw_unknown_relation();
+        }
         if self.plans.len() >= PLANS_MAX {
             self.plans.remove(0);
         }

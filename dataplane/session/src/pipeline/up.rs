@@ -10,6 +10,7 @@ use codecs::postgres::framer::{Framer, HEADER_BYTES, Speaker};
 use codecs::postgres::inspector::{Announced, Wanted};
 use codecs::postgres::message::tag::frontend as tag;
 use codecs::postgres::message::{Bind, Execute, Format, Frontend, Parse, Target, encode};
+use codecs::postgres::replication::Command;
 use codecs::wire::sql::{CopyDirection, CopyPlace, Effects, LexOptions, Statement};
 use smallvec::SmallVec;
 
@@ -63,6 +64,7 @@ pub(super) fn step(session: &mut Session, input: &mut [u8], at: usize, scratch: 
     if rest.len() < header.len {
         return Step::Need(header.len);
     }
+    session.look_up_columns(header.tag, at, scratch, now);
     if session.skipping_up && header.tag != tag::TERMINATE {
         session.skipping_up = header.tag != tag::SYNC;
         if session.skipping_up {
@@ -163,10 +165,12 @@ fn query(session: &mut Session, raw: &[u8], at: usize, len: usize, scratch: &mut
         let _ = scratch.splice.write(at..at + len, |out| encode::query(out, POISON));
         note::denied(session, Form::Simple, &text, &refusal.rule, scratch, now);
     }
-    let weight = text.weight();
-    session
-        .inspector
-        .query(text, refusal.is_some(), weight, now.mono_micros());
+    let (weight, sent) = (text.weight(), now.mono_micros());
+    if text.command.is_some() {
+        session.inspector.command(text, refusal.is_some(), weight, sent);
+    } else {
+        session.inspector.query(text, refusal.is_some(), weight, sent);
+    }
     Step::Took(len)
 }
 
@@ -310,6 +314,9 @@ fn gate_portal(session: &mut Session, text: &Rc<Text>, portal: &[u8], now: Now) 
 /// Reads and judges a text. What is refused here is what guardrails refuse, what the analysis cannot be sure of, and what
 /// redaction could not follow.
 fn read(session: &mut Session, raw: &[u8], parameter_types: Box<[u32]>, scratch: &mut Scratch) -> Rc<Text> {
+    if let Some(command) = session.replication.and_then(|_| Command::parse(raw)) {
+        return read_command(session, raw, command, scratch);
+    }
     let mut lossy = Vec::new();
     let text = std::str::from_utf8(raw).unwrap_or_else(|_| {
         lossy.extend_from_slice(raw);
@@ -337,7 +344,30 @@ fn read(session: &mut Session, raw: &[u8], parameter_types: Box<[u32]>, scratch:
         effects,
         parameter_types,
         copy_in,
+        command: None,
         executes,
+        judged: RefCell::default(),
+    });
+    let verdict = judge(session, &text);
+    decide(session, &text, verdict, scratch);
+    text
+}
+
+/// A command of a replication connection: one statement, whatever it says.
+fn read_command(session: &mut Session, raw: &[u8], command: Command, scratch: &mut Scratch) -> Rc<Text> {
+    let part = Part {
+        span: 0..raw.len(),
+        copy: None,
+        tables: Rc::default(),
+    };
+    let text = Rc::new(Text {
+        raw: raw.into(),
+        parts: SmallVec::from_iter([part]),
+        effects: SmallVec::from_iter([command.effects()]),
+        parameter_types: Box::default(),
+        copy_in: command == Command::UploadManifest,
+        command: Some(command),
+        executes: false,
         judged: RefCell::default(),
     });
     let verdict = judge(session, &text);
@@ -390,6 +420,9 @@ fn judge(session: &Session, text: &Text) -> Verdict {
     }
     if let (true, Some(refusal)) = (text.executes, &session.execute_refusal) {
         verdict = verdict.max(Verdict::Deny(Arc::clone(refusal)));
+    }
+    if let Some(refusal) = session.refuses_stream(text) {
+        verdict = verdict.max(Verdict::Deny(refusal));
     }
     match unfollowed_copy(session, text) {
         Some(refusal) => verdict.max(Verdict::Deny(refusal)),

@@ -44,6 +44,11 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
+    /// Whether there is any.
+    pub(crate) fn are_set(&self) -> bool {
+        self.rows_max != u64::MAX || self.bytes_max != u64::MAX
+    }
+
     /// No bound at all.
     pub(crate) const NONE: Bounds = Bounds {
         rows_max: u64::MAX,
@@ -132,6 +137,15 @@ pub(super) fn told(refusal: &Refusal, more: &str) -> refusal::Refusal {
     match [refusal.hint.as_str(), more].join(" ").trim() {
         "" => error,
         hint => error.with_hint(hint),
+    }
+}
+
+/// The end of a session whose target has not taken a cancel request in time: it could hit any later statement.
+pub fn stuck_cancel_close() -> Close {
+    let message = "the session was closed because the target did not take a cancel request in time, which could hit a later statement";
+    Close {
+        to_downstream: refusal::Refusal::fatal(refusal::sqlstate::CONNECTION_FAILURE, message).to_error(),
+        cause: CloseCause::Policy(message.to_owned()),
     }
 }
 

@@ -6,6 +6,8 @@ mod holds;
 mod leaks;
 mod playbooks;
 mod record;
+mod refresh;
+mod replication;
 mod speed;
 
 use std::sync::Arc;
@@ -130,6 +132,7 @@ impl Talk {
                 attribute: 2,
             }],
             relation_oid_max: 20_000,
+            replication: None,
         };
         let session = Session::open(policy, opening, &mut scratch, NOW);
         Talk {

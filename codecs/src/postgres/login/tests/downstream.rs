@@ -452,7 +452,7 @@ fn start_ups_that_are_refused() {
         ("0A000", packet(1234 << 16 | 5681, b"")),
         ("28000", startup(0, b"database\0a\0\0")),
         ("28000", startup(0, b"user\0\0\0")),
-        ("0A000", startup(0, b"user\0a\0replication\0database\0\0")),
+        ("22023", startup(0, b"user\0a\0replication\0databases\0\0")),
         ("08P01", startup(0, b"user\0a\0user\0b\0\0")),
         ("08P01", startup(0, b"user\0a\0TimeZone\0x\0timezone\0y\0\0")),
         ("08P01", startup(0, b"user\0a\0")),
@@ -466,8 +466,15 @@ fn start_ups_that_are_refused() {
         let (sqlstate, message, _) = Dialogue::with(TlsOffer::No).is_refused(&bytes);
         assert_eq!(sqlstate, expected, "{message}: {bytes:?}");
     }
-    let off = startup(0, b"user\0a\0replication\0off\0\0");
-    assert_eq!(Dialogue::with(TlsOffer::No).identifies(&off).params, []);
+    for (value, expected) in [
+        ("off", None),
+        ("yes", Some(Replication::Physical)),
+        ("database", Some(Replication::Logical)),
+    ] {
+        let asked = startup(0, format!("user\0a\0replication\0{value}\0\0").as_bytes());
+        let startup = Dialogue::with(TlsOffer::No).identifies(&asked);
+        assert_eq!((startup.params.len(), startup.replication), (0, expected), "{value}");
+    }
 }
 
 #[test]

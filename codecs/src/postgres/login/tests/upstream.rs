@@ -25,6 +25,7 @@ fn config(tls: TlsMode) -> UpstreamConfig {
             param("options", "-c geqo=off"),
         ],
         tls,
+        replication: None,
         resolve_columns: vec![],
     }
 }
@@ -128,6 +129,23 @@ fn ready(steps: &[Step]) -> Established {
     match steps {
         [Step::Ready(established)] => established.clone(),
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_replication_connection_is_asked_for_and_looks_up_what_it_can() {
+    for (replication, value) in [(Replication::Physical, "true"), (Replication::Logical, "database")] {
+        let mut config = config(TlsMode::Disable);
+        config.replication = Some(replication);
+        config.params.clear();
+        config.resolve_columns = vec![column("public", "customers", "name")];
+        let mut target = Dialogue::with(config);
+        let startup = sent(&target.steps());
+        let expected = format!("user\0app\0database\0orders\0replication\0{value}\0\0");
+        assert_eq!(&startup[8..], expected.as_bytes());
+        let steps = target.says(&welcome());
+        let is_ready = matches!(steps.as_slice(), [Step::Ready(_)]);
+        assert_eq!(is_ready, replication == Replication::Physical, "{steps:?}");
     }
 }
 
