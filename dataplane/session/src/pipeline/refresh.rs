@@ -77,6 +77,8 @@ impl Session {
         self.origins.rename(&before.columns, &self.connection.columns);
         self.refresh.due = true;
         self.refresh.not_before_micros = 0;
+        // Its numbers mean other columns now.
+        self.refresh.answer = None;
         self.plans.clear();
     }
 
