@@ -101,7 +101,6 @@ enum Copy {
     /// Both ways at once (replication), each until its own end.
     Both {
         client_ended: bool,
-        server_ended: bool,
     },
 }
 

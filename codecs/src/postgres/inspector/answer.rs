@@ -122,12 +122,7 @@ impl<T: Clone> Inspector<T> {
         match frame_tag {
             tag::DATA_ROW => self.row(),
             tag::COPY_DATA if self.is_sending() => Ok(Answer::CopyData),
-            tag::COPY_DONE if self.is_sending() => {
-                if let Copy::Both { server_ended, .. } = &mut self.copy {
-                    *server_ended = true;
-                }
-                Ok(Answer::Forward)
-            }
+            tag::COPY_DONE if self.is_sending() => Ok(Answer::Forward),
             tag::COPY_BOTH_RESPONSE => self.copy_both(body),
             tag::BIND_COMPLETE => self.bound(),
             tag::COMMAND_COMPLETE => self.completed(CommandComplete::parse(body)?.command_tag, frame_tag),
@@ -418,16 +413,10 @@ impl<T: Clone> Inspector<T> {
         Ok(Answer::CopyInBegins)
     }
 
-    /// Whether the server may send COPY data.
+    /// Whether the server may send COPY data. A replication stream may go on for some messages after the server has said that it
+    /// is over (clients drop them); its end is the completion of the command.
     fn is_sending(&self) -> bool {
-        matches!(
-            self.copy,
-            Copy::Out
-                | Copy::Both {
-                    server_ended: false,
-                    ..
-                }
-        )
+        matches!(self.copy, Copy::Out | Copy::Both { .. })
     }
 
     fn is_command(&self) -> bool {
@@ -443,7 +432,6 @@ impl<T: Clone> Inspector<T> {
         }
         self.copy = Copy::Both {
             client_ended: self.expected.front().is_some_and(|head| head.copy_done),
-            server_ended: false,
         };
         Ok(Answer::CopyBothBegins)
     }

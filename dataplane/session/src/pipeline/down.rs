@@ -144,7 +144,6 @@ fn frame(
         Answer::Forward | Answer::Describes(_) => {
             if frame_tag == tag::COPY_DONE {
                 session.finish_copy(input, range.start, scratch)?;
-                session.stream = None;
             }
         }
         Answer::Swallow => scratch.splice.remove(range),
@@ -172,6 +171,7 @@ fn frame(
             note::finished(session, &current, Outcome::Ok, b"suspended", scratch, now);
         }
         Answer::Ready { open } => {
+            session.stream = None;
             session.progress_at = now.mono_micros();
             session.overdue = None;
             if let Some(current) = open {
@@ -266,7 +266,10 @@ fn copy_data(
     session.running.bytes += range.len() as u64;
     session.running.rows += 1;
     let Some(mut copy) = session.copy.take() else {
-        return Ok(());
+        return match session.rules {
+            Some(_) if session.inspector.is_copy_both() => Err(Trouble::Unreadable("a stream is not followed")),
+            _ => Ok(()),
+        };
     };
     let rules = session.running.rules.as_deref().or(session.rules.as_deref());
     let Some(rules) = rules else { return Ok(()) };
