@@ -172,9 +172,14 @@ impl<T: Clone> Inspector<T> {
         self.expected.front().is_some_and(|head| head.refused.is_some())
     }
 
-    /// Requests that wait for an answer.
+    /// Requests of the client that wait for an answer.
     pub fn backlog(&self) -> usize {
-        self.expected.len()
+        // A query of our own is sent when nothing waits, and so is never behind anything.
+        let ours = self
+            .expected
+            .front()
+            .is_some_and(|head| matches!(head.step, Step::LookUp));
+        self.expected.len() - usize::from(ours)
     }
 
     /// Whether data of a replication stream goes both ways.

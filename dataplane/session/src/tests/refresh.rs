@@ -60,7 +60,7 @@ fn a_view_is_found_before_it_is_read() {
     let lookup = answer(&[("0", "30000", "1"), ("-1", "30001", "0")], TransactionStatus::Idle);
     let rest = [of_view("x"), row(&[Some(b"Alice")]), complete("SELECT 1"), ready()].concat();
     talk.target(&[lookup, rest].concat());
-    let expected = [of_view("x"), row(&[Some(b"[NAM]")]), complete("SELECT 1"), ready()].concat();
+    let expected = [of_view("x"), row(&[Some(b"[NAME")]), complete("SELECT 1"), ready()].concat();
     assert_eq!(talk.to_client, expected, "the client sees its own answer alone");
     talk.client(&query("select x from v"));
     assert!(!asked(&mut talk), "once");
@@ -77,7 +77,7 @@ fn the_answer_means_the_same_however_it_is_cut() {
         talk.client(&query("select x from v"));
         talk.target(&all[..cut]).target(&all[cut..]);
         assert!(
-            talk.seen_by_client().contains("[NAM]") && !talk.seen_by_client().contains("Alice"),
+            talk.seen_by_client().contains("[NAME") && !talk.seen_by_client().contains("Alice"),
             "{cut}"
         );
         assert!(talk.close.is_none());
@@ -92,7 +92,7 @@ fn an_answer_that_fails_leaves_unknown_what_is_unknown() {
     talk.target(&[error("57014", "canceling statement due to statement timeout"), ready()].concat());
     assert!(talk.to_client.is_empty(), "{}", talk.seen_by_client());
     talk.target(&[of_view("name"), row(&[Some(b"Alice")]), complete("SELECT 1"), ready()].concat());
-    assert!(talk.seen_by_client().contains("[NAM]"), "by its name");
+    assert!(talk.seen_by_client().contains("[NAME"), "by its name");
     talk.client(&query("select 1"));
     assert!(!asked(&mut talk), "not at once again");
 }
@@ -181,5 +181,5 @@ fn columns_that_a_policy_names_anew_are_looked_up() {
     let shape = columns(&[("x", TABLE, 2, 25, Format::Text)]);
     let lookup = answer(&[("-1", "20000", "0")], TransactionStatus::Idle);
     talk.target(&[lookup, shape, row(&[Some(b"Alice")]), complete("SELECT 1"), ready()].concat());
-    assert!(talk.seen_by_client().contains("[NAM]"));
+    assert!(talk.seen_by_client().contains("[NAME"));
 }
