@@ -65,6 +65,9 @@ pub enum Command {
     /// Reviews: statements and access that wait for a person's decision.
     #[command(subcommand, visible_alias = "review")]
     Reviews(Reviews),
+    /// Notifications: where news of reviews goes, and how it got there.
+    #[command(subcommand, visible_alias = "notification")]
+    Notifications(Notifications),
     /// Access tokens: the passwords of stock clients.
     #[command(subcommand, visible_alias = "tokens")]
     Token(Tokens),
@@ -426,6 +429,9 @@ pub enum Reviews {
         /// Why.
         #[arg(long, default_value = "")]
         reason: String,
+        /// Take it now, in an emergency, where the connection lets your group; a reason is needed and an alarm is sent.
+        #[arg(long)]
+        break_glass: bool,
     },
     /// Let the statement run, or grant the access.
     Approve {
@@ -447,6 +453,40 @@ pub enum Reviews {
     },
     /// Take back your own request for access.
     Withdraw { id: String },
+}
+
+#[derive(Subcommand)]
+pub enum Notifications {
+    /// Targets, without their secrets. They are made in the policy file or by API.
+    List,
+    /// One target.
+    Show { name: String },
+    /// Remove a target; what waits for it is given up.
+    Delete {
+        name: String,
+        #[command(flatten)]
+        force: Force,
+    },
+    /// Send it an event that says nothing.
+    Test { name: String },
+    /// What is on its way, was delivered or was given up; newest first.
+    Deliveries {
+        /// waiting, delivered or dead.
+        #[arg(long)]
+        state: Option<String>,
+        #[arg(long)]
+        target: Option<String>,
+        /// Id of the review that it is about.
+        #[arg(long)]
+        subject: Option<String>,
+        /// Most deliveries to show.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// One delivery with what is sent.
+    Delivery { id: String },
+    /// Try a delivery again now, also one that was given up.
+    Retry { id: String },
 }
 
 #[derive(Subcommand)]

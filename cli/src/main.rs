@@ -59,6 +59,7 @@ fn run(arguments: Arguments) -> Outcome<ExitCode> {
         Command::Audit(command) => commands::audit::run(&api, command, json)?,
         Command::Sessions(command) => commands::sessions::run(&api, command, json)?,
         Command::Reviews(command) => commands::reviews::run(&api, command, json)?,
+        Command::Notifications(command) => commands::notifications::run(&api, command, json)?,
         Command::Token(command) => commands::tokens::run(&api, command, json)?,
         Command::ApiKeys(command) => commands::api_keys::run(&api, command, json)?,
         Command::AdminLog(command) => commands::admin_log::run(&api, command, json)?,

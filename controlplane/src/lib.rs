@@ -10,6 +10,7 @@ pub mod domain;
 pub mod http;
 pub mod identity;
 pub mod limits;
+pub mod notify;
 pub mod pki;
 mod private_file;
 pub mod publish;
@@ -37,6 +38,7 @@ use crate::http::problem::Problem;
 use crate::http::rates::Rates;
 use crate::identity::oidc::provider::Provider;
 use crate::limits::{DRAIN_SECONDS_MAX, PASSWORD_CHECKS_MAX};
+use crate::notify::Notifier;
 use crate::pki::{Pki, PkiError};
 use crate::publish::cancels::Cancels;
 use crate::publish::orders::Orders;
@@ -86,6 +88,7 @@ pub struct App {
     /// Cancel requests between data planes.
     pub cancels: Cancels,
     pub reviews: Reviews,
+    pub notifier: Notifier,
     pub intake: Intake,
     /// Which of the control planes on one store this is; another one after each start.
     pub replica: String,
@@ -137,7 +140,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             .clone()
             .unwrap_or_else(|| format!("https://{control}")),
         admin_sha256,
-        public_url: review_url,
+        public_url: review_url.clone(),
         provider: config.oidc.clone().map(|oidc| Arc::new(Provider::new(oidc))),
         rates: Rates::new(config.requests_per_minute),
         password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
@@ -148,6 +151,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         orders: Orders::default(),
         cancels: Cancels::default(),
         reviews: Reviews::default(),
+        notifier: Notifier::new(&config, review_url),
         intake,
         replica: uuid::Uuid::now_v7().to_string(),
         removed: broadcast::Sender::new(REMOVALS_WAITING_MAX),
@@ -163,9 +167,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tokio::spawn(wire::serve(app.clone(), control_listener, tls, stop.subscribe())),
     ];
     let background = vec![
+        tokio::spawn(publisher.clone().keep_windows()),
         tokio::spawn(publisher.keep_fresh()),
         tokio::spawn(reviews::keep_time(app.clone())),
         tokio::spawn(replicas::run(app.clone())),
+        tokio::spawn(notify::run(app.clone())),
         tokio::spawn(pki::renew_server_certificate(pki, certificate)),
         intake_task,
     ];

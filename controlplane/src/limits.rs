@@ -64,6 +64,44 @@ pub const ACCESS_SECONDS_MAX: u64 = 30 * 24 * 3600;
 pub const ACCESS_SECONDS_DEFAULT: u64 = 8 * 3600;
 /// How long a request for access waits when its rule does not say, in seconds.
 pub const ACCESS_WAIT_SECONDS_DEFAULT: u64 = 24 * 3600;
+/// Time windows of one rule.
+pub const WINDOWS_MAX: usize = 50;
+/// Groups that a rule may name as reviewers.
+pub const REVIEWER_GROUPS_MAX: usize = 32;
+/// How often the beginnings and ends of time windows are looked for, in seconds.
+pub const WINDOW_TICK_SECONDS: u64 = 1;
+/// Access taken in an emergency when its rule does not say, in seconds.
+pub const BREAK_GLASS_SECONDS_DEFAULT: u64 = 3600;
+/// Recipients of one target of type `email`, and of one mail.
+pub const NOTIFICATION_RECIPIENTS_MAX: usize = 100;
+/// Chat users that one target maps.
+pub const NOTIFICATION_PEOPLE_MAX: usize = 10_000;
+/// Deliveries to one target that one look takes on, in order.
+pub const DELIVERIES_AT_ONCE: usize = 50;
+/// Targets spoken to at the same time.
+pub const DELIVERY_TARGETS_AT_ONCE: usize = 32;
+/// Longest time for one delivery, in seconds.
+pub const DELIVERY_SECONDS_MAX: u64 = 15;
+/// How long a delivery belongs to whoever took it on: after a crash, somebody takes it on again then. Seconds.
+pub const DELIVERY_CLAIM_SECONDS: i64 = 60;
+/// Pause after the first failed try, in seconds; doubled with each further one.
+pub const DELIVERY_RETRY_SECONDS_FIRST: u64 = 5;
+/// Longest pause between tries, in seconds.
+pub const DELIVERY_RETRY_SECONDS_MAX: u64 = 15 * 60;
+/// How long a delivery is tried when the configuration does not say, in days.
+pub const DELIVERY_DAYS_DEFAULT: u32 = 3;
+/// How long deliveries that are over can be looked at, in days.
+pub const DELIVERY_KEPT_DAYS: i64 = 30;
+/// How often due deliveries are looked for when nobody says that there are some, in milliseconds.
+pub const DELIVERY_TICK_MILLISECONDS: u64 = 500;
+/// Longest error text kept of a failed try, in characters.
+pub const DELIVERY_ERROR_CHARS_MAX: usize = 300;
+/// Longest statement or reason in a message to people, in characters.
+pub const MESSAGE_TEXT_CHARS_MAX: usize = 1500;
+/// Largest button press that a chat may send, in bytes.
+pub const CHAT_REQUEST_BYTES_MAX: usize = 256 * 1024;
+/// How old or new a chat's signed request may be, in seconds.
+pub const CHAT_REQUEST_AGE_SECONDS_MAX: i64 = 300;
 /// Longest reason for a kill, in characters.
 pub const KILL_REASON_CHARS_MAX: usize = 200;
 /// Largest `max_rows` of a connection.

@@ -12,6 +12,7 @@ pub mod groups;
 mod local;
 pub mod login;
 mod login_web;
+pub mod notifications;
 pub mod policy;
 pub mod pools;
 pub mod redact;

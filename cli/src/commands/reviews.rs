@@ -46,12 +46,20 @@ pub fn run(api: &Api, command: Reviews, json: bool) -> Outcome {
             connection,
             duration,
             reason,
+            break_glass,
         } => {
             let mut body = json!({"connection": connection, "reason": reason});
+            if break_glass {
+                body["break_glass"] = true.into();
+            }
             if let Some(duration) = duration {
                 body["seconds"] = lifetime::seconds(&duration)?.into();
             }
-            output::object(json, &api.post("/api/reviews", &body)?)
+            let review = api.post("/api/reviews", &body)?;
+            if break_glass && let Ok(policy) = api.get("/api/policy") {
+                settle(api, &policy);
+            }
+            output::object(json, &review)
         }
         Reviews::Approve { id, comment } => decide(api, &id, "APPROVED", &comment, json),
         Reviews::Reject { id, comment } => decide(api, &id, "REJECTED", &comment, json),

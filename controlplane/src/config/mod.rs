@@ -44,6 +44,22 @@ const KEYS: &[&str] = &[
     "oidc.groups_claim",
     "oidc.trust_email",
     "oidc.recheck_seconds",
+    "smtp.host",
+    "smtp.port",
+    "smtp.user",
+    "smtp.password",
+    "smtp.from",
+    "smtp.tls",
+    "notification_days_max",
+    "dev_clock_file",
+];
+/// Names that hoop's users know, and the keys that they stand for.
+const HOOP: [(&str, &str); 5] = [
+    ("API_URL", "api_url"),
+    ("SMTP_HOST", "smtp.host"),
+    ("SMTP_PORT", "smtp.port"),
+    ("SMTP_USER", "smtp.user"),
+    ("SMTP_PASS", "smtp.password"),
 ];
 /// Seconds in a day.
 const DAY: u64 = 24 * 3600;
@@ -55,6 +71,42 @@ pub enum LogFormat {
     #[default]
     Text,
     Json,
+}
+
+/// How mail servers are spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpTls {
+    /// In clear, as inside of one machine.
+    None,
+    /// STARTTLS, or nothing is sent.
+    #[default]
+    Starttls,
+    /// TLS from the first byte.
+    Implicit,
+}
+
+/// A text that is shown nowhere.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Hidden(pub String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The mail server of notifications.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Smtp {
+    pub host: String,
+    pub port: u16,
+    /// Absent: no login.
+    pub user: Option<String>,
+    pub password: Hidden,
+    /// `Name <address>` or an address.
+    pub from: String,
+    pub tls: SmtpTls,
 }
 
 /// The configuration as it is meant.
@@ -93,6 +145,11 @@ pub struct Config {
     pub developer: bool,
     /// The identity provider, where people log in by one.
     pub oidc: Option<OidcConfig>,
+    pub smtp: Option<Smtp>,
+    /// How long a notification is tried.
+    pub notification_days_max: u32,
+    /// Development only: a file with the seconds that the clock of notifications is ahead.
+    pub dev_clock_file: Option<PathBuf>,
     /// Make pool `local` and credentials for one data plane and one agent.
     pub bootstrap_local: bool,
     /// Applied before anything is served.
@@ -122,6 +179,9 @@ impl Config {
             role_groups: RoleGroups::default(),
             developer: false,
             oidc: None,
+            smtp: None,
+            notification_days_max: crate::limits::DELIVERY_DAYS_DEFAULT,
+            dev_clock_file: None,
             bootstrap_local: false,
             policy_file: None,
         }
@@ -177,8 +237,9 @@ fn environment(
         table.entry("database_url").or_insert(Value::String(url));
     }
     for (name, value) in variables {
-        if name == "API_URL" {
-            table.entry("api_url").or_insert(Value::String(value));
+        // Hoop's names give way to the file and to our own names.
+        if let Some((_, key)) = HOOP.iter().find(|(hoop, _)| *hoop == name) {
+            put(table, key, number_or_text(key, value), false);
             continue;
         }
         if name == "PROFILE" {
@@ -203,25 +264,9 @@ fn environment(
             "gateways" | "admin_groups" | "auditor_groups" | "approver_groups" | "oidc.scopes" => {
                 Value::Array(value.split(',').map(|g| Value::String(g.trim().to_owned())).collect())
             }
-            "snapshot_max_age_seconds"
-            | "certificate_days"
-            | "requests_per_minute"
-            | "login_seconds"
-            | "oidc.recheck_seconds" => value.parse::<u64>().map_or(Value::String(value), Value::from),
-            "oidc.trust_email" => value.parse::<bool>().map_or(Value::String(value), Value::from),
-            _ => Value::String(value),
+            key => number_or_text(key, value),
         };
-        match key.split_once('.') {
-            None => {
-                table.insert((*key).to_owned(), value);
-            }
-            Some((outer, inner)) => {
-                let nested = table.entry(outer).or_insert_with(|| Value::Object(Map::new()));
-                if let Value::Object(nested) = nested {
-                    nested.insert(inner.to_owned(), value);
-                }
-            }
-        }
+        put(table, key, value, true);
     }
     developer
 }
@@ -255,6 +300,35 @@ fn encoded(text: &str) -> String {
     })
 }
 
+fn number_or_text(key: &str, value: String) -> Value {
+    match key {
+        "snapshot_max_age_seconds"
+        | "certificate_days"
+        | "requests_per_minute"
+        | "login_seconds"
+        | "oidc.recheck_seconds"
+        | "smtp.port"
+        | "notification_days_max" => value.parse::<u64>().map_or(Value::String(value), Value::from),
+        "oidc.trust_email" => value.parse::<bool>().map_or(Value::String(value), Value::from),
+        _ => Value::String(value),
+    }
+}
+
+/// Puts a value at the place of its key; over another one only with `over`.
+fn put(table: &mut Map<String, Value>, key: &str, value: Value, over: bool) {
+    let (table, key) = match key.split_once('.') {
+        None => (table, key),
+        Some((outer, inner)) => {
+            let nested = table.entry(outer).or_insert_with(|| Value::Object(Map::new()));
+            let Value::Object(nested) = nested else { return };
+            (nested, inner)
+        }
+    };
+    if over || !table.contains_key(key) {
+        table.insert(key.to_owned(), value);
+    }
+}
+
 fn read(table: Map<String, Value>, data_dir: Option<PathBuf>, mistakes: &mut Mistakes) -> Option<Config> {
     let mut fields = Fields::new("", table, mistakes);
     let written = fields.text("data_dir").map(PathBuf::from);
@@ -274,6 +348,7 @@ fn read(table: Map<String, Value>, data_dir: Option<PathBuf>, mistakes: &mut Mis
         }
         _ => fields.wrong("listen", "must be a table"),
     }
+    let smtp = smtp(&mut fields);
     let control_url = fields.text("control_url");
     if control_url.as_ref().is_some_and(|url| !url.starts_with("https://")) {
         fields.wrong("control_url", "must begin with https://");
@@ -324,10 +399,50 @@ fn read(table: Map<String, Value>, data_dir: Option<PathBuf>, mistakes: &mut Mis
         oidc: oidc::read(&mut fields),
         log_level: fields.text("log_level").unwrap_or_else(|| defaults.log_level.clone()),
         log_format: fields.choice("log_format", &["text", "json"]),
+        smtp,
+        notification_days_max: fields
+            .number("notification_days_max", 1, 30)
+            .map_or(defaults.notification_days_max, |n| n as u32),
+        dev_clock_file: fields.text("dev_clock_file").map(PathBuf::from),
         ..defaults
     };
     fields.finish();
     data_dir.map(|_| config)
+}
+
+fn smtp(fields: &mut Fields<'_>) -> Option<Smtp> {
+    let Value::Object(nested) = fields.value("smtp")? else {
+        fields.wrong("smtp", "must be a table");
+        return None;
+    };
+    let mut inner = Fields::new("smtp", nested, fields.mistakes());
+    let host = inner.text_required("host");
+    let port = inner.number("port", 1, 65535).map(|port| port as u16);
+    let tls: Option<SmtpTls> = inner.choice_given("tls", &["none", "starttls", "implicit"]);
+    let user = inner.text("user");
+    let password = inner.text("password").unwrap_or_default();
+    let sender = inner
+        .text("from")
+        .or_else(|| user.clone().filter(|user| user.contains('@')));
+    let from = sender.unwrap_or_else(|| format!("sluice@{}", host.as_deref().unwrap_or_default()));
+    if host.is_some() && from.parse::<lettre::message::Mailbox>().is_err() {
+        inner.wrong("from", "must be an e-mail address");
+    }
+    inner.finish();
+    Some(Smtp {
+        host: host?,
+        port: port.unwrap_or(match tls {
+            Some(SmtpTls::Implicit) => 465,
+            _ => 587,
+        }),
+        user,
+        password: Hidden(password),
+        from,
+        tls: tls.unwrap_or(match port {
+            Some(465) => SmtpTls::Implicit,
+            _ => SmtpTls::Starttls,
+        }),
+    })
 }
 
 fn address(fields: &mut Fields<'_>, key: &'static str) -> Option<SocketAddr> {
@@ -384,6 +499,30 @@ mod tests {
         let mistakes =
             Config::resolve("data_dir = \"/a\"\ndatabase_url = \"mysql://secret\"", env(&[]), None).unwrap_err();
         assert!(!mistakes[0].to_string().contains("secret"), "{mistakes:?}");
+    }
+
+    #[test]
+    fn hoop_s_names_of_the_mail_server_give_way_to_ours() {
+        let variables = env(&[
+            ("SMTP_HOST", "mail.example.com"),
+            ("SMTP_PORT", "465"),
+            ("SMTP_USER", "sluice@example.com"),
+            ("SMTP_PASS", "hunter2"),
+        ]);
+        let config = Config::resolve("data_dir = \"/a\"\n", variables.clone(), None).unwrap();
+        let smtp = config.smtp.clone().unwrap();
+        assert_eq!(
+            (smtp.host.as_str(), smtp.port, smtp.tls),
+            ("mail.example.com", 465, SmtpTls::Implicit)
+        );
+        assert_eq!(
+            (smtp.from.as_str(), smtp.password.0.as_str()),
+            ("sluice@example.com", "hunter2")
+        );
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let file = "data_dir = \"/a\"\n[smtp]\nhost = \"other\"\nport = 25\ntls = \"none\"\n";
+        let smtp = Config::resolve(file, variables, None).unwrap().smtp.unwrap();
+        assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("other", 25, SmtpTls::None));
     }
 
     #[test]

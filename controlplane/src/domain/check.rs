@@ -69,7 +69,7 @@ pub fn group_names(catalog: &Catalog) -> Vec<String> {
         catalog
             .connections()
             .filter_map(|(_, c)| c.access_review.as_ref())
-            .flat_map(|rule| rule.reviewers.iter().cloned()),
+            .flat_map(|rule| rule.reviewers.iter().chain(&rule.break_glass).cloned()),
     );
     names.sort();
     names.dedup();

@@ -14,10 +14,10 @@ use super::model::{
 use super::read::Fields;
 use super::role::Role;
 use super::secret;
-use super::{http, postgres};
+use super::{http, notification, postgres, window};
 use crate::limits::{
     ACCESS_SECONDS_DEFAULT, ACCESS_SECONDS_MAX, ACCESS_WAIT_SECONDS_DEFAULT, GROUP_CHARS_MAX, NAME_CHARS_MAX,
-    OBJECTS_PER_KIND_MAX, TEXT_CHARS_MAX,
+    OBJECTS_PER_KIND_MAX, REVIEWER_GROUPS_MAX, TEXT_CHARS_MAX,
 };
 use session::limits::{APPROVALS_MAX, HOLD_WAIT_MAX};
 
@@ -93,6 +93,8 @@ pub fn export(catalog: &Catalog) -> Result<String, toml::ser::Error> {
         routes: Vec<Map<String, Value>>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         connection: Vec<Map<String, Value>>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        notification: Vec<Map<String, Value>>,
     }
     let of = |kind| catalog.of(kind).map(|e| shown(&e.body)).collect();
     toml::to_string(&File {
@@ -103,39 +105,58 @@ pub fn export(catalog: &Catalog) -> Result<String, toml::ser::Error> {
         guardrail: of(Kind::Guardrail),
         routes: of(Kind::Routes),
         connection: of(Kind::Connection),
+        notification: of(Kind::Notification),
     })
 }
 
-/// The fields of an object as readers may see them: literal passwords are masked.
+/// Fields that can hold a literal secret.
+const SECRETS: [&str; 4] = ["password", "url", "secret", "signing_secret"];
+
+/// The fields of an object as readers may see them: literal secrets are masked.
 pub fn shown(body: &Body) -> Map<String, Value> {
     let mut fields = body.fields();
-    if let Some(Value::String(password)) = fields.get_mut("password") {
-        *password = secret::masked(password).to_owned();
+    for name in SECRETS {
+        if let Some(Value::String(value)) = fields.get_mut(name) {
+            *value = secret::masked(value).to_owned();
+        }
     }
     fields
 }
 
-/// Puts the stored password back where a reader's masked form was written, as an exported file or a shown object has it.
+/// Puts stored secrets back where a reader's masked form was written, as an exported file or a shown object has it.
 pub fn unmask(body: &mut Body, stored: Option<&Body>) -> Result<(), Mistake> {
-    let Body::Connection(new) = body else {
-        return Ok(());
-    };
-    if new.password.as_deref() != Some(secret::LITERAL_MASKED) {
-        return Ok(());
+    let place = format!("{} \"{}\"", body.kind().name(), body.name());
+    let stored = stored.map(Body::fields).unwrap_or_default();
+    for (name, value) in secrets_of(body) {
+        if value.as_deref() != Some(secret::LITERAL_MASKED) {
+            continue;
+        }
+        match stored.get(name).and_then(Value::as_str) {
+            Some(kept) if kept.starts_with("literal:") => *value = Some(kept.to_owned()),
+            _ => {
+                return Err(Mistake {
+                    place: format!("{place}: {name}"),
+                    message: format!(
+                        "{} stands for a stored secret, and none is stored",
+                        secret::LITERAL_MASKED
+                    ),
+                });
+            }
+        }
     }
-    if let Some(Body::Connection(old)) = stored
-        && old.password.as_deref().is_some_and(|p| p.starts_with("literal:"))
-    {
-        new.password = old.password.clone();
-        return Ok(());
+    Ok(())
+}
+
+fn secrets_of(body: &mut Body) -> Vec<(&'static str, &mut Option<String>)> {
+    match body {
+        Body::Connection(it) => vec![("password", &mut it.password)],
+        Body::Notification(it) => vec![
+            ("url", &mut it.url),
+            ("secret", &mut it.secret),
+            ("signing_secret", &mut it.signing_secret),
+        ],
+        _ => Vec::new(),
     }
-    Err(Mistake {
-        place: format!("connection \"{}\": password", new.name),
-        message: format!(
-            "{} stands for a stored secret, and none is stored",
-            secret::LITERAL_MASKED
-        ),
-    })
 }
 
 fn place_of(kind: Kind, name: Option<&str>, index: usize) -> String {
@@ -174,6 +195,7 @@ fn read_table(kind: Kind, place: String, table: Map<String, Value>, mistakes: &m
         Kind::Guardrail => guardrail(&mut fields, name).map(Body::Guardrail),
         Kind::Routes => http::route_set(&mut fields, name).map(Body::Routes),
         Kind::Connection => connection(&mut fields, name).map(Body::Connection),
+        Kind::Notification => notification::read(&mut fields, name).map(Body::Notification),
     };
     fields.finish();
     body
@@ -373,6 +395,7 @@ fn rule(fields: &mut Fields<'_>, index: usize, table: Map<String, Value>) -> Opt
         wait_seconds: inner
             .number("wait_seconds", 1, HOLD_WAIT_MAX.as_secs())
             .map(|seconds| seconds as u32),
+        groups: inner.choice("groups", &["any", "all"]),
     };
     inner.finish();
     let verdicts = [
@@ -386,11 +409,15 @@ fn rule(fields: &mut Fields<'_>, index: usize, table: Map<String, Value>) -> Opt
             .add(place.clone(), "must have exactly one of deny, review, deny_pattern");
         return None;
     }
-    let of_review = !rule.reviewers.is_empty() || rule.approvals.is_some() || rule.wait_seconds.is_some();
+    let of_review = !rule.reviewers.is_empty()
+        || rule.approvals.is_some()
+        || rule.wait_seconds.is_some()
+        || rule.groups != Default::default();
     if of_review && rule.review.is_empty() {
-        fields
-            .mistakes()
-            .add(place.clone(), "reviewers, approvals and wait_seconds belong to review");
+        fields.mistakes().add(
+            place.clone(),
+            "reviewers, approvals, groups and wait_seconds belong to review",
+        );
     }
     if rule
         .message
@@ -427,7 +454,18 @@ fn access_review(fields: &mut Fields<'_>) -> Option<AccessReview> {
             .number("wait_seconds", 1, ACCESS_SECONDS_MAX)
             .unwrap_or(ACCESS_WAIT_SECONDS_DEFAULT),
         reason_required: inner.flag("reason_required"),
+        groups: inner.choice("groups", &["any", "all"]),
+        windows: window::read(&mut inner, "windows"),
+        free: window::read(&mut inner, "free"),
+        break_glass: groups(&mut inner, "break_glass"),
+        break_glass_seconds: inner.number("break_glass_seconds", 1, ACCESS_SECONDS_MAX),
     };
+    if rule.reviewers.len() > REVIEWER_GROUPS_MAX {
+        inner.wrong("reviewers", format!("names more than {REVIEWER_GROUPS_MAX} groups"));
+    }
+    if rule.break_glass.is_empty() && rule.break_glass_seconds.is_some() {
+        inner.wrong("break_glass_seconds", "belongs to break_glass");
+    }
     inner.finish();
     Some(rule)
 }

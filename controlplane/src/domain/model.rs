@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::http::{Http, RouteSet};
+use super::notification::Notification;
 use super::postgres::Postgres;
+use super::review::Groups as ReviewGroups;
 use super::role::Role;
+use super::window::Window;
 
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,11 +23,12 @@ pub enum Kind {
     Guardrail,
     Routes,
     Connection,
+    Notification,
 }
 
 impl Kind {
     /// Every kind, those that others refer to first.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 8] = [
         Kind::Pool,
         Kind::Group,
         Kind::User,
@@ -32,6 +36,7 @@ impl Kind {
         Kind::Guardrail,
         Kind::Routes,
         Kind::Connection,
+        Kind::Notification,
     ];
 
     /// The kind's word in the policy file, in plans and in the database.
@@ -44,6 +49,7 @@ impl Kind {
             Kind::Guardrail => "guardrail",
             Kind::Routes => "routes",
             Kind::Connection => "connection",
+            Kind::Notification => "notification",
         }
     }
 
@@ -243,6 +249,8 @@ pub struct GuardrailRule {
     /// How long a statement waits for them; absent: ten minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_seconds: Option<u32>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub groups: ReviewGroups,
 }
 
 /// Just-in-time access: sessions need a grant that reviewers gave.
@@ -260,6 +268,21 @@ pub struct AccessReview {
     /// A request must say why.
     #[serde(default)]
     pub reason_required: bool,
+    /// Whether people of any group suffice, or each must have spoken.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub groups: ReviewGroups,
+    /// Grants count only then; none: always.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+    /// When members need no review.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub free: Vec<Window>,
+    /// Groups whose members may take access at once, with a reason and an alarm.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<String>,
+    /// Longest access taken that way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass_seconds: Option<u64>,
 }
 
 /// A list of rules on what a user is about to do; the first that fits decides.
@@ -375,6 +398,7 @@ pub enum Body {
     Guardrail(Guardrail),
     Routes(RouteSet),
     Connection(Connection),
+    Notification(Notification),
 }
 
 impl Body {
@@ -388,6 +412,7 @@ impl Body {
             Body::Guardrail(_) => Kind::Guardrail,
             Body::Routes(_) => Kind::Routes,
             Body::Connection(_) => Kind::Connection,
+            Body::Notification(_) => Kind::Notification,
         }
     }
 
@@ -401,6 +426,7 @@ impl Body {
             Body::Guardrail(it) => &it.name,
             Body::Routes(it) => &it.name,
             Body::Connection(it) => &it.name,
+            Body::Notification(it) => &it.name,
         }
     }
 
@@ -427,6 +453,7 @@ impl Body {
             Kind::Guardrail => Body::Guardrail(serde_json::from_value(json)?),
             Kind::Routes => Body::Routes(serde_json::from_value(json)?),
             Kind::Connection => Body::Connection(serde_json::from_value(json)?),
+            Kind::Notification => Body::Notification(serde_json::from_value(json)?),
         })
     }
 }
@@ -522,6 +549,14 @@ impl Catalog {
     pub fn redactions(&self) -> impl Iterator<Item = &Redaction> {
         self.of(Kind::Redaction).filter_map(|e| match &e.body {
             Body::Redaction(r) => Some(r),
+            _ => None,
+        })
+    }
+
+    /// All targets of notifications by name.
+    pub fn notifications(&self) -> impl Iterator<Item = &Notification> {
+        self.of(Kind::Notification).filter_map(|e| match &e.body {
+            Body::Notification(n) => Some(n),
             _ => None,
         })
     }

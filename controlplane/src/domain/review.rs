@@ -104,6 +104,17 @@ pub struct Reviewer {
     pub admin: bool,
 }
 
+/// Which groups have to approve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Groups {
+    /// People of any of them.
+    #[default]
+    Any,
+    /// Somebody of each, and not the same person for two.
+    All,
+}
+
 /// One person's word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
@@ -112,6 +123,12 @@ pub struct Decision {
     pub approve: bool,
     pub comment: String,
     pub at_micros: i64,
+    /// Those of the review's groups that this person was in.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// An administrator stands for any one group.
+    #[serde(default)]
+    pub admin: bool,
 }
 
 /// A review with everything that is known of it.
@@ -144,6 +161,11 @@ pub struct Review {
     pub reviewers: Vec<String>,
     /// Different people that must approve.
     pub approvals: u32,
+    #[serde(default)]
+    pub groups: Groups,
+    /// Taken in an emergency, without anybody's approval.
+    #[serde(default)]
+    pub break_glass: bool,
     #[serde(default)]
     pub session_id: String,
     #[serde(default)]
@@ -312,22 +334,46 @@ impl Review {
             approve,
             comment,
             at_micros: now,
+            groups: self
+                .reviewers
+                .iter()
+                .filter(|group| reviewer.groups.contains(group))
+                .cloned()
+                .collect(),
+            admin: reviewer.admin,
         });
-        let approvals = self.decisions.iter().filter(|decision| decision.approve).count();
         if !approve {
             self.state = State::Rejected;
             self.decided_micros = Some(now);
-        } else if approvals >= self.approvals.max(1) as usize {
-            self.state = State::Approved;
-            self.decided_micros = Some(now);
-            if self.kind == Kind::Access {
-                let micros = i64::try_from(self.seconds)
-                    .unwrap_or(i64::MAX)
-                    .saturating_mul(1_000_000);
-                self.until_micros = Some(now.saturating_add(micros));
-            }
+        } else if self.is_approved() {
+            self.grant(now);
         }
         Ok(())
+    }
+
+    /// Takes access at once, as the connection's rule lets some do in an emergency.
+    pub fn break_glass(&mut self, now_micros: i64) {
+        self.break_glass = true;
+        self.note = "break-glass: nobody approved it".to_owned();
+        self.grant(now_micros);
+    }
+
+    fn grant(&mut self, now: i64) {
+        self.state = State::Approved;
+        self.decided_micros = Some(now);
+        if self.kind == Kind::Access {
+            let micros = i64::try_from(self.seconds)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1_000_000);
+            self.until_micros = Some(now.saturating_add(micros));
+        }
+    }
+
+    /// Enough people have approved, of the groups that have to.
+    fn is_approved(&self) -> bool {
+        let approvals: Vec<&Decision> = self.decisions.iter().filter(|decision| decision.approve).collect();
+        approvals.len() >= self.approvals.max(1) as usize
+            && (self.groups == Groups::Any || each_group_spoke(&self.reviewers, &approvals))
     }
 
     fn revoke(&mut self, reviewer: &Reviewer, comment: String, now: i64) -> Result<(), Refused> {
@@ -376,6 +422,45 @@ impl Review {
             _ => {}
         }
     }
+}
+
+/// Whether each group can have an approval of its own: a matching of groups and people, found by augmenting paths.
+fn each_group_spoke(groups: &[String], approvals: &[&Decision]) -> bool {
+    let mut speaks_for: Vec<Option<usize>> = vec![None; approvals.len()];
+    (0..groups.len()).all(|group| {
+        seat(
+            group,
+            groups,
+            approvals,
+            &mut speaks_for,
+            &mut vec![false; approvals.len()],
+        )
+    })
+}
+
+/// Finds a person for a group, moving others to further groups of theirs where that helps. As deep as there are groups.
+fn seat(
+    group: usize,
+    groups: &[String],
+    approvals: &[&Decision],
+    speaks_for: &mut Vec<Option<usize>>,
+    tried: &mut Vec<bool>,
+) -> bool {
+    for (person, decision) in approvals.iter().enumerate() {
+        let fits = decision.admin || groups.get(group).is_some_and(|group| decision.groups.contains(group));
+        if !fits || std::mem::replace(&mut tried[person], true) {
+            continue;
+        }
+        let free = match speaks_for[person] {
+            None => true,
+            Some(other) => seat(other, groups, approvals, speaks_for, tried),
+        };
+        if free {
+            speaks_for[person] = Some(group);
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]

@@ -6,11 +6,14 @@ pub mod api_keys;
 pub mod audit;
 pub mod auth;
 pub mod dataplanes;
+pub mod deliveries;
+pub mod form;
 pub mod gate;
 pub mod input;
 pub mod keys;
 pub mod login;
 pub mod meta;
+pub mod notifications;
 pub mod objects;
 pub mod once;
 pub mod policy;
@@ -24,6 +27,7 @@ pub mod tokens;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
@@ -54,6 +58,7 @@ pub fn router(app: Arc<App>) -> Router {
         ("redactions", Kind::Redaction),
         ("guardrails", Kind::Guardrail),
         ("routes", Kind::Routes),
+        ("notifications", Kind::Notification),
     ] {
         router = router.merge(object_routes(segment, kind));
     }
@@ -65,6 +70,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(policy_routes())
         .merge(session_routes())
         .merge(review_routes())
+        .merge(notification_routes())
         .merge(meta_routes())
         .route("/api/redactions/{name}", post(redaction_test))
         .fallback(|| async { Problem::NotFound("there is no such route".to_owned()) })
@@ -465,13 +471,56 @@ fn review_routes() -> Router<Arc<App>> {
                 |State(app): Shared, caller: Caller, Path(id): Path<String>| async move {
                     page::show(&app, caller, &id).await
                 },
+            )
+            .post(
+                |State(app): Shared, caller: Caller, Path(id): Path<String>, headers: HeaderMap, body: Bytes| async move {
+                    page::answer(&app, caller, &headers, &id, &body).await
+                },
             ),
+        )
+}
+
+fn notification_routes() -> Router<Arc<App>> {
+    use deliveries::{list, retry, show};
+    use notifications::{slack, test};
+    Router::new()
+        .route(
+            "/api/notifications/{name}/test",
+            post(|State(app): Shared, Path(name): Path<String>| async move { test::handle(&app, &name).await }),
+        )
+        .route(
+            "/api/notifications/{name}/slack",
+            post(
+                |State(app): Shared, Path(name): Path<String>, headers: HeaderMap, body: Bytes| async move {
+                    slack::handle(&app, &name, &headers, body).await
+                },
+            ),
+        )
+        .route(
+            "/api/deliveries",
+            get(
+                |State(app): Shared, Params(params): Params<list::ListParams>| async move {
+                    list::handle(&app, params).await
+                },
+            ),
+        )
+        .route(
+            "/api/deliveries/{id}",
+            get(|State(app): Shared, Path(id): Path<String>| async move { show::handle(&app, &id).await }),
+        )
+        .route(
+            "/api/deliveries/{id}/retry",
+            post(|State(app): Shared, Path(id): Path<String>| async move { retry::handle(&app, &id).await }),
         )
 }
 
 fn meta_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/liveness", get(|| async { meta::health::liveness() }))
+        .route(
+            "/metrics",
+            get(|State(app): Shared| async move { meta::metrics::handle(&app).await }),
+        )
         .route(
             "/ready",
             get(|State(app): Shared| async move { meta::health::ready(&app).await }),

@@ -1,5 +1,7 @@
 //! Builds a snapshot out of the policy's objects. Pure: the same state gives the same bytes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use proto::policy::{
     AccessGrant, AccessReview, AuditMode, Connection, CredentialScheme, CustomDetector, Guardrail, GuardrailRule, Http,
     HttpHeader, HttpHealth, HttpKey, HttpRoute, HttpUpstream, Mask, MaskKind, OnError, Plaintext, Postgres, Record,
@@ -11,6 +13,7 @@ use proto::sign::SigningKey;
 use crate::domain::file::Mask as MaskText;
 use crate::domain::model::{self, UserStatus};
 use crate::domain::review::Review;
+use crate::domain::window::{Window, open_until};
 use crate::domain::{http, postgres};
 use crate::limits::SCRAM_ITERATIONS;
 use crate::store::objects::{self, PolicyState};
@@ -49,9 +52,63 @@ pub fn snapshot(state: &PolicyState, installation_key: &[u8], life: Life, key: &
         guardrails: catalog.guardrails().map(guardrail_of).collect(),
         installation_key: installation_key.to_vec(),
         revoked_agents: revoked_agents(state, life.issued_at_ms),
-        access_grants: state.grants.values().map(access_grant_of).collect(),
+        access_grants: access_grants(state, life.issued_at_ms),
         review_url: String::new(),
     }
+}
+
+/// For each connection with time windows: its id, until when grants count, and until when members need none. What this says
+/// changes at the beginning of a window, and then a new snapshot is due; its end is kept by data planes.
+pub fn windows(state: &PolicyState, now_ms: i64) -> BTreeMap<&str, (Option<i64>, Option<i64>)> {
+    let now = now_ms.saturating_mul(1000);
+    let until = |windows: &[Window]| open_until(windows, now).map(|micros| micros / 1000);
+    let ruled = state.catalog.connections().filter_map(|(entry, connection)| {
+        let rule = connection.access_review.as_ref()?;
+        let windowed = !rule.windows.is_empty() || !rule.free.is_empty();
+        windowed.then(|| (entry.id.as_str(), (until(&rule.windows), until(&rule.free))))
+    });
+    ruled.collect()
+}
+
+/// Grants that count now, and those that free hours give to every member; all of them end with their window.
+fn access_grants(state: &PolicyState, now_ms: i64) -> Vec<AccessGrant> {
+    let windows = windows(state, now_ms);
+    let limited: BTreeSet<&str> = state
+        .catalog
+        .connections()
+        .filter(|(_, connection)| {
+            connection
+                .access_review
+                .as_ref()
+                .is_some_and(|rule| !rule.windows.is_empty())
+        })
+        .map(|(entry, _)| entry.id.as_str())
+        .collect();
+    let reviewed = state.grants.values().filter_map(|review| {
+        let grant = access_grant_of(review);
+        if review.break_glass || !limited.contains(review.connection_id.as_str()) {
+            return Some(grant);
+        }
+        let (until, _) = windows.get(review.connection_id.as_str())?;
+        let until_ms = grant.until_ms.min((*until)?);
+        Some(AccessGrant { until_ms, ..grant })
+    });
+    let mut grants: Vec<AccessGrant> = reviewed.collect();
+    for (entry, connection) in state.catalog.connections() {
+        let Some((_, Some(until_ms))) = windows.get(entry.id.as_str()) else {
+            continue;
+        };
+        let members = state.catalog.users().filter(|(_, user)| {
+            user.status == UserStatus::Active && connection.groups.iter().any(|group| user.groups.contains(group))
+        });
+        grants.extend(members.map(|(user, _)| AccessGrant {
+            review_id: String::new(),
+            user_id: user.id.clone(),
+            connection_id: entry.id.clone(),
+            until_ms: *until_ms,
+        }));
+    }
+    grants
 }
 
 fn access_grant_of(review: &Review) -> AccessGrant {
@@ -373,5 +430,108 @@ fn guardrail_of(g: &model::Guardrail) -> Guardrail {
         name: g.name.clone(),
         rules: g.rules.iter().map(rule).collect(),
         unparsed_allowed: g.unparsed == model::Unparsed::Allow,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::file;
+    use crate::domain::model::{Entry, Owner};
+    use crate::domain::review::{Event, Reviewer};
+
+    const HOUR_MS: i64 = 3_600_000;
+
+    /// Free on Thursdays (1970 began with one) until noon, grants count until 18:00; alice is a member, bob is none.
+    fn state() -> PolicyState {
+        let text = r#"
+            [[user]]
+            name = "alice"
+            groups = ["staff"]
+            [[user]]
+            name = "bob"
+            [[connection]]
+            name = "orders"
+            type = "postgres"
+            via = "direct"
+            host = "db"
+            username = "env:U"
+            groups = ["staff"]
+            [connection.access_review]
+            reviewers = ["dba"]
+            max_seconds = 2592000
+            windows = [{ days = "thu", from = "06:00", to = "18:00", zone = "UTC" }]
+            free = [{ days = "thu", to = "12:00", zone = "UTC" }]
+        "#;
+        let mut state = PolicyState::default();
+        for (key, body) in file::parse(text).unwrap() {
+            let entry = Entry {
+                id: key.1.clone(),
+                body,
+                managed_by: Owner::Api,
+                created_micros: 0,
+                updated_micros: 0,
+            };
+            state.catalog.entries.insert(key, entry);
+        }
+        state
+    }
+
+    fn grants(state: &PolicyState, hour: i64) -> Vec<(String, i64)> {
+        let grants = access_grants(state, hour * HOUR_MS);
+        grants
+            .into_iter()
+            .map(|grant| (grant.user_id, grant.until_ms / HOUR_MS))
+            .collect()
+    }
+
+    #[test]
+    fn free_hours_are_grants_for_members_and_end_with_the_window() {
+        let state = state();
+        assert_eq!(grants(&state, 1), [("alice".to_owned(), 12)]);
+        assert_eq!(grants(&state, 12), []);
+        assert_eq!(grants(&state, 24 + 1), [], "a Friday");
+    }
+
+    #[test]
+    fn grants_count_inside_of_their_windows_alone_and_broken_glass_at_any_time() {
+        let mut state = state();
+        let mut review = Review {
+            user_id: "carol".to_owned(),
+            connection_id: "orders".to_owned(),
+            seconds: 30 * 86_400,
+            ..crate::reviews::empty()
+        };
+        let admin = Reviewer {
+            user_id: String::new(),
+            name: "admin".to_owned(),
+            groups: Vec::new(),
+            admin: true,
+        };
+        review.expires_micros = i64::MAX;
+        let approve = Event::Decide {
+            reviewer: admin,
+            approve: true,
+            comment: String::new(),
+        };
+        review.apply(approve, 0).unwrap();
+        state.grants.insert("r".to_owned(), review.clone());
+        let carol = |hour| grants(&state, hour).into_iter().find(|(user, _)| user == "carol");
+        assert_eq!(carol(5), None, "before the window");
+        assert_eq!(carol(7), Some(("carol".to_owned(), 18)));
+        assert_eq!(carol(18), None);
+        assert_eq!(
+            carol(7 * 24 + 7),
+            Some(("carol".to_owned(), 7 * 24 + 18)),
+            "again a week later"
+        );
+        let mut broken = Review {
+            state: crate::domain::review::State::Pending,
+            ..review
+        };
+        broken.seconds = 7200;
+        broken.break_glass(20 * HOUR_MS * 1000);
+        state.grants.insert("r".to_owned(), broken);
+        assert_eq!(grants(&state, 21), [("carol".to_owned(), 22)]);
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::check;
 use crate::domain::mistake::Mistake;
 use crate::domain::model::{Body, Entry, Key, Kind, Owner};
 use crate::domain::review::State;
-use crate::limits::SNAPSHOT_RENEW_DIVISOR;
+use crate::limits::{SNAPSHOT_RENEW_DIVISOR, WINDOW_TICK_SECONDS};
 use crate::pki::Pki;
 use crate::store::lock::{Held, Lock};
 use crate::store::objects::{Change, PolicyState, Terms};
@@ -186,6 +186,25 @@ impl Publisher {
             if let Err(error) = self.republish_above(0).await {
                 tracing::error!(%error, "the snapshot could not be renewed");
             }
+        }
+    }
+
+    /// Publishes the same policy anew when a time window begins or what touches one is changed; returns never.
+    pub async fn keep_windows(self: Arc<Self>) {
+        let mut seen = BTreeMap::new();
+        loop {
+            let state = self.state();
+            let now: BTreeMap<String, _> = build::windows(&state, now_micros() / 1000)
+                .into_iter()
+                .map(|(id, open)| (id.to_owned(), open))
+                .collect();
+            if now != seen {
+                match self.republish_above(0).await {
+                    Ok(_) => seen = now,
+                    Err(error) => tracing::error!(%error, "the snapshot of a new time window could not be published"),
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(WINDOW_TICK_SECONDS)).await;
         }
     }
 

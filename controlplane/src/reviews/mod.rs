@@ -8,10 +8,13 @@ use tokio::sync::watch;
 
 use crate::App;
 use crate::audit::view::{id_bytes, id_text};
-use crate::domain::model::{Connection, Entry};
-use crate::domain::review::{Event, Kind, Refused, Review, State};
+use crate::domain::model::{AccessReview, Catalog, Connection, Entry, GuardrailRule, User};
+use crate::domain::review::{Event, Groups, Kind, Refused, Review, State};
 use crate::http::problem::Problem;
-use crate::limits::{REVIEW_TICK_MILLISECONDS, REVIEWS_DUE_AT_ONCE, REVIEWS_PENDING_PER_USER_MAX};
+use crate::limits::{
+    BREAK_GLASS_SECONDS_DEFAULT, REVIEW_TICK_MILLISECONDS, REVIEWS_DUE_AT_ONCE, REVIEWS_PENDING_PER_USER_MAX,
+};
+use crate::notify;
 use crate::store::StoreError;
 use crate::store::lock::Lock;
 use crate::store::objects::Change;
@@ -52,10 +55,14 @@ pub enum AskError {
     Reason,
     #[error("seconds must be from 1 to {0}")]
     Seconds(u64),
+    #[error("only members of the groups that the connection names may break the glass")]
+    NotForYou,
     #[error("{REVIEWS_PENDING_PER_USER_MAX} requests of yours wait already")]
     TooMany,
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("{0:?}")]
+    Save(Problem),
 }
 
 /// Applies one event to one review and saves it; grants and their ends are published with it.
@@ -63,10 +70,11 @@ pub async fn change(app: &App, id: &str, event: Event) -> Result<Review, Problem
     let _one = app.store.exclusive(Lock::Reviews).await?;
     let review = app.store.review(id).await?;
     let mut review = review.ok_or_else(|| Problem::missing("review", id))?;
+    let before = review.state;
     let applied = review.apply(event, crate::store::now_micros());
     // A late decision finds out that time was up: that is worth keeping too.
     if !matches!(applied, Ok(false)) {
-        save(app, &review).await?;
+        save(app, Some(before), &review).await?;
     }
     match applied {
         Ok(_) => Ok(review),
@@ -75,18 +83,25 @@ pub async fn change(app: &App, id: &str, event: Event) -> Result<Review, Problem
     }
 }
 
-async fn save(app: &App, review: &Review) -> Result<(), Problem> {
+/// Saves a review with the news of its state, if that is new.
+async fn save(app: &App, before: Option<State>, review: &Review) -> Result<(), Problem> {
     // Another control plane may have published the grant a moment ago.
     app.publisher.refresh().await;
-    let grants = app.publisher.state().grants.contains_key(&review.id);
+    let state = app.publisher.state();
+    let grants = state.grants.contains_key(&review.id);
+    let deliveries = match before {
+        Some(before) if before == review.state => Vec::new(),
+        _ => notify::of_review(app, &state.catalog, review),
+    };
     if review.kind == Kind::Access && (review.state == State::Approved) != grants {
         let change = Change {
             reviews: vec![review.clone()],
+            deliveries,
             ..Change::default()
         };
         app.publisher.edit(|_| Ok::<_, Problem>((change, ()))).await?;
     } else {
-        app.store.save_review(review).await?;
+        app.store.save_review(review, &deliveries).await?;
     }
     tracing::info!(
         review = review.id,
@@ -96,36 +111,65 @@ async fn save(app: &App, review: &Review) -> Result<(), Problem> {
         "review"
     );
     app.reviews.wake();
+    app.notifier.wake();
     Ok(())
 }
 
-/// A user asks for access. The same wish again is the same review.
+/// What a user asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// For how long; the longest that the rule allows when not said.
+    pub seconds: Option<u64>,
+    pub reason: String,
+    /// At once, without anybody's approval.
+    pub break_glass: bool,
+}
+
+impl Wish {
+    /// For how long, if the rule allows this wish to somebody in these groups.
+    fn seconds_by(&self, rule: &AccessReview, groups: &[String]) -> Result<u64, AskError> {
+        if self.break_glass && !rule.break_glass.iter().any(|group| groups.contains(group)) {
+            return Err(AskError::NotForYou);
+        }
+        if (rule.reason_required || self.break_glass) && self.reason.trim().is_empty() {
+            return Err(AskError::Reason);
+        }
+        let longest = match (self.break_glass, rule.break_glass_seconds) {
+            (false, _) => rule.max_seconds,
+            (true, None) => rule.max_seconds.min(BREAK_GLASS_SECONDS_DEFAULT),
+            (true, Some(seconds)) => seconds,
+        };
+        let seconds = self.seconds.unwrap_or(longest);
+        if (1..=longest).contains(&seconds) {
+            Ok(seconds)
+        } else {
+            Err(AskError::Seconds(longest))
+        }
+    }
+}
+
+/// A user asks for access. The same wish again is the same review; breaking the glass is a grant each time.
 pub async fn ask(
     app: &App,
-    user: (&str, &str),
+    (user_id, user): (&str, &User),
     (entry, connection): (&Entry, &Connection),
-    seconds: Option<u64>,
-    reason: String,
+    wish: Wish,
 ) -> Result<Review, AskError> {
     let rule = connection.access_review.as_ref().ok_or(AskError::NotNeeded)?;
-    if rule.reason_required && reason.trim().is_empty() {
-        return Err(AskError::Reason);
-    }
-    let seconds = seconds.unwrap_or(rule.max_seconds);
-    if !(1..=rule.max_seconds).contains(&seconds) {
-        return Err(AskError::Seconds(rule.max_seconds));
-    }
+    let seconds = wish.seconds_by(rule, &user.groups)?;
     let _one = app.store.exclusive(Lock::Reviews).await?;
     let theirs = ReviewFilter {
         kind: Some(Kind::Access),
         state: Some(State::Pending),
-        user_id: Some(user.0.to_owned()),
+        user_id: Some(user_id.to_owned()),
         ..ReviewFilter::default()
     };
     let pending = app.store.reviews(&theirs, REVIEWS_PENDING_PER_USER_MAX).await?;
     let now = crate::store::now_micros();
     let same = |review: &&Review| review.connection_id == entry.id && now < review.expires_micros;
-    if let Some(present) = pending.iter().find(same) {
+    if let Some(present) = pending.iter().find(same)
+        && !wish.break_glass
+    {
         return Ok(present.clone());
     }
     if pending.len() >= REVIEWS_PENDING_PER_USER_MAX {
@@ -134,24 +178,34 @@ pub async fn ask(
     let wait = i64::try_from(rule.wait_seconds)
         .unwrap_or(i64::MAX)
         .saturating_mul(1_000_000);
-    let review = Review {
+    let mut review = Review {
         id: uuid::Uuid::now_v7().to_string(),
         kind: Kind::Access,
         state: State::Pending,
-        user_id: user.0.to_owned(),
-        user: user.1.to_owned(),
+        user_id: user_id.to_owned(),
+        user: user.name.clone(),
         connection_id: entry.id.clone(),
         connection: connection.name.clone(),
-        reason,
+        reason: wish.reason,
         reviewers: rule.reviewers.clone(),
         approvals: rule.approvals,
+        groups: rule.groups,
         seconds,
         created_micros: now,
         expires_micros: now.saturating_add(wait),
         ..empty()
     };
-    app.store.save_review(&review).await?;
-    app.reviews.wake();
+    if wish.break_glass {
+        review.break_glass(now);
+        tracing::warn!(
+            review = review.id,
+            user = review.user,
+            connection = review.connection,
+            reason = review.reason,
+            "break-glass access"
+        );
+    }
+    save(app, None, &review).await.map_err(AskError::Save)?;
     Ok(review)
 }
 
@@ -169,21 +223,26 @@ pub async fn wanted(app: &App, wanted: AccessWanted) {
     if !connection.1.groups.iter().any(|group| user.groups.contains(group)) {
         return;
     }
-    let reason = "tried to connect".to_owned();
-    if let Err(error) = ask(app, (&user_entry.id, &user.name), connection, None, reason).await {
+    let wish = Wish {
+        reason: "tried to connect".to_owned(),
+        ..Wish::default()
+    };
+    if let Err(error) = ask(app, (&user_entry.id, user), connection, wish).await {
         tracing::warn!(%error, user = user.name, connection = connection.1.name, "a wish for access was not taken");
     }
 }
 
 /// A data plane holds a statement. Known ones are left as they are.
-pub async fn opened(app: &App, dataplane: &str, hold: HoldOpened) -> Result<(), StoreError> {
+pub async fn opened(app: &App, dataplane: &str, hold: HoldOpened) -> Result<(), Problem> {
     let _one = app.store.exclusive(Lock::Reviews).await?;
     let id = id_text(&hold.id);
     if app.store.review(&id).await?.is_some() {
         return Ok(());
     }
+    let groups = groups_of(&app.publisher.state().catalog, &hold);
     let review = Review {
         id,
+        groups,
         kind: Kind::Statement,
         state: State::Pending,
         user_id: hold.user_id,
@@ -207,15 +266,26 @@ pub async fn opened(app: &App, dataplane: &str, hold: HoldOpened) -> Result<(), 
         expires_micros: hold.expires_at_ms.saturating_mul(1000),
         ..empty()
     };
-    app.store.save_review(&review).await?;
-    tracing::info!(
-        review = review.id,
-        user = review.user,
-        connection = review.connection,
-        "a statement waits for a review"
-    );
-    app.reviews.wake();
-    Ok(())
+    save(app, None, &review).await
+}
+
+/// Which groups must speak, by the guardrail's rule that held the statement. A rule that has gone meanwhile wanted them all:
+/// that is never less than it asked for.
+fn groups_of(catalog: &Catalog, hold: &HoldOpened) -> Groups {
+    let guardrail = catalog.guardrails().find(|guardrail| guardrail.name == hold.guardrail);
+    let rules = guardrail
+        .map(|guardrail| guardrail.rules.as_slice())
+        .unwrap_or_default();
+    let held_by = |rule: &&GuardrailRule| {
+        let message = rule.message.as_deref().unwrap_or_default();
+        !rule.review.is_empty() && rule.reviewers == hold.reviewers && message == hold.message
+    };
+    let found: Vec<&GuardrailRule> = rules.iter().filter(held_by).collect();
+    if !found.is_empty() && found.iter().all(|rule| rule.groups == Groups::Any) {
+        Groups::Any
+    } else {
+        Groups::All
+    }
 }
 
 /// A data plane's statement waits no longer. An unknown one was never seen here, and needs nothing.
@@ -293,7 +363,8 @@ pub async fn keep_time(app: std::sync::Arc<App>) {
     }
 }
 
-fn empty() -> Review {
+/// A review about which nothing is known yet.
+pub(crate) fn empty() -> Review {
     Review {
         id: String::new(),
         kind: Kind::Access,
@@ -310,6 +381,8 @@ fn empty() -> Review {
         message: String::new(),
         reviewers: Vec::new(),
         approvals: 1,
+        groups: Groups::Any,
+        break_glass: false,
         session_id: String::new(),
         dataplane: String::new(),
         seconds: 0,

@@ -26,7 +26,8 @@ const MIGRATIONS: &[(&str, &str)] = &migrations![
     "0005_replicas",
     "0006_record",
     "0007_flows",
-    "0008_answers"
+    "0008_answers",
+    "0009_outbox"
 ];
 
 /// Migrates SQLite; `user_version` says how many are done.

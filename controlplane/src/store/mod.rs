@@ -17,6 +17,7 @@ pub mod identity;
 pub mod lock;
 pub(crate) mod migrate;
 pub mod objects;
+pub mod outbox;
 pub mod replicas;
 pub mod reviews;
 pub mod search;

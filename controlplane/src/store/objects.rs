@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::db::{self, On, Row, Tx};
 use super::enrolment::{remove_agent, revoked_agents};
 use super::feed::{self, Topic};
+use super::outbox::{Delivery, put_deliveries};
 use super::reviews::{put_review, reviews_granted};
 use super::secrets::Secrets;
 use super::{Store, StoreError, unreadable};
@@ -67,6 +68,8 @@ pub struct Change {
     pub agents_revoked: BTreeMap<String, i64>,
     /// Reviews whose grant begins or ends.
     pub reviews: Vec<Review>,
+    /// News of all this, on its way with it.
+    pub deliveries: Vec<Delivery>,
 }
 
 impl Change {
@@ -172,6 +175,7 @@ impl Store {
         let terms = serde_json::to_vec(terms).map_err(|e| unreadable("terms", e))?;
         put_setting(&mut tx, TERMS, &terms).await?;
         feed::touch(&mut tx, Topic::Policy).await?;
+        put_deliveries(&mut tx, &change.deliveries).await?;
         if !change.reviews.is_empty() {
             feed::touch(&mut tx, Topic::Reviews).await?;
         }

@@ -2,6 +2,7 @@
 
 use super::db::{self, Row, Tx};
 use super::feed::{self, Topic};
+use super::outbox::{Delivery, put_deliveries};
 use super::{Store, StoreError, unreadable};
 use crate::domain::review::{Kind, Review, State};
 
@@ -81,10 +82,11 @@ impl Store {
         rows.iter().map(review_of).collect()
     }
 
-    /// Writes a review. It is durable when this returns.
-    pub async fn save_review(&self, review: &Review) -> Result<(), StoreError> {
+    /// Writes a review with the news of it. Both are durable when this returns.
+    pub async fn save_review(&self, review: &Review, deliveries: &[Delivery]) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         put_review(&mut tx, review).await?;
+        put_deliveries(&mut tx, deliveries).await?;
         feed::touch(&mut tx, Topic::Reviews).await?;
         tx.commit().await
     }

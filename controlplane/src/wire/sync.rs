@@ -17,7 +17,6 @@ use crate::pki::identity::Peer;
 use crate::publish::Published;
 use crate::publish::orders::Order;
 use crate::reviews;
-use crate::store::StoreError;
 use crate::store::enrolment::Role;
 
 /// Longest wait for the first message.
@@ -146,16 +145,15 @@ async fn review(app: &App, peer: &Peer, kind: Kind, replies: &Replies) -> Result
         tracing::error!(dataplane = peer.id, why, "news of a review could not be stored");
         Status::new(Code::Unavailable, "the store cannot be written")
     };
-    let stored = |error: StoreError| failed(error.to_string());
     let changed = |problem: Problem| failed(format!("{problem:?}"));
     match kind {
         Kind::HoldsOpen(open) => {
             reviews::reconcile(app, &peer.id, &open.holds).await.map_err(changed)?;
             for hold in open.holds {
-                reviews::opened(app, &peer.id, hold).await.map_err(stored)?;
+                reviews::opened(app, &peer.id, hold).await.map_err(changed)?;
             }
         }
-        Kind::HoldOpened(hold) => reviews::opened(app, &peer.id, *hold).await.map_err(stored)?,
+        Kind::HoldOpened(hold) => reviews::opened(app, &peer.id, *hold).await.map_err(changed)?,
         Kind::HoldClosed(closed) => {
             reviews::closed(app, &peer.id, &closed).await.map_err(changed)?;
             let noted = sync_reply::Kind::HoldNoted(HoldNoted { id: closed.id });

@@ -6,6 +6,7 @@ pub(crate) mod enrolment;
 pub(crate) mod identity;
 pub(crate) mod matrix;
 pub(crate) mod measure;
+pub(crate) mod notify;
 pub(crate) mod plane;
 pub(crate) mod policy;
 pub(crate) mod postgres;

@@ -125,6 +125,29 @@ pub fn answer(control: &Control, answer: HoldAnswer) {
     }
 }
 
+/// Somebody who may ask for access tried to get in: that is the request.
+pub fn want(shared: &crate::core::shared::Shared, user_id: &str, connection_id: &str) {
+    shared.holds.want(AccessWanted {
+        user_id: user_id.to_owned(),
+        connection_id: connection_id.to_owned(),
+    });
+    wake(shared);
+}
+
+/// How access is asked for, for the client's error. `asked`: the try was the request; `again`: what to do after the approval.
+pub fn how_to_ask(review_url: &str, connection: &str, asked: bool, again: &str) -> String {
+    let ask = if asked {
+        format!("one has been asked for; {again} again when it is approved")
+    } else {
+        format!("ask for one with: sluice reviews request {connection} --reason ...")
+    };
+    let link = match review_url {
+        "" => String::new(),
+        url => format!(" ({url}/reviews?connection={connection})"),
+    };
+    format!("access to \"{connection}\" needs a review: {ask}{link}")
+}
+
 /// Wakes [`report`].
 pub fn wake(shared: &crate::core::shared::Shared) {
     shared.tell_control(ControlMessage::HoldsChanged);

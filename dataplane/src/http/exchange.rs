@@ -5,10 +5,11 @@ use super::answer::Problem;
 use super::front::either;
 use super::h1::Client;
 use super::leg::{Asking, Leg};
-use super::limits::ATTEMPTS_MAX;
+use super::limits::{ATTEMPTS_MAX, WISHES_PER_MINUTE_MAX};
 use super::origins::{How, Origins, Place, Sent};
 use super::upstream::{Target, Who};
 use super::{BodyError, Downstream, Entry, rate, within};
+use crate::control::holds;
 use crate::core::Core;
 use crate::core::wall_micros;
 use back::Answered;
@@ -149,7 +150,10 @@ impl<'a, D: Downstream> Context<'a, D> {
             self.core.metrics().logins_refused.fetch_add(1, Ordering::Relaxed);
             let reason = why.map_or_else(|| denial.detail().to_owned(), |why| why.to_string());
             tracing::info!(client = %self.client, connection = connection.name, reason, "a request was refused");
-            self.denied(denial)
+            match denial {
+                Denial::Grant => self.no_grant(policy, connection, http, now.wall_micros),
+                denial => self.denied(denial),
+            }
         })?;
         if let Some(refusal) = self.core.shared.spool.refusal() {
             return Err(Problem::new(503, refusal));
@@ -196,6 +200,22 @@ impl<'a, D: Downstream> Context<'a, D> {
         let opened = HttpSession::open(id, policy, admission, self.client.to_string(), agent, &mut scratch, now);
         *self.entry.session.borrow_mut() = Some(opened);
         self.core.metrics().sessions_total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says how access is asked for, and asks where no reason is needed: a few times a minute at most for each user.
+    fn no_grant(&self, policy: &Policy, connection: &ConnectionPolicy, http: &HttpPolicy, now_micros: u64) -> Problem {
+        let asks = connection
+            .access_review
+            .as_ref()
+            .is_some_and(|review| !review.reason_required);
+        if asks && let Some(user) = judge::user_of(policy, self.head, http) {
+            let key = format!("{} wants {}", connection.name, user.id);
+            if rate::take(&key, WISHES_PER_MINUTE_MAX, now_micros).is_ok() {
+                holds::want(&self.core.shared, &user.id, &connection.id);
+            }
+        }
+        let detail = holds::how_to_ask(policy.review_url(), &connection.name, asks, "try");
+        self.because(Problem::new(Denial::Grant.status(), detail), Denial::Grant.rule())
     }
 
     fn denied(&self, denial: Denial) -> Problem {

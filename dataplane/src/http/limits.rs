@@ -52,3 +52,5 @@ pub const PLACE_OUT_TIME: Duration = Duration::from_secs(10);
 pub const TRUNKS_MAX: usize = 16;
 /// How often it is looked whether the file of the access log was moved away.
 pub const LOG_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Requests for access that refused requests of one user to one connection make, per minute.
+pub const WISHES_PER_MINUTE_MAX: u32 = 6;

@@ -17,7 +17,6 @@ use codecs::postgres::login::{
     CancelKey, Downstream, DownstreamConfig, DownstreamStep, ScramVerifier, Startup, TlsOffer,
 };
 use codecs::postgres::refusal::{Refusal, sqlstate};
-use proto::control::AccessWanted;
 use reactor::{Gather, Socket};
 use rustls_pki_types::CertificateDer;
 use session::admit::{self, Admission, Denied};
@@ -403,22 +402,11 @@ fn no_grant(core: &Core, login: &mut Downstream, wanted: &Wanted) -> Vec<u8> {
     let Some((policy, user, connection, review)) = found else {
         return login.refuse_credentials();
     };
-    let name = &connection.name;
-    let ask = if review.reason_required {
-        format!("ask for one with: sluice reviews request {name} --reason ...")
-    } else {
-        core.shared.holds.want(AccessWanted {
-            user_id: user.id.clone(),
-            connection_id: connection.id.clone(),
-        });
-        holds::wake(&core.shared);
-        "one has been asked for; connect again when it is approved".to_owned()
-    };
-    let link = match policy.review_url() {
-        "" => String::new(),
-        url => format!(" ({url}/reviews?connection={name})"),
-    };
-    let message = format!("access to \"{name}\" needs a review: {ask}{link}");
+    let asks = !review.reason_required;
+    if asks {
+        holds::want(&core.shared, &user.id, &connection.id);
+    }
+    let message = holds::how_to_ask(policy.review_url(), &connection.name, asks, "connect");
     login.refuse(sqlstate::INSUFFICIENT_PRIVILEGE, &message)
 }
 

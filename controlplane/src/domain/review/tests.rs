@@ -20,6 +20,8 @@ fn review(kind: Kind, approvals: u32) -> Review {
         message: String::new(),
         reviewers: vec!["dba".to_owned()],
         approvals,
+        groups: Groups::Any,
+        break_glass: false,
         session_id: String::new(),
         dataplane: String::new(),
         seconds: 60,
@@ -105,11 +107,56 @@ fn a_late_decision_is_refused_whether_or_not_the_clock_was_heard() {
     );
 }
 
+#[test]
+fn where_every_group_must_speak_one_person_is_one_voice() {
+    let mut it = review(Kind::Access, 1);
+    it.reviewers = vec!["dba".to_owned(), "security".to_owned()];
+    it.groups = Groups::All;
+    let both = person("bob", &["dba", "security"]);
+    it.apply(decide(both, true), 1).unwrap();
+    assert_eq!(it.state, State::Pending, "bob is in both, and is one");
+    it.apply(decide(person("dave", &["dba"]), true), 2).unwrap();
+    assert_eq!(
+        it.state,
+        State::Approved,
+        "dave for dba, so that bob speaks for security"
+    );
+    let mut it = Review {
+        decisions: Vec::new(),
+        state: State::Pending,
+        ..it
+    };
+    it.apply(decide(person("dave", &["dba"]), true), 1).unwrap();
+    it.apply(decide(person("eve", &["dba"]), true), 1).unwrap();
+    assert_eq!(it.state, State::Pending, "nobody of security");
+    it.apply(decide(person("admin", &[]), true), 1).unwrap();
+    assert_eq!(it.state, State::Approved, "an administrator stands for any group");
+}
+
+#[test]
+fn broken_glass_is_a_grant_that_ends_like_any_other() {
+    let mut it = review(Kind::Access, 2);
+    it.break_glass(500);
+    assert_eq!(
+        (it.state, it.until_micros, it.decisions.len()),
+        (State::Approved, Some(60_000_500), 0)
+    );
+    let revoke = Event::Revoke {
+        reviewer: person("bob", &["dba"]),
+        comment: String::new(),
+    };
+    assert_eq!(it.clone().apply(revoke, 600), Ok(true));
+    assert_eq!(it.apply(Event::Clock, 60_000_500), Ok(true));
+    assert_eq!(it.state, State::Ended);
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let who = prop_oneof![
         Just(person("admin", &[])),
         Just(person("bob", &["dba"])),
         Just(person("dave", &["dba"])),
+        Just(person("erin", &["security"])),
+        Just(person("frank", &["security", "dba"])),
         Just(person("alice", &["dba"])),
         Just(person("carol", &[])),
     ];
@@ -144,10 +191,20 @@ proptest! {
     fn whatever_happens_every_step_is_legal_and_the_end_is_the_end(
         statement in any::<bool>(),
         approvals in 1u32..4,
+        every_group in any::<bool>(),
+        broken in any::<bool>(),
         events in proptest::collection::vec((any_event(), 0i64..400_000), 0..40),
     ) {
         let kind = if statement { Kind::Statement } else { Kind::Access };
         let mut it = review(kind, approvals);
+        if every_group {
+            it.groups = Groups::All;
+            it.reviewers.push("security".to_owned());
+        }
+        let broken = broken && kind == Kind::Access;
+        if broken {
+            it.break_glass(0);
+        }
         let mut now = 0;
         for (event, pause) in events {
             now += pause;
@@ -175,7 +232,12 @@ proptest! {
             prop_assert_eq!(people.len(), approved.len(), "nobody counts twice");
             prop_assert!(!approved.contains(&"alice-id".to_owned()) && !approved.contains(&"carol-id".to_owned()));
             let granted = matches!(it.state, State::Approved | State::Released | State::Unconfirmed | State::Ended | State::Revoked);
-            prop_assert!(!granted || approved.len() >= approvals as usize, "never without the approvals");
+            let enough = approved.len() >= if every_group { approvals.max(2) } else { approvals } as usize;
+            prop_assert!(!granted || enough || broken, "never without the approvals");
+            if granted && every_group && !broken {
+                let of_security = |d: &&Decision| d.approve && (d.admin || d.groups.iter().any(|group| group == "security"));
+                prop_assert!(it.decisions.iter().find(of_security).is_some(), "never without one of the groups");
+            }
             if granted && kind == Kind::Access {
                 prop_assert!(it.until_micros.is_some());
             }

@@ -250,6 +250,20 @@ fn schemas() -> Value {
     let known = " id managed_by:api|policy|bootstrap|login created_at updated_at";
     let with = |words: &str| object(&format!("{words}{known}"));
     let schemas = [
+        (
+            "Notification",
+            with(
+                "name! type!:webhook|slack|teams|email url secret signing_secret people:object? to:texts1 \
+            to_people:flag events:texts1 connections:texts1",
+            ),
+        ),
+        (
+            "Delivery",
+            object(
+                "id! event_id! event! target! subject! state!:waiting|delivered|dead attempts!:number \
+            created_at! due_at!:text? done_at!:text? error!:text? body!:object?",
+            ),
+        ),
         ("Problem", object("type! title! status!:number detail! errors:objects")),
         (
             "UserInfo",
@@ -316,10 +330,13 @@ fn schemas() -> Value {
             "GuardrailRule",
             object(
                 "deny:texts1 review:texts1 deny_pattern message reviewers:texts1 approvals:number \
-            wait_seconds:number",
+            wait_seconds:number groups:any|all",
             ),
         ),
-        ("AccessRequest", object("connection! seconds:number reason")),
+        (
+            "AccessRequest",
+            object("connection! seconds:number reason break_glass:flag"),
+        ),
         (
             "ReviewAnswer",
             object("status!:APPROVED|REJECTED|REVOKED|WITHDRAWN comment"),
@@ -330,7 +347,7 @@ fn schemas() -> Value {
                 "id! kind!:statement|access \
             status!:PENDING|APPROVED|REJECTED|EXPIRED|WITHDRAWN|EXECUTED|UNCONFIRMED|REVOKED|ENDED \
             user! user_id! connection! reason! statement!:text? statement_cut!:flag params!:nullable_texts guardrail!:text? message! \
-            reviewers!:texts approvals!:number session_id!:text? seconds!:number? created_at! expires_at! decided_at!:text? \
+            reviewers!:texts approvals!:number groups!:any|all break_glass!:flag session_id!:text? seconds!:number? created_at! expires_at! decided_at!:text? \
             access_until!:text? note! decisions!:objects",
             ),
         ),
@@ -410,7 +427,7 @@ fn schemas() -> Value {
             generation!:number status!:open|closed started_at! ended_at!:text? duration_micros!:number? end_cause!:text? \
             end_message!:text? unclean!:flag events_missing!:number statement_count!:number denied_count!:number \
             failed_count!:number rows!:number bytes_to_target!:number bytes_to_client!:number findings!:objects \
-            statements:objects statements_truncated:flag",
+            statements:objects statements_truncated:flag access:objects",
             ),
         ),
         (

@@ -64,6 +64,7 @@ get    /ready                                   open    200 -             Any   
 get    /api/openapi.json                        open    200 -             Any                This document
 get    /reviews                                 page    200 -             html               A page with reviews
 get    /reviews/{id}                            page    200 -             html               A page with one review
+post   /reviews/{id}                           member  303 Form          html               Answer a review by button
 get    /api/reviews                             member  200 -             page:Review        List reviews
 post   /api/reviews                             member  201 AccessRequest Review             Ask for access to a connection
 get    /api/reviews/{id}                        member  200 -             Review             Show a review
@@ -71,6 +72,17 @@ put    /api/reviews/{id}                        member  200 ReviewAnswer  Review
 get    /api/jits                                member  200 -             page:Review        List reviews of access
 get    /api/jits/{id}                           member  200 -             Review             Show a review of access
 put    /api/jits/{id}                           member  200 ReviewAnswer  Review             Approve, reject, revoke or withdraw access
+get    /metrics                                auditor 200 -             text               Counts for Prometheus
+get    /api/notifications                      auditor 200 -             page:Notification  List targets of notifications
+post   /api/notifications                      admin   201 Notification  Notification       Create a target
+get    /api/notifications/{name}               auditor 200 -             Notification       Show a target
+put    /api/notifications/{name}               admin   200 Notification  Notification       Replace a target
+delete /api/notifications/{name}               admin   204 -             -                  Delete a target
+post   /api/notifications/{name}/test          admin   202 -             Delivery           Send an event that says nothing
+post   /api/notifications/{name}/slack         open    200 -             Any                Take the press of a button, signed by Slack
+get    /api/deliveries                         auditor 200 -             page:Delivery      List notifications on their way and over
+get    /api/deliveries/{id}                    auditor 200 -             Delivery           Show a delivery
+post   /api/deliveries/{id}/retry              admin   202 -             Delivery           Try a delivery again now
 get    /api/userinfo                            member  200 -             UserInfo           Who the token belongs to
 get    /api/api-keys                            member  200 -             page:ApiKey        List API keys
 post   /api/api-keys                            member  201 ApiKeyTerms   ApiKey             Create an API key
@@ -214,6 +226,12 @@ fn read(line: &'static str) -> Option<Route> {
 impl Route {
     /// What an API key must be for to call it: a resource and `read` or `write`; none: no scope is needed or helps.
     pub fn scope(&self) -> Option<(&'static str, &'static str)> {
+        match (self.method, self.path) {
+            ("get", "/metrics") => return Some(("metrics", "read")),
+            // The page's buttons do what the API's route does.
+            ("post", "/reviews/{id}") => return Some(("reviews", "write")),
+            _ => {}
+        }
         let mut parts = self.path.strip_prefix("/api/")?.split('/');
         let resource = match parts.next()? {
             "apply" | "diff" | "export" | "policy" => "policy",

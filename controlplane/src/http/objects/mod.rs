@@ -53,7 +53,12 @@ pub(super) async fn view(app: &App, state: &PolicyState, entry: &Entry) -> Resul
             let members: Vec<&str> = of_group.map(|(_, user)| user.name.as_str()).collect();
             fields.insert("members".to_owned(), json!(members));
         }
-        Body::User(_) | Body::Redaction(_) | Body::Guardrail(_) | Body::Routes(_) | Body::Connection(_) => {}
+        Body::User(_)
+        | Body::Redaction(_)
+        | Body::Guardrail(_)
+        | Body::Routes(_)
+        | Body::Connection(_)
+        | Body::Notification(_) => {}
     }
     Ok(fields)
 }

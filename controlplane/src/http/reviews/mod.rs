@@ -12,7 +12,7 @@ use super::auth::Caller;
 use super::input::time_text;
 use super::problem::Problem;
 use crate::App;
-use crate::domain::review::{Kind, Review, Reviewer, State};
+use crate::domain::review::{Groups, Kind, Review, Reviewer, State};
 
 /// Which reviews a route is about: all, or those of access alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,10 @@ pub struct View {
     pub message: String,
     pub reviewers: Vec<String>,
     pub approvals: u32,
+    /// `any` or `all`: whether each group of `reviewers` must have spoken.
+    pub groups: Groups,
+    /// Taken in an emergency: nobody approved it.
+    pub break_glass: bool,
     pub session_id: Option<String>,
     pub seconds: Option<u64>,
     pub created_at: Option<String>,
@@ -95,6 +99,8 @@ impl From<Review> for View {
             message: review.message,
             reviewers: review.reviewers,
             approvals: review.approvals,
+            groups: review.groups,
+            break_glass: review.break_glass,
             note: review.note,
         }
     }

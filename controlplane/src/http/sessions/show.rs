@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 use super::{CHUNKS_AT_ONCE, decoded, find};
 use crate::App;
 use crate::audit::view::{SessionView, StatementView};
+use crate::domain::review::{Kind, Review};
 use crate::http::auth::Caller;
 use crate::http::problem::Problem;
-use crate::limits::{STATEMENTS_SHOWN_DEFAULT, STATEMENTS_SHOWN_MAX};
+use crate::limits::{PAGE_ITEMS_MAX, STATEMENTS_SHOWN_DEFAULT, STATEMENTS_SHOWN_MAX};
+use crate::store::reviews::ReviewFilter;
+use crate::store::sessions::SessionRow;
 
 /// Query parameters.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -26,6 +29,17 @@ pub struct Shown {
     session: SessionView,
     statements: Vec<StatementView>,
     statements_truncated: bool,
+    /// The grants by which it was allowed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    access: Vec<Access>,
+}
+
+/// A review that granted access to a session.
+#[derive(Debug, Serialize)]
+struct Access {
+    review_id: String,
+    break_glass: bool,
+    approved_by: String,
 }
 
 /// Answers the request.
@@ -44,11 +58,34 @@ pub async fn handle(app: &App, caller: Caller, id: &str, params: ShowParams) -> 
             Told::Promised(statement) => StatementView::promised(statement, open),
         })
         .collect();
+    let access = access(app, &row).await?;
     Ok(Json(Shown {
+        access,
         session: row.into(),
         statements,
         statements_truncated,
     }))
+}
+
+/// Reviews that had granted this user this connection when the session began.
+async fn access(app: &App, row: &SessionRow) -> Result<Vec<Access>, Problem> {
+    let filter = ReviewFilter {
+        kind: Some(Kind::Access),
+        user_id: Some(row.user_id.clone()),
+        connection: Some(row.connection.clone()),
+        ..ReviewFilter::default()
+    };
+    let reviews = app.store.reviews(&filter, PAGE_ITEMS_MAX).await?;
+    let granted = |review: &Review| match (review.decided_micros, review.until_micros) {
+        (Some(from), Some(until)) => (from..until).contains(&row.started_micros),
+        _ => false,
+    };
+    let shown = |review: Review| Access {
+        approved_by: review.deciders(),
+        review_id: review.id,
+        break_glass: review.break_glass,
+    };
+    Ok(reviews.into_iter().filter(granted).map(shown).collect())
 }
 
 /// What is known of a statement.

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::policy::HttpPolicy;
 use crate::judge::access::{self, Admission, Denied};
-use crate::policy::{ConnectionPolicy, Policy};
+use crate::policy::{ConnectionPolicy, Policy, User};
 use crate::verdict::Verdict;
 
 /// Names of query parameters that carry credentials or change who asks: always taken off.
@@ -61,6 +61,8 @@ pub enum Denial {
     Plaintext,
     /// No key, a wrong one, or one that may not be used here: all one answer.
     Key,
+    /// The key may be used here once reviewers gave a grant.
+    Grant,
     /// The policy is too old.
     Expired,
     /// The request is ambiguous.
@@ -91,6 +93,7 @@ impl Denial {
         match self {
             Denial::Network => "your network may not use this connection",
             Denial::Plaintext => "this connection is served by https alone",
+            Denial::Grant => "access to this connection needs a review",
             Denial::Key => "a valid access token is needed in the header of this connection",
             Denial::Expired => "the gateway's policy has expired",
             Denial::Malformed(reason) => reason,
@@ -107,6 +110,7 @@ impl Denial {
             Denial::Network => "allow_from",
             Denial::Plaintext => "plaintext",
             Denial::Key => "key",
+            Denial::Grant => "access_review",
             Denial::Expired => "policy-expired",
             Denial::Malformed(_) => "malformed",
             Denial::Route | Denial::Method => "routes",
@@ -141,17 +145,27 @@ pub fn authenticate(
         return Err(denied(Denied::UnknownToken));
     }
     let admission = access::admit(policy, &user.name, &connection.name, &token.id, asked.now_micros);
-    let admission = admission.map_err(|why| match why {
-        Denied::PolicyExpired => (Denial::Expired, Some(why)),
-        why => denied(why),
-    })?;
+    // A missing grant is told last, to whom everything else would let in.
+    if !matches!(admission, Ok(_) | Err(Denied::NoGrant)) {
+        return admission.map_err(|why| match why {
+            Denied::PolicyExpired => (Denial::Expired, Some(why)),
+            why => denied(why),
+        });
+    }
     if let Some(key) = http.keys.get(&user.name)
         && !key.allow_from.is_empty()
         && !key.allow_from.contains(asked.client)
     {
         return Err((Denial::Network, None));
     }
-    Ok(admission)
+    admission.map_err(|why| (Denial::Grant, Some(why)))
+}
+
+/// The user whose key the request has.
+pub fn user_of<'a>(policy: &'a Policy, head: &RequestHead, http: &HttpPolicy) -> Option<&'a Arc<User>> {
+    let key = key_of(head, &http.key_header)?;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key);
+    policy.token(digest.as_ref()).map(|(user, _)| user)
 }
 
 /// The token that the client sent: the header's value, of `authorization` what follows `Bearer` or Basic's password.
