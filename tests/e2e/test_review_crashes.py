@@ -66,8 +66,7 @@ def known(gateway, id):
 
 def reach(gateway, receiver, held, step):
     """Goes on until the step has happened, and says which review it is."""
-    notice = wait_for(lambda: held.notices)[0]
-    id = notice.message_hint.rsplit("/", 1)[1]
+    id = wait_for(lambda: held.hints)[0].rsplit("/", 1)[1]
     if step == "told":
         return id
     wait_for(lambda: known(gateway, id))

@@ -105,10 +105,15 @@ class Statement(threading.Thread):
     def __init__(self, gateway, name, *texts, parameters=None):
         super().__init__(daemon=True)
         self.link = psycopg.connect(gateway.url(name), autocommit=True, connect_timeout=20)
-        self.notices, self.error, self.rows = [], None, []
-        self.link.add_notice_handler(self.notices.append)
+        self.notices, self.hints, self.error, self.rows = [], [], None, []
+        self.link.add_notice_handler(self.note)
         self.texts, self.parameters = texts, parameters
         self.start()
+
+    def note(self, notice):
+        # What psycopg tells of a notice is gone when its handler is over.
+        self.notices.append(notice.message_primary)
+        self.hints += [notice.message_hint] if notice.message_hint else []
 
     def run(self):
         try:

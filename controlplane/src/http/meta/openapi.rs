@@ -165,7 +165,7 @@ fn responses(route: &Route) -> Value {
     }
     let either = json!({"text/html": {"schema": {"type": "string"}}, "application/problem+json": {"schema": reference("Problem")}});
     match (route.method, route.path) {
-        ("post", "/api/login") => refused(&["401"], &problem),
+        ("post", "/api/login" | "/api/notifications/{name}/slack") => refused(&["401"], &problem),
         ("post", "/login") => refused(&["401", "403"], &either),
         ("get", "/api/callback") => refused(&["401", "502"], &either),
         ("post", "/device") => refused(&["404", "409"], &either),

@@ -191,9 +191,12 @@ pub fn of(method: &Method, path: &str, matched: &str) -> Option<&'static Route> 
 
 /// The methods of a path, for `Allow`.
 pub fn methods(path: &str, matched: &str) -> String {
-    let here = ROUTES
-        .iter()
-        .filter(|route| route.path == matched || route.path == path);
+    // A path that stands in the table as it is has the methods that stand there, whatever pattern it fits besides.
+    let place = match ROUTES.iter().any(|route| route.path == path) {
+        true => path,
+        false => matched,
+    };
+    let here = ROUTES.iter().filter(|route| route.path == place);
     here.map(|route| route.method.to_uppercase())
         .collect::<Vec<_>>()
         .join(", ")
