@@ -33,8 +33,9 @@ BULK = "SELECT repeat('x', 1000) FROM generate_series(1, {rows})"
 # Queries of one measurement, and measurements of each kind; the median counts.
 QUERIES, ROUNDS = 100, 5
 # How much longer other sessions' queries may take beside stalled readers, against a client that does not use Sluice at all and
-# is measured in turn with them, so that a busy machine slows both.
-SLOWER_MAX = 3
+# is measured in turn with them, so that a busy machine slows both. Far beyond what a busy core costs: this is about sessions that wait
+# for a reader, and would for ever; how fast they are is measured by `perf/run fairness`.
+SLOWER_MAX = 20
 
 
 @pytest.fixture(params=["uring", "epoll"])
